@@ -1,0 +1,1 @@
+"""The ROS-free core: network, geometry, clustering, and the estimator that joins them."""
