@@ -1,0 +1,180 @@
+"""Rotations, projection and symmetric alignment on batches; everything scripts.
+
+Conventions: rotation matrices act on column vectors, ``p_cam = R @ p_obj + t``; rotation
+vectors are axis times angle in radians; leading axes (...) broadcast. Lengths in metres,
+image coordinates in pixels, focal lengths in pixels. Depths are kept above ``MIN_DEPTH``.
+"""
+
+import torch
+from torch import Tensor
+
+MIN_DEPTH = 1e-3  # m; nothing in front of a camera is nearer, and 1/z stays finite
+EPS = 1e-8
+
+
+def normalize(v: Tensor) -> Tensor:
+    """(..., D) -> (..., D) of length one; a zero vector stays (nearly) zero."""
+    return v / (v.square().sum(-1, keepdim=True) + EPS * EPS).sqrt()
+
+
+def rotation_from_columns(six: Tensor, orthogonalize: bool = True) -> Tensor:
+    """Rotation from its first two columns (paper, section 3.2.4; Zhou et al. 2019).
+
+    Args:
+        six: (..., 6) first column, second column, any length.
+        orthogonalize: Gram-Schmidt, so that the result is a rotation. Without it the two
+            columns are only normalised, as the published code does.
+
+    Returns:
+        (..., 3, 3)
+    """
+    x = normalize(six[..., 0:3])
+    y = six[..., 3:6]
+    if orthogonalize:
+        y = y - (x * y).sum(-1, keepdim=True) * x
+    y = normalize(y)
+    z = torch.linalg.cross(x, y)
+    return torch.stack((x, y, z), -1)
+
+
+def inverse3(A: Tensor) -> Tensor:
+    """(..., 3, 3) inverse by cross products: no library call, no synchronisation."""
+    r0, r1, r2 = A[..., 0, :], A[..., 1, :], A[..., 2, :]
+    c0, c1, c2 = torch.linalg.cross(r1, r2), torch.linalg.cross(r2, r0), torch.linalg.cross(r0, r1)
+    det = (r0 * c0).sum(-1)
+    safe = torch.where(det.abs() < 1e-20, torch.full_like(det, 1e-20), det)
+    return torch.stack((c0, c1, c2), -1) / safe[..., None, None]
+
+
+def determinant3(A: Tensor) -> Tensor:
+    """(..., 3, 3) -> (...)"""
+    return (A[..., 0, :] * torch.linalg.cross(A[..., 1, :], A[..., 2, :])).sum(-1)
+
+
+def nearest_rotation(A: Tensor, iterations: int = 8) -> Tensor:
+    """Rotation nearest to A (..., 3, 3) in the Frobenius norm, for det A > 0.
+
+    Newton's iteration for the polar decomposition (Higham 1986), which converges
+    quadratically; the matrix is scaled to determinant one first. Its result is the chordal
+    mean of rotations when A is their weighted sum.
+    """
+    det = determinant3(A).clamp_min(1e-12)
+    X = A / det.pow(1.0 / 3.0)[..., None, None]
+    for _ in range(iterations):
+        X = 0.5 * (X + inverse3(X).transpose(-1, -2))
+    return X
+
+
+def exp_so3(w: Tensor) -> Tensor:
+    """Rodrigues: rotation vector (..., 3) -> rotation matrix (..., 3, 3)."""
+    square = w.square().sum(-1)
+    small = square < 1e-8
+    safe = torch.where(small, torch.ones_like(square), square)
+    angle = safe.sqrt()
+    a = torch.where(small, 1.0 - square / 6.0, torch.sin(angle) / angle)
+    b = torch.where(small, 0.5 - square / 24.0, (1.0 - torch.cos(angle)) / safe)
+    W = skew(w)
+    eye = torch.eye(3, dtype=w.dtype, device=w.device)
+    return eye + a[..., None, None] * W + b[..., None, None] * (W @ W)
+
+
+def log_so3(R: Tensor) -> Tensor:
+    """Rotation matrix (..., 3, 3) -> rotation vector (..., 3), exact below pi."""
+    antisymmetric = torch.stack(
+        (
+            R[..., 2, 1] - R[..., 1, 2],
+            R[..., 0, 2] - R[..., 2, 0],
+            R[..., 1, 0] - R[..., 0, 1],
+        ),
+        -1,
+    )
+    sine = 0.5 * antisymmetric.square().sum(-1).clamp_min(1e-14).sqrt()
+    cosine = 0.5 * (trace3(R) - 1.0)
+    angle = torch.atan2(sine, cosine)
+    return antisymmetric * (0.5 * angle / sine)[..., None]
+
+
+def skew(w: Tensor) -> Tensor:
+    """(..., 3) -> (..., 3, 3) with ``skew(w) @ v == cross(w, v)``."""
+    zero = torch.zeros_like(w[..., 0])
+    x, y, z = w[..., 0], w[..., 1], w[..., 2]
+    rows = (
+        torch.stack((zero, -z, y), -1),
+        torch.stack((z, zero, -x), -1),
+        torch.stack((-y, x, zero), -1),
+    )
+    return torch.stack(rows, -2)
+
+
+def trace3(R: Tensor) -> Tensor:
+    """(..., 3, 3) -> (...)"""
+    return R[..., 0, 0] + R[..., 1, 1] + R[..., 2, 2]
+
+
+def rotation_angle(R1: Tensor, R2: Tensor) -> Tensor:
+    """Angle (...) in radians between rotations (..., 3, 3), in [0, pi]."""
+    return torch.acos((0.5 * ((R1 * R2).sum((-1, -2)) - 1.0)).clamp(-1.0, 1.0))
+
+
+def transform(R: Tensor, t: Tensor, points: Tensor) -> Tensor:
+    """Points (..., P, 3) of the object frame -> camera frame (..., P, 3)."""
+    return points @ R.transpose(-1, -2) + t.unsqueeze(-2)
+
+
+def project(points: Tensor, K: Tensor) -> Tensor:
+    """Pinhole projection of camera-frame points (..., P, 3) m by K (..., 3, 3) -> (..., P, 2) px."""
+    z = points[..., 2:3].clamp_min(MIN_DEPTH)
+    focal = torch.stack((K[..., 0, 0], K[..., 1, 1]), -1).unsqueeze(-2)
+    return points[..., 0:2] / z * focal + K[..., 0:2, 2].unsqueeze(-2)
+
+
+def unproject(pixels: Tensor, K: Tensor) -> Tensor:
+    """Pixels (..., P, 2) -> normalised camera coordinates ((u-cx)/fx, (v-cy)/fy), same shape."""
+    focal = torch.stack((K[..., 0, 0], K[..., 1, 1]), -1).unsqueeze(-2)
+    return (pixels - K[..., 0:2, 2].unsqueeze(-2)) / focal
+
+
+def rotation_to_ray(ray: Tensor) -> Tensor:
+    """Smallest rotation that turns the optical axis (0, 0, 1) onto ``ray``.
+
+    Args:
+        ray: (..., 3) unit vectors with z > -1 (in front of the camera).
+
+    Returns:
+        (..., 3, 3)
+    """
+    x, y, z = ray[..., 0], ray[..., 1], ray[..., 2]
+    k = 1.0 / (1.0 + z).clamp_min(EPS)
+    rows = (
+        torch.stack((1.0 - k * x * x, -k * x * y, x), -1),
+        torch.stack((-k * x * y, 1.0 - k * y * y, y), -1),
+        torch.stack((-x, -y, z), -1),
+    )
+    return torch.stack(rows, -2)
+
+
+def turn_about_axis(R_relative: Tensor, axis: Tensor) -> Tensor:
+    """The rotation about ``axis`` nearest to ``R_relative``.
+
+    Maximises trace(R_relative^T @ rot(axis, angle)) in closed form.
+
+    Args:
+        R_relative: (..., 3, 3)
+        axis: (..., 3) unit vectors.
+
+    Returns:
+        (..., 3, 3)
+    """
+    along = (axis.unsqueeze(-2) @ R_relative @ axis.unsqueeze(-1))[..., 0, 0]
+    antisymmetric = torch.stack(
+        (
+            R_relative[..., 2, 1] - R_relative[..., 1, 2],
+            R_relative[..., 0, 2] - R_relative[..., 2, 0],
+            R_relative[..., 1, 0] - R_relative[..., 0, 1],
+        ),
+        -1,
+    )
+    sine = (axis * antisymmetric).sum(-1)
+    cosine = trace3(R_relative) - along
+    angle = torch.atan2(sine, cosine)
+    return exp_so3(axis * angle[..., None])

@@ -1,0 +1,23 @@
+"""Convolution blocks that pyramid and heads are made of."""
+
+from torch import nn
+
+GROUPS = 8  # of the group norms: at least 8 channels share statistics in every preset
+
+
+def conv_layer(
+    c_in: int, c_out: int, kernel: int, stride: int, separable: bool, group_norm: bool
+) -> nn.Module:
+    """A convolution, depthwise-separable or full, with group norm and SiLU or bare."""
+    padding = kernel // 2
+    layers: list[nn.Module]
+    if separable:
+        layers = [
+            nn.Conv2d(c_in, c_in, kernel, stride, padding, groups=c_in, bias=False),
+            nn.Conv2d(c_in, c_out, 1, bias=not group_norm),
+        ]
+    else:
+        layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=not group_norm)]
+    if group_norm:
+        layers += [nn.GroupNorm(GROUPS, c_out), nn.SiLU(inplace=True)]
+    return nn.Sequential(*layers)

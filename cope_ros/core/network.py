@@ -1,0 +1,74 @@
+"""The network: backbone, pyramid, three towers, pose head."""
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core import backbone as backbones
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.heads import Tower
+from cope_ros.core.pose_head import GeometricPoseHead, PublishedPoseHead
+from cope_ros.core.presets import NetworkConfig
+from cope_ros.core.pyramid import Pyramid
+
+
+class CopeNetwork(nn.Module):
+    """All learned parts of COPE (paper, Figure 2).
+
+    ``forward`` gives the standardised outputs of all locations; ``pose_head`` is called on
+    the locations worth it. Standardised outputs become pixels in ``decode``.
+
+    Args:
+        config: layers.
+        catalogue: the objects, one class each.
+    """
+
+    def __init__(self, config: NetworkConfig, catalogue: Catalogue) -> None:
+        super().__init__()
+        n_classes = len(catalogue)
+        self.backbone = backbones.build_backbone(config.backbone)
+        if config.fold_batch_norm:
+            backbones.fold_batch_norm(self.backbone)
+        mean, std = backbones.normalization_buffers(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        width, separable, norm = config.pyramid_channels, config.separable, config.group_norm
+        self.pyramid = Pyramid(self.backbone.channels, width, separable, norm)
+        self.class_tower = Tower(width, n_classes, config.class_tower, separable, norm)
+        self.class_tower.set_prior()
+        self.box_tower = Tower(width, 4, config.box_tower, separable, norm)
+        self.key_tower = Tower(width, 16, config.key_tower, separable, norm)
+        self.pose_head = _build_pose_head(config, catalogue)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One pass over a batch of images.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB, H and W multiples of 32.
+
+        Returns:
+            (B, L, C) class logits, (B, L, 4) and (B, L, 16) standardised boxes and
+            keypoints, in the order of ``locations.make_locations``.
+        """
+        x = backbones.normalize_image(image, self.mean, self.std)
+        c3, c4, c5 = self.backbone(x)
+        p3, p4, p5 = self.pyramid(c3, c4, c5)
+        logits = torch.cat((self.class_tower(p3), self.class_tower(p4), self.class_tower(p5)), 1)
+        boxes = torch.cat((self.box_tower(p3), self.box_tower(p4), self.box_tower(p5)), 1)
+        keys = torch.cat((self.key_tower(p3), self.key_tower(p4), self.key_tower(p5)), 1)
+        return logits, boxes, keys
+
+
+def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
+    if config.pose_head == "published":
+        return PublishedPoseHead(len(catalogue), config.pose_channels)
+    return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels)
+
+
+def catalogue_corners(catalogue: Catalogue) -> Tensor:
+    """(C, 8, 3) float32 m: the box corners of every object."""
+    return torch.stack([torch.tensor(o.corners, dtype=torch.float32) for o in catalogue])
+
+
+def catalogue_diameters(catalogue: Catalogue) -> Tensor:
+    """(C,) float32 m"""
+    return torch.tensor([o.diameter for o in catalogue], dtype=torch.float32)

@@ -1,0 +1,122 @@
+"""Network configurations: one type, three presets."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from cope_ros.core.errors import CopeError
+
+POSE_HEADS = ("published", "geometric")
+STANDARDIZATIONS = ("diameter", "stride")
+
+
+@dataclass(frozen=True)
+class TowerConfig:
+    """One of the three modules that slide over the pyramid."""
+
+    channels: int
+    depth: int  # convolutions before the output layer
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that decides the network's layers."""
+
+    backbone: str
+    fold_batch_norm: bool  # backbone's batch norms merged into its convolutions, for good
+    pyramid_channels: int
+    class_tower: TowerConfig
+    box_tower: TowerConfig
+    key_tower: TowerConfig
+    separable: bool  # depthwise-separable 3x3 convolutions in pyramid and towers
+    group_norm: bool  # in pyramid and towers
+    pose_head: str  # one of POSE_HEADS
+    pose_channels: tuple[int, int]  # hidden layers of the pose head
+    standardization: str  # one of STANDARDIZATIONS, of keypoint and box targets
+
+    def __post_init__(self) -> None:
+        _expect("pose_head", self.pose_head, POSE_HEADS)
+        _expect("standardization", self.standardization, STANDARDIZATIONS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for checkpoints and YAML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "NetworkConfig":
+        """Reverses ``to_dict``.
+
+        Raises:
+            CopeError: a key is unknown or missing.
+        """
+        known = {f.name for f in fields(cls)}
+        if set(data) != known:
+            raise CopeError(
+                f"network: unknown keys {sorted(set(data) - known)}, "
+                f"missing keys {sorted(known - set(data))}"
+            )
+        values = dict(data)
+        for key in ("class_tower", "box_tower", "key_tower"):
+            values[key] = TowerConfig(**values[key])
+        values["pose_channels"] = tuple(values["pose_channels"])
+        return cls(**values)
+
+
+def _expect(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise CopeError(f"network.{name}: expected one of {', '.join(allowed)}, got {value!r}")
+
+
+PRESETS: dict[str, NetworkConfig] = {
+    # As published: appendix A of the paper, ResNet101, 178 GMAC at 640x480.
+    "paper": NetworkConfig(
+        backbone="resnet101",
+        fold_batch_norm=False,
+        pyramid_channels=256,
+        class_tower=TowerConfig(256, 4),
+        box_tower=TowerConfig(512, 4),
+        key_tower=TowerConfig(512, 4),
+        separable=False,
+        group_norm=False,
+        pose_head="published",
+        pose_channels=(512, 256),
+        standardization="diameter",
+    ),
+    # Any camera, narrower heads, pose from normalised coordinates.
+    "improved": NetworkConfig(
+        backbone="resnet50",
+        fold_batch_norm=True,
+        pyramid_channels=256,
+        class_tower=TowerConfig(128, 2),
+        box_tower=TowerConfig(128, 2),
+        key_tower=TowerConfig(256, 4),
+        separable=False,
+        group_norm=True,
+        pose_head="geometric",
+        pose_channels=(256, 256),
+        standardization="stride",
+    ),
+    # The same for two CPU cores or a Jetson.
+    "lite": NetworkConfig(
+        backbone="mobilenet_v2",
+        fold_batch_norm=True,
+        pyramid_channels=96,
+        class_tower=TowerConfig(64, 2),
+        box_tower=TowerConfig(64, 2),
+        key_tower=TowerConfig(160, 3),
+        separable=True,
+        group_norm=True,
+        pose_head="geometric",
+        pose_channels=(256, 256),
+        standardization="stride",
+    ),
+}
+
+
+def get_preset(name: str) -> NetworkConfig:
+    """A preset by name.
+
+    Raises:
+        CopeError: no such preset.
+    """
+    _expect("preset", name, tuple(PRESETS))
+    return PRESETS[name]
