@@ -1,0 +1,1 @@
+"""Training images from meshes: loading, drawing, scenes, backgrounds."""

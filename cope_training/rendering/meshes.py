@@ -1,0 +1,131 @@
+"""Triangle meshes: reading (PLY, OBJ, GLB through trimesh), writing PLY, measuring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cope_ros.core.catalogue import MM
+from cope_ros.core.errors import CopeError
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A coloured triangle mesh in its own frame, in metres."""
+
+    vertices: np.ndarray  # (V, 3) float32 m
+    faces: np.ndarray  # (F, 3) int32, rows of vertices
+    normals: np.ndarray  # (V, 3) float32, unit length
+    colors: np.ndarray  # (V, 3) uint8 sRGB, multiplied with the texture where there is one
+    uv: np.ndarray | None = None  # (V, 2) float32, (0, 0) at the texture's bottom left
+    texture: np.ndarray | None = None  # (H, W, 3) uint8 sRGB, row 0 at the top
+
+    @property
+    def diameter(self) -> float:
+        """Largest distance between two vertices, in metres."""
+        return diameter(self.vertices)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) float32 unit normals, faces weighted by their area; zero-area vertices get +z."""
+    corners = vertices[faces].astype(np.float64)
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros((len(vertices), 3))
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], weighted)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.where(length > 0, normals / np.maximum(length, 1e-30), [0.0, 0.0, 1.0]).astype("f4")
+
+
+def diameter(vertices: np.ndarray) -> float:
+    """Largest distance between two of (V, 3) points (paper, Eq. 1), exact, in their unit."""
+    points = np.unique(vertices.astype(np.float64), axis=0)
+    center = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    radius = np.linalg.norm(points - center, axis=1)
+    far = points[radius.argmax()]
+    known = np.linalg.norm(points - far, axis=1).max()
+    # An end of the diameter lies no nearer to the centre than this.
+    points = points[radius >= known - radius.max() - 1e-9]
+    largest = 0.0
+    for start in range(0, len(points), 256):
+        gaps = points[start : start + 256, None] - points[None, start:]
+        largest = max(largest, float((gaps**2).sum(axis=2).max()))
+    return float(np.sqrt(largest))
+
+
+def load_mesh(path: Path | str, unit: float = MM) -> Mesh:
+    """Reads a mesh file; ``unit`` is the length of the file's unit in metres.
+
+    Raises:
+        CopeError: the file is missing, unreadable, or holds no triangle.
+    """
+    import trimesh  # here, so that a process that makes its own meshes does not pay for it
+
+    path = Path(path)
+    try:
+        loaded = trimesh.load(path, force="mesh", process=False)
+    except (OSError, ValueError, KeyError, IndexError, NotImplementedError) as error:
+        raise CopeError(f"{path}: expected a mesh, got {type(error).__name__}: {error}") from error
+    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
+        raise CopeError(f"{path}: expected a mesh with triangles, got none")
+    vertices = np.asarray(loaded.vertices, dtype=np.float64) * unit
+    faces = np.asarray(loaded.faces, dtype=np.int32)
+    if not np.isfinite(vertices).all():
+        raise CopeError(f"{path}: expected finite vertices")
+    given = loaded._cache["vertex_normals"] if "vertex_normals" in loaded._cache else None
+    normals = vertex_normals(vertices, faces) if given is None else np.asarray(given, dtype="f4")
+    colors, uv, texture = _appearance(loaded)
+    return Mesh(vertices.astype("f4"), faces, normals, colors, uv, texture)
+
+
+def _appearance(loaded: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Vertex colours, texture coordinates and texture of a trimesh mesh."""
+    count = len(loaded.vertices)
+    visual = loaded.visual
+    if visual.kind == "texture" and visual.uv is not None:
+        material = visual.material
+        image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
+        base = np.asarray(material.main_color, dtype=np.uint8)[:3]
+        if image is None:
+            return np.tile(base, (count, 1)), None, None
+        texture = np.asarray(image.convert("RGB"), dtype=np.uint8)
+        white = np.full((count, 3), 255, dtype=np.uint8)
+        return white, np.asarray(visual.uv, dtype=np.float32), texture
+    if visual.kind in ("vertex", "face"):
+        return np.asarray(visual.vertex_colors, dtype=np.uint8)[:, :3].copy(), None, None
+    return np.full((count, 3), 160, dtype=np.uint8), None, None
+
+
+def save_ply(path: Path | str, mesh: Mesh, unit: float = MM) -> None:
+    """Writes a binary PLY with normals and vertex colours (BOP's layout); texture is left out."""
+    vertex_type = [(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
+    vertex_type += [(n, "u1") for n in ("red", "green", "blue")]
+    table = np.zeros(len(mesh.vertices), dtype=vertex_type)
+    for axis, name in enumerate("xyz"):
+        table[name] = mesh.vertices[:, axis].astype(np.float64) / unit
+        table["n" + name] = mesh.normals[:, axis]
+    for channel, name in enumerate(("red", "green", "blue")):
+        table[name] = mesh.colors[:, channel]
+    faces = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("v", "<i4", 3)])
+    faces["n"], faces["v"] = 3, mesh.faces
+    kinds = {"<f4": "float", "u1": "uchar"}
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
+    header += [f"property {kinds[kind]} {name}" for name, kind in vertex_type]
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    Path(path).write_bytes(
+        ("\n".join(header) + "\n").encode("ascii") + table.tobytes() + faces.tobytes()
+    )
+
+
+def models_info_entry(
+    mesh: Mesh, name: str, symmetries: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The object's entry in BOP's models_info.json, in millimetres; symmetries as given."""
+    vertices = mesh.vertices.astype(np.float64) / MM
+    low, size = vertices.min(axis=0), np.ptp(vertices, axis=0)
+    entry: dict[str, Any] = {"name": name, "diameter": round(diameter(vertices), 6)}
+    entry |= {f"min_{axis}": round(float(v), 6) for axis, v in zip("xyz", low, strict=True)}
+    entry |= {f"size_{axis}": round(float(v), 6) for axis, v in zip("xyz", size, strict=True)}
+    return entry | dict(symmetries or {})

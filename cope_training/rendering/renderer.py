@@ -1,0 +1,209 @@
+"""A headless OpenGL renderer with exact labels (EGL; on a GPU or Mesa's llvmpipe).
+
+Pinhole camera without distortion, ``u = fx x / z + cx`` with pixel centres at integers;
+the camera looks along +z, x right, y down.
+"""
+
+from collections.abc import Sequence
+
+import moderngl
+import numpy as np
+
+from cope_ros.core.errors import CopeError
+from cope_training.rendering import shaders
+from cope_training.rendering.atlas import CoverAtlas
+from cope_training.rendering.camera import clip_from_cam, project_box
+from cope_training.rendering.meshes import Mesh
+from cope_training.rendering.scene import Lighting, Placement, Rendering
+
+
+class _Target:
+    """Frame buffers of one image size."""
+
+    def __init__(self, ctx: moderngl.Context, width: int, height: int, samples: int) -> None:
+        size = (width, height)
+        self.shaded = ctx.framebuffer(
+            ctx.renderbuffer(size, 4, samples=samples),
+            ctx.depth_renderbuffer(size, samples=samples),
+        )
+        self.resolved = ctx.framebuffer(ctx.renderbuffer(size, 4))
+        self.labels = ctx.framebuffer(
+            ctx.renderbuffer(size, 2, dtype="f4"), ctx.depth_renderbuffer(size)
+        )
+
+
+class Renderer:
+    """Draws placed meshes; one GL context, meshes and textures stay on the device."""
+
+    def __init__(self, meshes: Sequence[Mesh] = (), samples: int = 4) -> None:
+        """Opens the context.
+
+        Args:
+            meshes: first meshes; their handles are 0, 1, ...
+            samples: of anti-aliasing per pixel, at most what the driver offers.
+
+        Raises:
+            CopeError: no EGL driver could be opened.
+        """
+        try:
+            self.ctx = moderngl.create_context(
+                standalone=True, backend="egl", libegl="libEGL.so.1", libgl="libGL.so.1"
+            )
+        except Exception as error:  # moderngl raises bare Exception
+            raise CopeError(
+                f"rendering needs EGL (Debian: libegl1 libgl1 libgl1-mesa-dri), got: {error}"
+            ) from error
+        self._samples = min(samples, self.ctx.max_samples)
+        self._shade = self.ctx.program(shaders.SHADE_VERTEX, fragment_shader=shaders.SHADE_FRAGMENT)
+        self._label = self.ctx.program(shaders.LABEL_VERTEX, fragment_shader=shaders.LABEL_FRAGMENT)
+        self._atlas = CoverAtlas(self.ctx)
+        self._points: list[np.ndarray] = []
+        self._arrays: list[tuple[moderngl.VertexArray, ...]] = []
+        self._textures: list[moderngl.Texture] = []
+        self._own_texture: list[int | None] = []
+        self._targets: dict[tuple[int, int], _Target] = {}
+        for mesh in meshes:
+            self.add_mesh(mesh)
+
+    @property
+    def device_name(self) -> str:
+        """The driver's name of what draws."""
+        return str(self.ctx.info["GL_RENDERER"])
+
+    def add_mesh(self, mesh: Mesh) -> int:
+        """Uploads a mesh and returns its handle."""
+        count = len(mesh.vertices)
+        uv = np.zeros((count, 2), "f4") if mesh.uv is None else mesh.uv.astype("f4")
+        rgba = np.concatenate([mesh.colors, np.full((count, 1), 255, np.uint8)], axis=1)
+        ctx = self.ctx
+        position = ctx.buffer(np.ascontiguousarray(mesh.vertices, "f4").tobytes())
+        normal = ctx.buffer(np.ascontiguousarray(mesh.normals, "f4").tobytes())
+        color, st = ctx.buffer(rgba.tobytes()), ctx.buffer(np.ascontiguousarray(uv).tobytes())
+        index = ctx.buffer(np.ascontiguousarray(mesh.faces, "i4").tobytes())
+        bare = [(position, "3f4", "position")]
+        full = [*bare, (normal, "3f4", "normal"), (color, "4f1", "color"), (st, "2f4", "uv")]
+        self._arrays.append(
+            (
+                ctx.vertex_array(self._shade, full, index),
+                ctx.vertex_array(self._label, bare, index),
+                ctx.vertex_array(self._atlas.program, bare, index),
+            )
+        )
+        self._points.append(np.unique(mesh.vertices, axis=0).astype(np.float64))
+        own = None if mesh.texture is None else self.add_texture(mesh.texture)
+        self._own_texture.append(own)
+        return len(self._arrays) - 1
+
+    def add_texture(self, image: np.ndarray) -> int:
+        """Uploads an (H, W, 3) uint8 sRGB texture, repeated outside [0, 1], and returns its handle."""
+        flipped = np.ascontiguousarray(image[::-1])
+        texture = self.ctx.texture(image.shape[1::-1], 3, flipped.tobytes(), alignment=1)
+        texture.build_mipmaps()
+        texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        self._textures.append(texture)
+        return len(self._textures) - 1
+
+    def render(
+        self,
+        instances: Sequence[Placement],
+        K: np.ndarray,
+        size: tuple[int, int],
+        lighting: Lighting | None = None,
+        clutter: Sequence[Placement] = (),
+        background: np.ndarray | None = None,
+    ) -> Rendering:
+        """Draws one frame.
+
+        Args:
+            instances: the labelled objects.
+            K: (3, 3) intrinsics.
+            size: (width, height) in pixels.
+            lighting: defaults to plain white light.
+            clutter: objects that hide others but carry no label.
+            background: (H, W, 3) uint8 behind everything, black where missing.
+        """
+        width, height = size
+        if size not in self._targets:
+            self._targets[size] = _Target(self.ctx, width, height, self._samples)
+        target = self._targets[size]
+        projection = clip_from_cam(K, width, height)
+        drawn = [*instances, *clutter]
+        self.ctx.enable_only(moderngl.DEPTH_TEST)
+        self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
+        image = self._read_image(target, background)
+        depth, numbers = self._draw_labels(target, drawn, projection)
+        numbers[numbers > len(instances)] = 0
+        boxes = [project_box(self._points[p.mesh], p.T_cam_obj, K) for p in instances]
+        box_array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+        visible = np.bincount(numbers.reshape(-1), minlength=len(instances) + 1)[1:]
+        arrays = [self._arrays[p.mesh][2] for p in instances]
+        poses = [p.T_cam_obj for p in instances]
+        whole = self._atlas.count(arrays, poses, K, box_array)
+        return Rendering(
+            image=image,
+            depth=depth,
+            instance_map=(numbers - 1).astype(np.int16),
+            visibility=np.clip(visible / np.maximum(whole, 1), 0.0, 1.0).astype(np.float32),
+            boxes=box_array.astype(np.float32),
+        )
+
+    def _draw_shaded(
+        self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
+    ) -> None:
+        target.shaded.use()
+        target.shaded.clear()
+        program = self._shade
+        _write_matrix(program, "clip_from_cam", projection)
+        _write_lighting(program, light)
+        for placement in drawn:
+            material = placement.material
+            texture = material.texture
+            texture = self._own_texture[placement.mesh] if texture is None else texture
+            if texture is not None:
+                self._textures[texture].use(0)
+            program["textured"].value = 0.0 if texture is None else 1.0
+            program["tint"].value = tuple(material.tint)
+            program["gloss"].value = (material.specular, material.shininess)
+            _write_matrix(program, "cam_from_obj", placement.T_cam_obj)
+            self._arrays[placement.mesh][0].render()
+        self.ctx.copy_framebuffer(target.resolved, target.shaded)
+
+    def _read_image(self, target: _Target, background: np.ndarray | None) -> np.ndarray:
+        width, height = target.resolved.size
+        data = target.resolved.read(components=4, alignment=1)
+        rgba = np.frombuffer(data, np.uint8).reshape(height, width, 4)
+        if background is None:
+            return rgba[..., :3].copy()
+        gap = (255 - rgba[..., 3:]).astype(np.uint16)  # drawn colours are weighted by coverage
+        return rgba[..., :3] + ((background * gap + 127) // 255).astype(np.uint8)
+
+    def _draw_labels(
+        self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Depth in metres, and the number of the placement seen at each pixel, from 1."""
+        target.labels.use()
+        target.labels.clear()
+        _write_matrix(self._label, "clip_from_cam", projection)
+        for number, placement in enumerate(drawn, start=1):
+            self._label["number"].value = number
+            _write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
+            self._arrays[placement.mesh][1].render()
+        width, height = target.labels.size
+        data = target.labels.read(components=2, dtype="f4")
+        both = np.frombuffer(data, np.float32).reshape(height, width, 2)
+        return both[..., 0].copy(), np.rint(both[..., 1]).astype(np.int64)
+
+
+def _write_matrix(program: moderngl.Program, name: str, matrix: np.ndarray) -> None:
+    program[name].write(np.ascontiguousarray(matrix.T, dtype="f4").tobytes())
+
+
+def _write_lighting(program: moderngl.Program, light: Lighting) -> None:
+    positions = np.tile(np.array([0.0, 0.0, -1.0, 0.0], "f4"), (shaders.MAX_LIGHTS, 1))
+    colors = np.zeros((shaders.MAX_LIGHTS, 3), "f4")
+    for row, source in enumerate(light.lights[: shaders.MAX_LIGHTS]):
+        positions[row], colors[row] = source.position, source.color
+    program["light_position"].write(positions.tobytes())
+    program["light_color"].write(colors.tobytes())
+    for name in ("up", "sky", "ground"):
+        program[name].value = tuple(getattr(light, name))

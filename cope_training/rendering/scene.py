@@ -1,0 +1,64 @@
+"""What the renderer draws: placed meshes, materials, lights; and what it gives back."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+def _ones() -> np.ndarray:
+    return np.ones(3)
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a placed mesh reflects light."""
+
+    tint: np.ndarray = field(default_factory=_ones)  # (3,) factor on the linear albedo
+    specular: float = 0.05  # strength of the highlight, 0 is matt
+    shininess: float = 30.0  # Blinn-Phong exponent
+    texture: int | None = None  # handle of a texture used instead of the mesh's own
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One drawn object."""
+
+    mesh: int  # handle from Renderer.add_mesh
+    T_cam_obj: np.ndarray  # (4, 4) m; scaling is allowed for clutter
+    material: Material = field(default_factory=Material)
+
+
+@dataclass(frozen=True)
+class Light:
+    """A point light, or a distant one where ``position[3]`` is 0."""
+
+    position: np.ndarray  # (4,) homogeneous, camera frame, m
+    color: np.ndarray  # (3,) linear
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Up to three lights and light from all around, from above and below different."""
+
+    lights: tuple[Light, ...]
+    up: np.ndarray  # (3,) unit vector away from the ground, camera frame
+    sky: np.ndarray  # (3,) linear
+    ground: np.ndarray  # (3,) linear
+
+    @classmethod
+    def plain(cls) -> "Lighting":
+        """White light from above the camera, for pictures and tests."""
+        key = Light(np.array([-0.4, -0.8, -0.6, 0.0]), np.full(3, 0.65))
+        up = np.array([0.0, -1.0, 0.0])
+        return cls((key,), up, np.full(3, 0.45), np.full(3, 0.3))
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A picture and its exact labels; N instances in the order in which they were given."""
+
+    image: np.ndarray  # (H, W, 3) uint8 sRGB
+    depth: np.ndarray  # (H, W) float32 m along the optical axis, 0 where nothing was drawn
+    instance_map: np.ndarray  # (H, W) int16, instance seen at the pixel's centre, -1 none
+    visibility: np.ndarray  # (N,) float32, visible pixels over the whole silhouette's (BOP)
+    boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px, of the whole mesh, unclipped
