@@ -9,6 +9,7 @@ from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 
 MAX_SPREAD = math.radians(30.0)  # hypotheses farther from the medoid are another view's flip
+MIN_COSINE = math.cos(MAX_SPREAD)
 VARIANCE_FLOOR_T = 1e-6  # m^2: a cluster of equal hypotheses is not exact to the micrometre
 VARIANCE_FLOOR_R = 1e-4  # rad^2
 
@@ -79,7 +80,12 @@ class SymmetryAligner(nn.Module):
 
 
 def robust_mean(
-    R: Tensor, t: Tensor, weights: Tensor
+    R: Tensor,
+    t: Tensor,
+    weights: Tensor,
+    min_cosine: float = MIN_COSINE,
+    floor_t: float = VARIANCE_FLOOR_T,
+    floor_r: float = VARIANCE_FLOOR_R,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean pose of each row's hypotheses and its covariance.
 
@@ -96,10 +102,10 @@ def robust_mean(
     """
     flat = R.flatten(2)
     cosine = 0.5 * (torch.bmm(flat, flat.transpose(1, 2)) - 1.0)
-    votes = torch.bmm(cosine.clamp_min(math.cos(MAX_SPREAD)), weights.unsqueeze(-1)).squeeze(-1)
+    votes = torch.bmm(cosine.clamp_min(min_cosine), weights.unsqueeze(-1)).squeeze(-1)
     medoid = torch.where(weights > 0, votes, torch.full_like(votes, -1e9)).argmax(1)
     index = medoid.view(-1, 1, 1).expand(-1, 1, cosine.shape[2])
-    near = cosine.gather(1, index).squeeze(1) > math.cos(MAX_SPREAD)
+    near = cosine.gather(1, index).squeeze(1) > min_cosine
     w = torch.where(near, weights, torch.zeros_like(weights))
     w = w / w.sum(1, keepdim=True).clamp_min(1e-12)
     R_mean = geometry.nearest_rotation((w[..., None, None] * R).sum(1))
@@ -108,6 +114,6 @@ def robust_mean(
     delta_R = geometry.log_so3(R @ R_mean.unsqueeze(1).transpose(-1, -2))
     delta = torch.cat((delta_t, delta_R), -1)
     covariance = (delta * w.unsqueeze(-1)).transpose(1, 2) @ delta
-    floor = torch.ones(6, dtype=R.dtype, device=R.device) * VARIANCE_FLOOR_T
-    floor[3:] = VARIANCE_FLOOR_R
+    floor = torch.ones(6, dtype=R.dtype, device=R.device) * floor_t
+    floor[3:] = floor_r
     return R_mean, t_mean, covariance + torch.diag(floor)

@@ -27,7 +27,11 @@ def box_iou(boxes: Tensor) -> Tensor:
 
 
 def cluster(
-    boxes: Tensor, class_index: Tensor, active: Tensor, iou_threshold: Tensor
+    boxes: Tensor,
+    class_index: Tensor,
+    active: Tensor,
+    iou_threshold: Tensor,
+    max_rounds: int = MAX_ROUNDS,
 ) -> tuple[Tensor, Tensor]:
     """Groups hypotheses of one class whose boxes overlap.
 
@@ -49,7 +53,7 @@ def cluster(
     overlap = (box_iou(boxes) > iou_threshold) & same & pair & better
     weights = overlap.to(boxes.dtype)
     leads = active
-    for _ in range(MAX_ROUNDS):
+    for _ in range(max_rounds):
         suppressed = torch.bmm(weights, leads.to(boxes.dtype).unsqueeze(-1)).squeeze(-1) > 0.5
         updated = active & ~suppressed
         # Asking whether the fixed point is reached waits for the device: only on the CPU.

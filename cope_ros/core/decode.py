@@ -17,12 +17,19 @@ class Scales(NamedTuple):
     key: Tensor
 
 
-def output_scales(by_diameter: bool, diameter: Tensor, stride: Tensor) -> Scales:
+def output_scales(
+    by_diameter: bool,
+    diameter: Tensor,
+    stride: Tensor,
+    key_scale: float = KEY_SCALE,
+    stride_scale: float = STRIDE_SCALE,
+    mm_per_m: float = MM_PER_M,
+) -> Scales:
     """Scales of locations whose objects have ``diameter`` (...) m at ``stride`` (...) px."""
     if by_diameter:
-        box = diameter * MM_PER_M
-        return Scales(box, box * KEY_SCALE)
-    box = stride * STRIDE_SCALE
+        box = diameter * mm_per_m
+        return Scales(box, box * key_scale)
+    box = stride * stride_scale
     return Scales(box, box)
 
 

@@ -4,6 +4,8 @@ This module is what gets exported; every step has a fixed shape and nothing wait
 device in between.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +37,11 @@ class CopeEstimator(nn.Module):
         max_instances: M, rows of the padded output.
     """
 
+    max_hypotheses: Final[int] = MAX_HYPOTHESES
+    max_votes: Final[int] = MAX_VOTES
+    min_support: Final[int] = MIN_SUPPORT
+    consistency_scale: Final[float] = CONSISTENCY_SCALE
+    min_depth: Final[float] = geometry.MIN_DEPTH
     corners: Tensor
     diameters: Tensor
     score_threshold: Tensor
@@ -79,7 +86,7 @@ class CopeEstimator(nn.Module):
         centers, strides = make_locations(image.shape[1], image.shape[2], image.device)
         probability = torch.sigmoid(logits.float()) * self.enabled.to(torch.float32)
         best, best_class = probability.max(-1)
-        score, rows = best.topk(min(MAX_HYPOTHESES, best.shape[1]), dim=1)
+        score, rows = best.topk(min(self.max_hypotheses, best.shape[1]), dim=1)
         class_index = best_class.gather(1, rows)
         center, stride = centers[rows], strides[rows]
         scales = output_scales(self.by_diameter, self.diameters[class_index], stride)
@@ -98,10 +105,10 @@ class CopeEstimator(nn.Module):
         flat_keys, flat_class = keypoints.reshape(-1, 8, 2), class_index.reshape(-1)
         R, t = self.network.pose_head(flat_keys, flat_class, K_row)
         projected = geometry.project(geometry.transform(R, t, self.corners[flat_class]), K_row)
-        error = (projected - flat_keys).norm(dim=-1).mean(-1)
-        depth = t[:, 2].clamp_min(geometry.MIN_DEPTH)
+        error = geometry.length(projected - flat_keys).mean(-1)
+        depth = t[:, 2].clamp_min(self.min_depth)
         size = K_row[:, 0, 0] * self.diameters[flat_class] / depth
-        consistency = torch.exp(-error / (CONSISTENCY_SCALE * size))
+        consistency = torch.exp(-error / (self.consistency_scale * size))
         return R.view(batch, k, 3, 3), t.view(batch, k, 3), consistency.view(batch, k)
 
     def group(self, hypotheses: Hypotheses) -> Instances:
@@ -111,12 +118,12 @@ class CopeEstimator(nn.Module):
         active = (h.score >= self.score_threshold) & finite
         leads, leader = cluster(h.boxes, h.class_index, active, self.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
-        leads = leads & (support >= MIN_SUPPORT)
+        leads = leads & (support >= self.min_support)
         rows, valid = select_leaders(leads, self.max_instances)
         member = (leader.unsqueeze(1) == rows.unsqueeze(-1)) & active.unsqueeze(1)
         member = member & valid.unsqueeze(-1)
         R, t, covariance, first = self._average(h, rows, member)
-        keypoints = h.keypoints.gather(1, first.view(*first.shape, 1, 1).expand(-1, -1, 8, 2))
+        keypoints = h.keypoints.gather(1, first.unsqueeze(-1).unsqueeze(-1).expand(-1, -1, 8, 2))
         return Instances(
             valid,
             h.class_index.gather(1, rows),
@@ -135,7 +142,7 @@ class CopeEstimator(nn.Module):
         """Poses (B, M, ...) and the row (B, M) of each instance's most consistent hypothesis."""
         batch, m = rows.shape
         vote = torch.where(member, h.consistency.unsqueeze(1), torch.zeros_like(h.score[:, :1, None]))
-        weight, index = vote.topk(min(MAX_VOTES, vote.shape[2]), dim=2)
+        weight, index = vote.topk(min(self.max_votes, vote.shape[2]), dim=2)
         n = index.shape[2]
         rank = torch.arange(n, device=index.device)
         weight = torch.where(rank < self.n_hypotheses, weight, torch.zeros_like(weight))

@@ -3,6 +3,8 @@
 Conventions: rotation matrices act on column vectors, ``p_cam = R @ p_obj + t``; rotation
 vectors are axis times angle in radians; leading axes (...) broadcast. Lengths in metres,
 image coordinates in pixels, focal lengths in pixels. Depths are kept above ``MIN_DEPTH``.
+
+TorchScript cannot read a module's constants, so they enter functions as default arguments.
 """
 
 import torch
@@ -12,9 +14,14 @@ MIN_DEPTH = 1e-3  # m; nothing in front of a camera is nearer, and 1/z stays fin
 EPS = 1e-8
 
 
-def normalize(v: Tensor) -> Tensor:
+def length(v: Tensor, eps: float = EPS) -> Tensor:
+    """(..., D) -> (...) Euclidean length, with a finite gradient at zero."""
+    return (v.square().sum(-1) + eps * eps).sqrt()
+
+
+def normalize(v: Tensor, eps: float = EPS) -> Tensor:
     """(..., D) -> (..., D) of length one; a zero vector stays (nearly) zero."""
-    return v / (v.square().sum(-1, keepdim=True) + EPS * EPS).sqrt()
+    return v / length(v, eps).unsqueeze(-1)
 
 
 def rotation_from_columns(six: Tensor, orthogonalize: bool = True) -> Tensor:
@@ -121,9 +128,9 @@ def transform(R: Tensor, t: Tensor, points: Tensor) -> Tensor:
     return points @ R.transpose(-1, -2) + t.unsqueeze(-2)
 
 
-def project(points: Tensor, K: Tensor) -> Tensor:
+def project(points: Tensor, K: Tensor, min_depth: float = MIN_DEPTH) -> Tensor:
     """Pinhole projection of camera-frame points (..., P, 3) m by K (..., 3, 3) -> (..., P, 2) px."""
-    z = points[..., 2:3].clamp_min(MIN_DEPTH)
+    z = points[..., 2:3].clamp_min(min_depth)
     focal = torch.stack((K[..., 0, 0], K[..., 1, 1]), -1).unsqueeze(-2)
     return points[..., 0:2] / z * focal + K[..., 0:2, 2].unsqueeze(-2)
 
@@ -134,7 +141,7 @@ def unproject(pixels: Tensor, K: Tensor) -> Tensor:
     return (pixels - K[..., 0:2, 2].unsqueeze(-2)) / focal
 
 
-def rotation_to_ray(ray: Tensor) -> Tensor:
+def rotation_to_ray(ray: Tensor, eps: float = EPS) -> Tensor:
     """Smallest rotation that turns the optical axis (0, 0, 1) onto ``ray``.
 
     Args:
@@ -144,7 +151,7 @@ def rotation_to_ray(ray: Tensor) -> Tensor:
         (..., 3, 3)
     """
     x, y, z = ray[..., 0], ray[..., 1], ray[..., 2]
-    k = 1.0 / (1.0 + z).clamp_min(EPS)
+    k = 1.0 / (1.0 + z).clamp_min(eps)
     rows = (
         torch.stack((1.0 - k * x * x, -k * x * y, x), -1),
         torch.stack((-k * x * y, 1.0 - k * y * y, y), -1),

@@ -4,6 +4,8 @@ Both map rows independently, ``(N, 8, 2)`` corners in px, ``(N,)`` class indices
 ``(N, 3, 3)`` intrinsics to ``(N, 3, 3)`` rotations and ``(N, 3)`` translations in metres.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,9 @@ class PublishedPoseHead(nn.Module):
     The focal length never enters, so a trained head is tied to one camera.
     """
 
+    pixel_scale: Final[float] = PIXEL_SCALE
+    translation_scale: Final[float] = TRANSLATION_SCALE
+
     def __init__(self, n_classes: int, channels: tuple[int, int]) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -43,9 +48,9 @@ class PublishedPoseHead(nn.Module):
 
     def forward(self, keypoints: Tensor, class_index: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
         """See the module's docstring."""
-        centered = (keypoints - K[:, None, 0:2, 2]) * PIXEL_SCALE
+        centered = (keypoints - K[:, None, 0:2, 2]) * self.pixel_scale
         out = _select(self.layers(centered.flatten(1)), class_index)
-        xy = out[:, 0:2] * TRANSLATION_SCALE
+        xy = out[:, 0:2] * self.translation_scale
         z = out[:, 2:3] / 3.0 + 1.0
         R = geometry.rotation_from_columns(out[:, 3:9], orthogonalize=False)
         return R, torch.cat((xy, z), 1)
@@ -67,6 +72,9 @@ class GeometricPoseHead(nn.Module):
     """
 
     corners: Tensor
+    steps: Final[int] = REFINEMENT_STEPS
+    min_radius: Final[float] = MIN_RADIUS
+    max_log_depth: Final[float] = MAX_LOG_DEPTH
 
     def __init__(self, corners: Tensor, channels: tuple[int, int]) -> None:
         super().__init__()
@@ -86,7 +94,7 @@ class GeometricPoseHead(nn.Module):
         points, R_ray = self._to_ray_frame(keypoints, K)
         model = self.corners[class_index]
         R, t = self._initial_pose(points, model, class_index)
-        for _ in range(REFINEMENT_STEPS):
+        for _ in range(self.steps):
             R, t = gauss_newton_step(points, model, R, t)
         return R_ray @ R, (R_ray @ t.unsqueeze(-1)).squeeze(-1)
 
@@ -110,21 +118,28 @@ class GeometricPoseHead(nn.Module):
         self, points: Tensor, model: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor]:
         center = points.mean(1)
-        radius = (points - center.unsqueeze(1)).norm(dim=-1).mean(1).clamp_min(MIN_RADIUS)
+        radius = geometry.length(points - center.unsqueeze(1)).mean(1).clamp_min(self.min_radius)
         shape = ((points - center.unsqueeze(1)) / radius[:, None, None]).flatten(1)
         one_hot = nn.functional.one_hot(class_index, self.n_classes).to(shape.dtype)
         out = _select(self.layers(torch.cat((shape, one_hot), 1)), class_index)
         R = geometry.rotation_from_columns(out[:, 3:9])
         model_center = model.mean(1)
         turned = (model - model_center.unsqueeze(1)) @ R.transpose(1, 2)
-        model_radius = turned[..., 0:2].norm(dim=-1).mean(1)
-        z = model_radius / radius * torch.exp(MAX_LOG_DEPTH * torch.tanh(out[:, 2]))
+        model_radius = geometry.length(turned[..., 0:2]).mean(1)
+        z = model_radius / radius * torch.exp(self.max_log_depth * torch.tanh(out[:, 2]))
         xy = (center + out[:, 0:2] * radius[:, None]) * z[:, None]
         t_center = torch.cat((xy, z[:, None]), 1)
         return R, t_center - (R @ model_center.unsqueeze(-1)).squeeze(-1)
 
 
-def gauss_newton_step(points: Tensor, model: Tensor, R: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def gauss_newton_step(
+    points: Tensor,
+    model: Tensor,
+    R: Tensor,
+    t: Tensor,
+    min_depth: float = geometry.MIN_DEPTH,
+    min_relative_depth: float = MIN_RELATIVE_DEPTH,
+) -> tuple[Tensor, Tensor]:
     """One damped Gauss-Newton step on the reprojection error of the corners.
 
     The rotation is perturbed on the left about the box's centre, the centre's translation
@@ -142,10 +157,10 @@ def gauss_newton_step(points: Tensor, model: Tensor, R: Tensor, t: Tensor) -> tu
     model_center = model.mean(1)
     arm = (model - model_center.unsqueeze(1)) @ R.transpose(1, 2)
     center = t + (R @ model_center.unsqueeze(-1)).squeeze(-1)
-    depth = center[:, 2].clamp_min(geometry.MIN_DEPTH)[:, None, None]
+    depth = center[:, 2].clamp_min(min_depth)[:, None, None]
     arm = arm / depth  # everything below in units of the object's depth
     p = arm + center.unsqueeze(1) / depth
-    z = p[..., 2].clamp_min(MIN_RELATIVE_DEPTH)
+    z = p[..., 2].clamp_min(min_relative_depth)
     x, y = p[..., 0] / z, p[..., 1] / z
     zero, inverse = torch.zeros_like(z), 1.0 / z
     J_u = torch.stack((inverse, zero, -x * inverse), -1)
@@ -159,14 +174,16 @@ def gauss_newton_step(points: Tensor, model: Tensor, R: Tensor, t: Tensor) -> tu
     return R_new, center - (R_new @ model_center.unsqueeze(-1)).squeeze(-1)
 
 
-def _solve_blocks(J_w: Tensor, J_t: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+def _solve_blocks(
+    J_w: Tensor, J_t: Tensor, residual: Tensor, damping: float = DAMPING
+) -> tuple[Tensor, Tensor]:
     """Least squares in two 3-vectors: (N, P, 3), (N, P, 3), (N, P) -> (N, 3), (N, 3)."""
     eye = torch.eye(3, dtype=J_w.dtype, device=J_w.device)
     A = J_w.transpose(1, 2) @ J_w
     D = J_t.transpose(1, 2) @ J_t
     B = J_w.transpose(1, 2) @ J_t
-    A = A + eye * (DAMPING * geometry.trace3(A) + 1e-9)[:, None, None]
-    D = D + eye * (DAMPING * geometry.trace3(D) * 0.1 + 1e-9)[:, None, None]
+    A = A + eye * (damping * geometry.trace3(A) + 1e-9)[:, None, None]
+    D = D + eye * (damping * geometry.trace3(D) * 0.1 + 1e-9)[:, None, None]
     g_w = (J_w * residual.unsqueeze(-1)).sum(1)
     g_t = (J_t * residual.unsqueeze(-1)).sum(1)
     B_D = B @ geometry.inverse3(D)
@@ -174,7 +191,7 @@ def _solve_blocks(J_w: Tensor, J_t: Tensor, residual: Tensor) -> tuple[Tensor, T
     schur = schur + eye * (1e-4 * geometry.trace3(A))[:, None, None]
     rhs = g_w - (B_D @ g_t.unsqueeze(-1)).squeeze(-1)
     w = (geometry.inverse3(schur) @ rhs.unsqueeze(-1)).squeeze(-1)
-    w = w / (1.0 + w.norm(dim=-1, keepdim=True))  # no step turns by more than a radian
+    w = w / (1.0 + geometry.length(w).unsqueeze(-1))  # no step turns by more than a radian
     back = g_t - (B.transpose(1, 2) @ w.unsqueeze(-1)).squeeze(-1)
     v = (geometry.inverse3(D) @ back.unsqueeze(-1)).squeeze(-1)
     return w, v.clamp(-0.5, 0.5)

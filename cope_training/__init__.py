@@ -1,0 +1,1 @@
+"""Training, evaluation and export for cope_ros; imports ``cope_ros.core``, never ROS."""

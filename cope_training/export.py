@@ -1,0 +1,86 @@
+"""From a trained network to the TorchScript file that the node loads."""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cope_ros.core.backbone import fold_batch_norm
+from cope_ros.core.build import build_estimator
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.model_file import load_model, save_model
+from cope_ros.core.network import CopeNetwork
+from cope_ros.core.presets import NetworkConfig
+from cope_ros.core.types import Instances
+
+PARITY = 1e-4  # largest difference between the file and the network it was made from
+
+
+def export_network(
+    network: CopeNetwork,
+    config: NetworkConfig,
+    catalogue: Catalogue,
+    path: Path,
+    *,
+    preset: str,
+    input_size: tuple[int, int] = (640, 480),
+    max_instances: int = 100,
+    training: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> None:
+    """Writes ``path`` (model.pt) and fails if the file does not compute the same.
+
+    Args:
+        input_size: (width, height) px that images are fitted into, multiples of 32.
+        training, metrics: go into the file's metadata as they are.
+
+    Raises:
+        CopeError: size not a multiple of 32, or the parity check failed.
+    """
+    if input_size[0] % 32 or input_size[1] % 32:
+        raise CopeError(f"input_size: expected multiples of 32, got {input_size}")
+    network = copy.deepcopy(network).cpu().float().eval()
+    fold_batch_norm(network.backbone)
+    network = network.to(memory_format=torch.channels_last)
+    estimator = build_estimator(network, config, catalogue, max_instances)
+    for parameter in estimator.parameters():
+        parameter.requires_grad_(False)
+    with warnings.catch_warnings():
+        # TorchScript is what users asked for; upstream deprecates it in favour of torch.export.
+        warnings.simplefilter("ignore", FutureWarning)
+        scripted = torch.jit.script(estimator)
+    metadata = {
+        "preset": preset,
+        "network": config.to_dict(),
+        "models_info": catalogue.to_dict(),
+        "input_size": list(input_size),
+        "max_instances": max_instances,
+        "training": training or {},
+        "metrics": metrics or {},
+    }
+    save_model(scripted, metadata, path)
+    check_parity(estimator, path)
+
+
+def check_parity(estimator: torch.nn.Module, path: Path) -> None:
+    """Compares the file at ``path`` with the estimator on noise images of two sizes.
+
+    Raises:
+        CopeError: an output differs by more than PARITY.
+    """
+    loaded, _ = load_model(path, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in ((1, 128, 160), (2, 96, 64)):
+        shape = (batch, height, width, 3)
+        image = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        K = torch.tensor([[200.0, 0, width / 2], [0, 200.0, height / 2], [0, 0, 1]])
+        K = K.expand(batch, 3, 3)
+        with torch.inference_mode():
+            expected, got = Instances(*estimator(image, K)), Instances(*loaded(image, K))
+        for name, a, b in zip(Instances._fields, expected, got, strict=True):
+            if not torch.allclose(a.float(), b.float(), atol=PARITY, rtol=PARITY):
+                worst = (a.float() - b.float()).abs().max().item()
+                raise CopeError(f"{path}: {name} differs by {worst:.3g} from the network's")
