@@ -1,0 +1,228 @@
+"""The lifecycle node: subscribes, calls the estimator, publishes; no mathematics.
+
+Executor thread: callbacks of images, camera_info, parameters and lifecycle services, all short
+but for the loading of a model. Worker thread (while active): estimates and publishes.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from cope_ros import parameters, startup, topics
+from cope_ros.core.runtime import Estimator
+from cope_ros.counters import FrameCounters
+from cope_ros.mailbox import Mailbox
+from cope_ros.outputs import Outputs
+from cope_ros.parameters import ParameterError
+from cope_ros.processor import Processor, Tools
+from cope_ros.slots import FrameSlots, SlotAssigner
+from cope_ros.worker import Worker
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+IMAGE_DEPTH, INFO_DEPTH = 1, 10
+
+
+class CopeNode(LifecycleNode):
+    """Camera image and intrinsics in, 6D poses of all known objects out."""
+
+    def __init__(
+        self,
+        load: startup.LoadEstimator = Estimator.load,
+        slots: SlotAssigner | None = None,
+        **options: Any,
+    ) -> None:
+        """Declares the parameters; nothing is loaded before ``configure``.
+
+        Args:
+            load: makes the estimator, with the signature of ``Estimator.load``.
+            slots: numbers the instances.
+            options: of ``rclpy.node.Node``.
+
+        Raises:
+            ParameterError, rclpy.exceptions.ParameterException: a parameter is refused.
+        """
+        super().__init__("cope", **options)
+        self._load = load
+        self._slots = slots or FrameSlots()
+        self._estimator: Any = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._inputs: list[Any] = []
+        self.fault: BaseException | None = None  # what ended the worker, if anything did
+        self.counters = FrameCounters(self.get_logger().warning)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        parameters.declare(self)
+        self.parameters = parameters.read(self)
+        self.add_post_set_parameters_callback(self._on_parameters_set)
+        topics.answer_impossible_transitions(self)
+
+    def start(self) -> bool:
+        """Configures and activates; false where either failed, with the reason logged."""
+        return self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the model and creates the outputs."""
+        try:
+            self._estimator = startup.load_estimator(self.parameters, self._load)
+            self._outputs = Outputs(self)
+        except (ParameterError, RuntimeError) as error:  # RuntimeError: a refused QoS override
+            self.get_logger().fatal(str(error))
+            self._release()
+            return FAILURE
+        catalogue = self._estimator.catalogue
+        self._outputs.announce(self._estimator.metadata, self.parameters.model)
+        self.get_logger().info(
+            f"model {self.parameters.model} on {self._estimator.device}: "
+            f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Starts the worker and subscribes."""
+        mailbox = Mailbox(self.counters.count_dropped, lambda: self.parameters.sync_policy)
+        try:
+            self._subscribe(mailbox)
+        except RuntimeError as error:  # a refused QoS override
+            self.get_logger().fatal(str(error))
+            self._halt()
+            return FAILURE
+        assert self._outputs is not None
+        tools = Tools(
+            clock=self.get_clock(),
+            outputs=self._outputs,
+            counters=self.counters,
+            slots=self._slots,
+            parameters=lambda: self.parameters,
+        )
+        process = Processor(self._estimator, tools)
+        self._worker = Worker(mailbox, process, self._period, self._on_fault)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribes and stops the worker; the model stays loaded."""
+        self._halt()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Drops the model and the outputs."""
+        self._release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """From any state: as deactivate and cleanup."""
+        self.stop()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition failed half-way: back to unconfigured."""
+        self.stop()
+        return super().on_error(state)
+
+    def stop(self) -> None:
+        """Stops the worker and frees everything; safe in every state."""
+        self._halt()
+        self._release()
+
+    def _halt(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs = []
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        self._slots.reset()
+
+    def _release(self) -> None:
+        if self._outputs is not None:
+            self._outputs.destroy()
+            self._outputs = None
+        self._estimator = None
+        startup.free_memory()
+
+    def _subscribe(self, mailbox: Mailbox) -> None:
+        def put_image(message: Image | CompressedImage) -> None:
+            self.counters.count_received()
+            mailbox.put_image(message)
+
+        compressed = self.parameters.image_transport == "compressed"
+        image_topic, info_topic = topics.input_topics(self, compressed)
+        kind = CompressedImage if compressed else Image
+        self._inputs = [
+            self._subscription(kind, image_topic, put_image, IMAGE_DEPTH),
+            self._subscription(CameraInfo, info_topic, mailbox.put_info, INFO_DEPTH),
+        ]
+        names = " and ".join(subscription.topic_name for subscription in self._inputs)
+        self.get_logger().info(f"listening to {names}")
+
+    def _subscription(
+        self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int
+    ) -> Any:
+        qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        overridable = QoSOverridingOptions.with_default_policies()
+        return self.create_subscription(
+            kind, topic, callback, qos, qos_overriding_options=overridable
+        )
+
+    def _period(self) -> float:
+        return 1.0 / self.parameters.max_rate if self.parameters.max_rate > 0 else 0.0
+
+    def _on_fault(self, error: BaseException) -> None:
+        """The worker ended by an error nobody foresaw: end the process, loudly."""
+        self.fault = error
+        self.get_logger().fatal(f"the worker thread failed: {error!r}")
+        rclpy.try_shutdown(context=self.context)
+
+    def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
+        reason = parameters.refusal(changed)
+        if reason is None and self._estimator is not None:
+            wanted = parameters.read(self, changed)
+            reason = startup.unknown_classes(wanted, self._estimator.catalogue)
+        return SetParametersResult(successful=reason is None, reason=reason or "")
+
+    def _on_parameters_set(self, _changed: list[Parameter]) -> None:
+        self.parameters = parameters.read(self)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node until it is told to stop; 1 where it cannot start or broke down."""
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # rclpy's RCLError: ROS arguments or a file among them
+        print(f"cope_node: {error}", file=sys.stderr)
+        return 1
+    try:
+        return _run(CopeNode())
+    except (ParameterError, ParameterException) as error:
+        print(f"cope_node: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(node: CopeNode) -> int:
+    try:
+        if node.parameters.autostart and not node.start():
+            return 1
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.stop()
+        node.destroy_node()
+    return 0 if node.fault is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

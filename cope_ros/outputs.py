@@ -1,0 +1,51 @@
+"""The node's publishers: detections, transforms and the vision information."""
+
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+from vision_msgs.msg import Detection3DArray, VisionInfo
+
+from cope_ros.conversions import transforms_of
+
+
+def latched() -> QoSProfile:
+    """Reliable, the last message kept for late subscribers."""
+    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Outputs:
+    """Everything the node publishes; exists from configure to cleanup."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._detections = node.create_publisher(
+            Detection3DArray,
+            "~/detections",
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
+        self._broadcaster = TransformBroadcaster(node)
+
+    def publish(self, detections: Detection3DArray, with_transforms: bool) -> None:
+        """Sends one frame: first its transforms as one batch, then its detections."""
+        # tf2 refuses a transform without a parent.
+        if with_transforms and detections.detections and detections.header.frame_id:
+            self._broadcaster.sendTransform(transforms_of(detections))
+        self._detections.publish(detections)
+
+    def announce(self, metadata: dict[str, Any], database: str) -> None:
+        """Latches what the model is and where the description of its objects lies."""
+        message = VisionInfo(header=Header(stamp=self._node.get_clock().now().to_msg()))
+        message.method = f"COPE {metadata.get('preset', '')}".strip()
+        message.database_location = database
+        self._vision_info.publish(message)
+
+    def destroy(self) -> None:
+        """Takes the publishers off the graph."""
+        for publisher in (self._detections, self._vision_info, self._broadcaster.pub_tf):
+            self._node.destroy_publisher(publisher)

@@ -1,0 +1,216 @@
+"""The node's parameters: one declaration table that reads into one frozen dataclass.
+
+Each field of :class:`Parameters` carries its ROS name, default, description, range and whether
+it may change while the node runs. Declaring, describing, validating and reading all follow from
+these fields; nothing else in the package knows a parameter's name.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterUninitializedException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from cope_ros.core.errors import CopeError
+
+# Overrides that belong to rclpy, not to this table.
+FOREIGN_NAMES = ("use_sim_time", "start_type_description_service")
+FOREIGN_PREFIXES = ("qos_overrides.",)
+DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
+TF_PREFIX_PATTERN = re.compile(r"([A-Za-z0-9_.\-][A-Za-z0-9_.\-/]*)?")
+
+Check = Callable[[Any], str | None]  # the reason to refuse a value, None where it is accepted
+
+
+class ParameterError(CopeError):
+    """A parameter with which the node cannot start; the message begins with its name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"parameter '{name}': {reason}")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is declared about one parameter, apart from its default."""
+
+    name: str
+    description: str
+    live: bool = False  # may be set while the node runs
+    span: tuple[float, float] | None = None  # inclusive
+    check: Check | None = None
+
+
+def _entry(name: str, default: Any, description: str, **options: Any) -> Any:
+    return field(default=default, metadata={"spec": Spec(name, description, **options)})
+
+
+def _one_of(*choices: str) -> Check:
+    text = ", ".join(choices)
+    return lambda value: None if value in choices else f"expected one of {text}; got '{value}'"
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> Check:
+    def check(value: str) -> str | None:
+        return None if pattern.fullmatch(value) else f"expected {expected}; got '{value}'"
+
+    return check
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The node's settings. Lengths in metres, times in seconds."""
+
+    model: str = _entry(
+        "model",
+        "demo",
+        "Model directory, model.pt inside one, or the name of a bundled model",
+    )
+    device: str = _entry(
+        "device",
+        "auto",
+        "Where the network runs: auto (CUDA if there is any), cpu, cuda or cuda:N",
+        check=_matching(DEVICE_PATTERN, "auto, cpu, cuda or cuda:N"),
+    )
+    half: bool = _entry("half", False, "Half precision (CUDA only)")
+    image_transport: str = _entry(
+        "image_transport",
+        "raw",
+        "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)",
+        check=_one_of("raw", "compressed"),
+    )
+    image_is_rectified: bool = _entry(
+        "image_is_rectified",
+        True,
+        "true: pixels follow P of camera_info; false: undistort with K and D",
+    )
+    autostart: bool = _entry("autostart", True, "Configure and activate by itself at start-up")
+    tf_prefix: str = _entry(
+        "tf.prefix",
+        "",
+        "Prepended to the name of every TF frame published (one prefix per camera)",
+        check=_matching(TF_PREFIX_PATTERN, "a TF name without spaces or a leading slash"),
+    )
+    tf_enable: bool = _entry("tf.enable", True, "Publish one TF frame per instance", live=True)
+    sync_policy: str = _entry(
+        "sync.policy",
+        "latest",
+        "exact: camera_info of the image's stamp only; latest: else the newest that fits",
+        live=True,
+        check=_one_of("exact", "latest"),
+    )
+    score_threshold: float = _entry(
+        "score_threshold", 0.5, "Least score of a hypothesis", live=True, span=(0.0, 1.0)
+    )
+    iou_threshold: float = _entry(
+        "iou_threshold",
+        0.5,
+        "Least overlap (IoU of amodal boxes) that makes two hypotheses one instance",
+        live=True,
+        span=(0.0, 1.0),
+    )
+    n_hypotheses: int = _entry(
+        "n_hypotheses", 10, "Most hypotheses averaged per instance", live=True, span=(1, 1000)
+    )
+    max_instances: int = _entry(
+        "max_instances",
+        100,
+        "Most instances published per frame, best scores first (the model has its own limit)",
+        live=True,
+        span=(1, 10000),
+    )
+    classes: tuple[str, ...] = _entry(
+        "classes", ("",), "Class ids to detect; empty or [''] means all of the model", live=True
+    )
+    max_age: float = _entry(
+        "max_age",
+        0.0,
+        "Images older than this many seconds are dropped; 0 = off",
+        live=True,
+        span=(0.0, 3600.0),
+    )
+    max_rate: float = _entry(
+        "max_rate",
+        0.0,
+        "Most frames processed per second; 0 = no limit",
+        live=True,
+        span=(0.0, 1e4),
+    )
+
+    @property
+    def class_ids(self) -> tuple[str, ...]:
+        """The classes asked for, empty for all of them."""
+        return tuple(c for c in self.classes if c)
+
+
+def specs() -> tuple[Spec, ...]:
+    """The declaration table, in the order of the fields."""
+    return tuple(f.metadata["spec"] for f in fields(Parameters))
+
+
+def descriptor(spec: Spec, default: Any) -> ParameterDescriptor:
+    """What ``ros2 param describe`` shows of a parameter."""
+    text = spec.description if spec.live else f"{spec.description}. Fixed at start-up"
+    message = ParameterDescriptor(description=text, read_only=not spec.live)
+    if spec.span is not None and isinstance(default, float):
+        low, high = spec.span
+        message.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    elif spec.span is not None:
+        low, high = (int(bound) for bound in spec.span)
+        message.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    return message
+
+
+def refusal(parameters: Iterable[Parameter]) -> str | None:
+    """Why these values cannot be set, None where they can; types and ranges are rclpy's."""
+    checks = {spec.name: spec.check for spec in specs() if spec.check is not None}
+    for parameter in parameters:
+        check = checks.get(parameter.name)
+        if check is None or parameter.type_ is Parameter.Type.NOT_SET:
+            continue
+        reason = check(parameter.value)
+        if reason is not None:
+            return f"{parameter.name}: {reason}"
+    return None
+
+
+def declare(node: Node) -> None:
+    """Declares the table on ``node`` with the overrides of its command line and files.
+
+    Raises:
+        ParameterError: an override has a name that nobody declares.
+        rclpy.exceptions.ParameterException: an override of a wrong type or value.
+    """
+    known = [spec.name for spec in specs()]
+    # rclpy offers no public list of the overrides that no declaration has asked for.
+    for name in node._parameter_overrides:
+        if name not in known + list(FOREIGN_NAMES) and not name.startswith(FOREIGN_PREFIXES):
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ParameterError(name, f"unknown{hint} (known: {', '.join(known)})")
+    for item in fields(Parameters):
+        spec: Spec = item.metadata["spec"]
+        default = list(item.default) if isinstance(item.default, tuple) else item.default
+        node.declare_parameter(spec.name, default, descriptor(spec, item.default))
+
+
+def read(node: Node, changed: Iterable[Parameter] = ()) -> Parameters:
+    """The current values, those in ``changed`` taking precedence.
+
+    An empty list in a YAML file has no type and reaches rclpy as "not set"; such a parameter
+    keeps its default.
+    """
+    pending = {p.name: p.value for p in changed}
+    values: dict[str, Any] = {}
+    for item in fields(Parameters):
+        name = item.metadata["spec"].name
+        try:
+            value = pending[name] if name in pending else node.get_parameter(name).value
+        except ParameterUninitializedException:
+            continue
+        values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
+    return Parameters(**values)

@@ -1,0 +1,119 @@
+"""One paired frame in, one set of messages out: the worker's job."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from cv_bridge import CvBridge
+from rclpy.clock import Clock
+
+from cope_ros import startup
+from cope_ros.conversions import detections_message, rgb_from_image
+from cope_ros.core.errors import CopeError
+from cope_ros.counters import FrameCounters
+from cope_ros.intake import Cause, FrameError
+from cope_ros.intrinsics import Undistorter, camera_from_info
+from cope_ros.mailbox import Pair, size_mismatch
+from cope_ros.outputs import Outputs
+from cope_ros.parameters import Parameters
+from cope_ros.slots import SlotAssigner
+
+SECOND = 1_000_000_000  # ns
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What processing needs from the node."""
+
+    clock: Clock
+    outputs: Outputs
+    counters: FrameCounters
+    slots: SlotAssigner
+    parameters: Callable[[], Parameters]  # the current ones
+
+
+class Processor:
+    """Calls the estimator on a frame and publishes what it says. Used by one thread."""
+
+    def __init__(self, estimator: Any, tools: Tools) -> None:
+        self._estimator = estimator
+        self._tools = tools
+        self._applied = tools.parameters()
+        self._bridge = CvBridge()
+        self._undistort = Undistorter()
+
+    def __call__(self, pair: Pair) -> None:
+        """Processes a frame; whatever is wrong with it is counted and ends with it."""
+        try:
+            self._process(pair)
+        except FrameError as error:
+            self._tools.counters.count_dropped(error)
+        else:
+            self._tools.counters.count_processed()
+
+    def _process(self, pair: Pair) -> None:
+        parameters = self._tools.parameters()
+        header = pair.image.header
+        self._check_age(header, parameters)
+        image, K = self._rectified(pair, parameters)
+        estimate = publishable(self._estimate(image, K, parameters), parameters.max_instances)
+        stamp = header.stamp.sec + header.stamp.nanosec / SECOND
+        slots = self._tools.slots.assign(stamp, estimate)
+        estimate, slots = select(estimate, slots >= 0), slots[slots >= 0]
+        catalogue = self._estimator.catalogue
+        names = [catalogue.class_ids[index] for index in estimate.class_index.tolist()]
+        ids = [
+            f"{parameters.tf_prefix}{name}_{slot}"
+            for name, slot in zip(names, slots.tolist(), strict=True)
+        ]
+        message = detections_message(header, estimate, catalogue, ids)
+        self._tools.outputs.publish(message, parameters.tf_enable)
+
+    def _check_age(self, header: Any, parameters: Parameters) -> None:
+        if parameters.max_age <= 0:
+            return
+        stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative
+        age = (self._tools.clock.now().nanoseconds - stamp) / SECOND
+        if age > parameters.max_age:
+            text = f"image: expected an age of at most {parameters.max_age} s, got {age:.3f} s"
+            raise FrameError(Cause.AGE, text)
+
+    def _rectified(self, pair: Pair, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """The frame's pixels (H, W, 3) RGB, undistorted, and their K (3, 3)."""
+        camera = camera_from_info(pair.info, parameters.image_is_rectified)
+        image = rgb_from_image(self._bridge, pair.image)
+        error = size_mismatch((image.shape[1], image.shape[0]), pair.info)
+        if error is not None:
+            raise error
+        return self._undistort(image, camera), camera.K
+
+    def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:
+        try:
+            if parameters is not self._applied:
+                startup.configure(self._estimator, parameters)
+                self._applied = parameters
+            return self._estimator.estimate(image, K)
+        except (CopeError, RuntimeError) as error:  # torch reports its failures as RuntimeError
+            raise FrameError(Cause.ESTIMATE, f"estimator: {error}") from error
+
+
+def select(estimate: Any, rows: np.ndarray) -> Any:
+    """The rows of an estimate that a mask or an index array names."""
+    return replace(
+        estimate, **{item.name: getattr(estimate, item.name)[rows] for item in fields(estimate)}
+    )
+
+
+def publishable(estimate: Any, limit: int) -> Any:
+    """At most ``limit`` rows, without any that would put a non-finite number on a topic."""
+    numbers = np.concatenate(
+        [
+            estimate.score[:, None],
+            estimate.R.reshape(-1, 9),
+            estimate.t,
+            estimate.covariance.reshape(-1, 36),
+        ],
+        axis=1,
+    )
+    return select(estimate, np.flatnonzero(np.isfinite(numbers).all(axis=1))[:limit])

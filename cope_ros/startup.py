@@ -1,0 +1,100 @@
+"""From the static parameters to an estimator that is ready, or the parameter at fault."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.runtime import Estimator
+from cope_ros.parameters import ParameterError, Parameters
+
+PACKAGE = "cope_ros"
+LoadEstimator = Callable[..., Any]  # Estimator.load, or a stand-in with its signature
+
+
+def model_path(name: str) -> Path:
+    """The model's directory or file: a path as it is, a bare name among the bundled models.
+
+    Raises:
+        ParameterError: there is no such path and no such bundled model.
+    """
+    if not name:
+        raise ParameterError("model", "expected a model directory or a bundled model, got ''")
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    places = [path]
+    if len(path.parts) == 1:
+        places += [folder / name for folder in _bundled_models()]
+    for place in places:
+        if place.exists():
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise ParameterError("model", f"'{name}' not found; looked for {looked}")
+
+
+def _bundled_models() -> list[Path]:
+    """Where models may lie: the installed package's share, or the repository's folder."""
+    checkout = Path(__file__).resolve().parent.parent / "models"
+    try:
+        return [Path(get_package_share_directory(PACKAGE)) / "models", checkout]
+    except (PackageNotFoundError, ValueError, LookupError):
+        return [checkout]
+
+
+def load_estimator(parameters: Parameters, load: LoadEstimator = Estimator.load) -> Any:
+    """Loads the model and applies the live parameters to it.
+
+    Raises:
+        ParameterError: names the parameter that stands in the way.
+    """
+    path = model_path(parameters.model)
+    _check_device(parameters)
+    try:
+        estimator = load(path, device=parameters.device, half=parameters.half)
+    except CopeError as error:
+        raise ParameterError("model", str(error)) from error
+    reason = unknown_classes(parameters, estimator.catalogue)
+    if reason is not None:
+        raise ParameterError("classes", reason)
+    configure(estimator, parameters)
+    return estimator
+
+
+def _check_device(parameters: Parameters) -> None:
+    device = parameters.device
+    count = torch.cuda.device_count()
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
+        raise ParameterError("device", f"got '{device}', but {count} CUDA devices are usable")
+    if parameters.half and (device == "cpu" or (device == "auto" and count == 0)):
+        raise ParameterError("half", "half precision needs a CUDA device, got the CPU")
+
+
+def unknown_classes(parameters: Parameters, catalogue: Catalogue) -> str | None:
+    """Why ``classes`` does not suit the model, None where it does."""
+    unknown = set(parameters.class_ids) - set(catalogue.class_ids)
+    if not unknown:
+        return None
+    return f"expected some of {', '.join(catalogue.class_ids)}; got {', '.join(sorted(unknown))}"
+
+
+def configure(estimator: Any, parameters: Parameters) -> None:
+    """Applies the live parameters to a loaded estimator."""
+    estimator.configure(
+        score_threshold=parameters.score_threshold,
+        iou_threshold=parameters.iou_threshold,
+        n_hypotheses=parameters.n_hypotheses,
+        class_ids=parameters.class_ids,
+    )
+
+
+def free_memory() -> None:
+    """Gives back what a dropped estimator held, on the GPU too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
