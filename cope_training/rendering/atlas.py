@@ -7,6 +7,7 @@ import numpy as np
 
 from cope_training.rendering import shaders
 from cope_training.rendering.camera import clip_from_cam
+from cope_training.rendering.packing import pack_rows
 
 SIDE = 1024  # px of the square sheet on which silhouettes are drawn side by side
 MARGIN = 1  # px around a silhouette
@@ -40,7 +41,7 @@ class CoverAtlas:
             (N,) int64.
         """
         counts = np.zeros(len(arrays), dtype=np.int64)
-        for tiles in pack(tile_sizes(boxes)):
+        for tiles in pack_rows(tile_sizes(boxes), SIDE, SIDE):
             self._sheet.use()
             self._sheet.clear()
             self._ctx.enable_only(moderngl.NOTHING)
@@ -66,26 +67,3 @@ def tile_sizes(boxes: np.ndarray) -> np.ndarray:
     low = np.floor(boxes[:, :2]) - MARGIN
     high = np.ceil(boxes[:, 2:]) + MARGIN
     return np.clip(high - low + 1, 1, SIDE).astype(np.int64)
-
-
-def pack(sizes: np.ndarray) -> list[list[tuple[int, int, int, int, int]]]:
-    """Places tiles in rows on as few sheets as that takes.
-
-    Args:
-        sizes: (N, 2) widths and heights, at most SIDE.
-
-    Returns:
-        For each sheet a list of (index, x, y, width, height).
-    """
-    sheets: list[list[tuple[int, int, int, int, int]]] = []
-    x = y = row_height = SIDE
-    for i in np.argsort(-sizes[:, 1], kind="stable"):
-        width, height = int(sizes[i, 0]), int(sizes[i, 1])
-        if x + width > SIDE:
-            x, y, row_height = 0, y + row_height, height
-        if y + height > SIDE:
-            sheets.append([])
-            x, y, row_height = 0, 0, height
-        sheets[-1].append((int(i), x, y, width, height))
-        x += width
-    return sheets

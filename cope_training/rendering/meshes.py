@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
@@ -21,6 +22,20 @@ class Mesh:
     colors: np.ndarray  # (V, 3) uint8 sRGB, multiplied with the texture where there is one
     uv: np.ndarray | None = None  # (V, 2) float32, (0, 0) at the texture's bottom left
     texture: np.ndarray | None = None  # (H, W, 3) uint8 sRGB, row 0 at the top
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether back faces can never be seen, so that they need not be drawn.
+
+        On a closed surface with its normals outwards the integral of x n^T is volume times
+        identity (divergence theorem); holes and turned faces break that. T-junctions do not.
+        """
+        corners = self.vertices[self.faces].astype(np.float64)
+        areas = 0.5 * np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        centers = corners.mean(axis=1) - corners.mean(axis=(0, 1))
+        moments = centers.T @ areas
+        volume = np.trace(moments) / 3.0
+        return bool(volume > 0 and np.abs(moments - volume * np.eye(3)).max() < 1e-2 * volume)
 
     @property
     def diameter(self) -> float:
@@ -74,8 +89,9 @@ def load_mesh(path: Path | str, unit: float = MM) -> Mesh:
     faces = np.asarray(loaded.faces, dtype=np.int32)
     if not np.isfinite(vertices).all():
         raise CopeError(f"{path}: expected finite vertices")
-    given = loaded._cache["vertex_normals"] if "vertex_normals" in loaded._cache else None
-    normals = vertex_normals(vertices, faces) if given is None else np.asarray(given, dtype="f4")
+    normals = np.asarray(loaded.vertex_normals, dtype=np.float32)
+    if not np.allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-3):
+        normals = vertex_normals(vertices, faces)
     colors, uv, texture = _appearance(loaded)
     return Mesh(vertices.astype("f4"), faces, normals, colors, uv, texture)
 
@@ -99,24 +115,33 @@ def _appearance(loaded: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray 
 
 
 def save_ply(path: Path | str, mesh: Mesh, unit: float = MM) -> None:
-    """Writes a binary PLY with normals and vertex colours (BOP's layout); texture is left out."""
-    vertex_type = [(n, "<f4") for n in ("x", "y", "z", "nx", "ny", "nz")]
-    vertex_type += [(n, "u1") for n in ("red", "green", "blue")]
-    table = np.zeros(len(mesh.vertices), dtype=vertex_type)
-    for axis, name in enumerate("xyz"):
-        table[name] = mesh.vertices[:, axis].astype(np.float64) / unit
-        table["n" + name] = mesh.normals[:, axis]
-    for channel, name in enumerate(("red", "green", "blue")):
-        table[name] = mesh.colors[:, channel]
+    """Writes a binary PLY as BOP does, with normals and vertex colours.
+
+    A texture is written beside it as PNG and named in the header, with ``texture_u`` and
+    ``texture_v`` of every vertex.
+    """
+    path = Path(path)
+    fields = ["x", "y", "z", "nx", "ny", "nz"]
+    columns = [mesh.vertices.astype(np.float64) / unit, mesh.normals]
+    header = ["ply", "format binary_little_endian 1.0"]
+    if mesh.uv is not None and mesh.texture is not None:
+        Image.fromarray(mesh.texture).save(path.with_suffix(".png"), optimize=True)
+        header.append(f"comment TextureFile {path.with_suffix('.png').name}")
+        fields += ["texture_u", "texture_v"]
+        columns.append(mesh.uv)
+    vertex_type = [(n, "<f4") for n in fields] + [(n, "u1") for n in ("red", "green", "blue")]
+    values = np.concatenate([*columns, mesh.colors], axis=1)
+    table = np.zeros(len(values), dtype=vertex_type)
+    for column, (name, _) in enumerate(vertex_type):
+        table[name] = values[:, column]
     faces = np.zeros(len(mesh.faces), dtype=[("n", "u1"), ("v", "<i4", 3)])
     faces["n"], faces["v"] = 3, mesh.faces
     kinds = {"<f4": "float", "u1": "uchar"}
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
+    header.append(f"element vertex {len(table)}")
     header += [f"property {kinds[kind]} {name}" for name, kind in vertex_type]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
-    Path(path).write_bytes(
-        ("\n".join(header) + "\n").encode("ascii") + table.tobytes() + faces.tobytes()
-    )
+    text = ("\n".join(header) + "\n").encode("ascii")
+    path.write_bytes(text + table.tobytes() + faces.tobytes())
 
 
 def models_info_entry(

@@ -60,6 +60,7 @@ class Renderer:
         self._points: list[np.ndarray] = []
         self._arrays: list[tuple[moderngl.VertexArray, ...]] = []
         self._textures: list[moderngl.Texture] = []
+        self._closed: list[bool] = []
         self._own_texture: list[int | None] = []
         self._targets: dict[tuple[int, int], _Target] = {}
         for mesh in meshes:
@@ -92,10 +93,11 @@ class Renderer:
         self._points.append(np.unique(mesh.vertices, axis=0).astype(np.float64))
         own = None if mesh.texture is None else self.add_texture(mesh.texture)
         self._own_texture.append(own)
+        self._closed.append(mesh.is_closed)
         return len(self._arrays) - 1
 
     def add_texture(self, image: np.ndarray) -> int:
-        """Uploads an (H, W, 3) uint8 sRGB texture, repeated outside [0, 1], and returns its handle."""
+        """Uploads an (H, W, 3) uint8 sRGB texture, which repeats, and returns its handle."""
         flipped = np.ascontiguousarray(image[::-1])
         texture = self.ctx.texture(image.shape[1::-1], 3, flipped.tobytes(), alignment=1)
         texture.build_mipmaps()
@@ -129,6 +131,7 @@ class Renderer:
         projection = clip_from_cam(K, width, height)
         drawn = [*instances, *clutter]
         self.ctx.enable_only(moderngl.DEPTH_TEST)
+        self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
         self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
         image = self._read_image(target, background)
         depth, numbers = self._draw_labels(target, drawn, projection)
@@ -165,8 +168,16 @@ class Renderer:
             program["tint"].value = tuple(material.tint)
             program["gloss"].value = (material.specular, material.shininess)
             _write_matrix(program, "cam_from_obj", placement.T_cam_obj)
+            self._cull(placement)
             self._arrays[placement.mesh][0].render()
         self.ctx.copy_framebuffer(target.resolved, target.shaded)
+
+    def _cull(self, placement: Placement) -> None:
+        """Leaves out back faces where the mesh hides them anyway."""
+        if self._closed[placement.mesh]:
+            self.ctx.enable(moderngl.CULL_FACE)
+        else:
+            self.ctx.disable(moderngl.CULL_FACE)
 
     def _read_image(self, target: _Target, background: np.ndarray | None) -> np.ndarray:
         width, height = target.resolved.size
@@ -187,6 +198,7 @@ class Renderer:
         for number, placement in enumerate(drawn, start=1):
             self._label["number"].value = number
             _write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
+            self._cull(placement)
             self._arrays[placement.mesh][1].render()
         width, height = target.labels.size
         data = target.labels.read(components=2, dtype="f4")
