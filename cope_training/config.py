@@ -1,0 +1,138 @@
+"""The training configuration: frozen dataclasses, loaded from YAML, kept in checkpoints."""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from cope_ros.core.errors import CopeError
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of Eq. 9 (published values) and of the improved preset's additions."""
+
+    key: float = 1.3
+    box: float = 1.0
+    cls: float = 1.0
+    tra: float = 1.0
+    rot: float = 0.3
+    cons: float = 0.1
+    proj: float = 0.15
+    points: float = 0.0  # symmetric point matching over the diameter
+    init: float = 0.0  # the same for the pose before the Gauss-Newton steps
+    beta: float = 1.0 / 9.0  # huber's turn from quadratic to linear (sigma = 3)
+    pose_start: float = 0.0  # share of the training after which poses are supervised
+    max_pose_rows: int = 1024  # locations that get a pose in a batch
+
+    @property
+    def supervises_pose(self) -> bool:
+        """Whether any loss needs the pose head (Table 3: IM is without)."""
+        return any((self.tra, self.rot, self.cons, self.proj, self.points, self.init))
+
+
+@dataclass(frozen=True)
+class VisibilityConfig:
+    """Visible fractions, see ``targets.VisibilityRules``."""
+
+    foreground: float = 0.25
+    regression: float = 0.5
+    ignore: float = 0.25
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with one cycle, or Adam with a plateau schedule as published."""
+
+    name: str = "adamw"  # adamw or adam
+    schedule: str = "onecycle"  # onecycle or plateau
+    learning_rate: float = 1e-3
+    backbone_factor: float = 0.5  # the pretrained part learns more slowly
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0
+    warm_up: float = 0.05  # share of the training in which the rate rises
+    ema_decay: float = 0.999  # 0 turns the moving average off
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Chances of the photometric augmentations; ranges are the paper's Table 4."""
+
+    enabled: bool = True
+    strength: float = 1.0  # multiplies every chance
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where frames come from: rendered while training from these meshes."""
+
+    meshes: str = "models/demo"  # folder with models_info.json and meshes/
+    backgrounds: str = ""  # folder of photographs, may be empty
+    scene: dict[str, Any] = field(default_factory=dict)  # SceneConfig's fields
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training."""
+
+    preset: str = "lite"
+    pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
+    seed: int = 1
+    crops: int = 200_000  # training images in all
+    batch: int = 16
+    freeze_stem: bool = True
+    pose_pretraining: int = 4000  # steps on geometry alone before the images
+    checkpoint_minutes: float = 5.0
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return max(1, self.crops // self.batch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; ``from_dict`` reads it back."""
+        return asdict(self)
+
+    def with_overrides(self, **values: Any) -> "TrainConfig":
+        """A copy with the given top-level values that are not None."""
+        return replace(self, **{k: v for k, v in values.items() if v is not None})
+
+
+def load_config(path: Path | str) -> TrainConfig:
+    """Reads a training configuration from YAML.
+
+    Raises:
+        CopeError: the file is missing or a key is unknown; names the file and the key.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text()) or {}
+    except OSError as error:
+        raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise CopeError(f"{path}: expected YAML, got {error}") from error
+    return config_from_dict(data, str(path))
+
+
+def config_from_dict(data: dict[str, Any], source: str = "config") -> TrainConfig:
+    """Builds a TrainConfig; unknown keys are errors."""
+    return _build(TrainConfig, data, source)
+
+
+def _build(cls: type, data: dict[str, Any], where: str) -> Any:
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise CopeError(f"{where}: unknown keys {unknown}, expected some of {sorted(known)}")
+    types = get_type_hints(cls)
+    values = {}
+    for key, value in data.items():
+        nested = is_dataclass(types[key])
+        values[key] = _build(types[key], value, f"{where}.{key}") if nested else value
+    return cls(**values)
