@@ -7,6 +7,7 @@ and copies the two Python packages. Where ROS is installed and sourced none of i
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -68,11 +69,29 @@ def run(command: list[str], log: Path) -> None:
         fail(f"building the ROS overlay failed in '{' '.join(command[:3])}'; whole log: {log}")
 
 
+def sources_digest(name: str) -> str:
+    """Hash what a message package is generated from."""
+    total = hashlib.sha256(sys.version.encode())
+    for path in sorted(p for p in (OVERLAY / name).rglob("*") if p.is_file()):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
 def build_messages(name: str) -> None:
-    """Generate, compile and install one message package into the environment."""
+    """Generate, compile and install one message package unless that is done already."""
     build = PREFIX / "overlay-build" / name
+    done, digest = build / "done", sources_digest(name)
+    if done.exists() and done.read_text() == digest:
+        return
+    print(f"  generating {name} (about half a minute)", flush=True)
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
+    compile_messages(name, build)
+    done.write_text(digest)
+
+
+def compile_messages(name: str, build: Path) -> None:
+    """Configure, compile and install one message package in the folder `build`."""
     log = build / "build.log"
     configure = [
         *("cmake", "-S", str(OVERLAY / name), "-B", str(build)),
@@ -108,10 +127,8 @@ def main() -> None:
         fail("build_overlay.py installs into a virtual environment; run it with .venv/bin/python")
     localise_cmake_files()
     for name in MESSAGE_PACKAGES:
-        print(f"  generating {name} (about half a minute)", flush=True)
         build_messages(name)
     for name in PYTHON_PACKAGES:
-        print(f"  installing {name}", flush=True)
         install_python_package(name)
 
 

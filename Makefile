@@ -1,0 +1,64 @@
+# The way without a ROS installation; with ROS sourced use colcon (see README.md).
+#
+#   make demo    a camera, the node and a listener over DDS on the bundled sequence
+#   make test    linters, type checker and tests
+#   make help    every target and variable
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# What `make demo` reads; another sequence with IMAGES=dir CAMERA=camera.json MODEL=dir.
+IMAGES ?=
+CAMERA ?=
+MODEL ?=
+DEMO_ARGUMENTS := $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAMERA),--camera "$(CAMERA)") \
+	$(if $(MODEL),--model "$(MODEL)")
+# What `make test` hands to pytest, for instance PYTEST_ARGUMENTS="-k overlay".
+PYTEST_ARGUMENTS ?=
+TRAIN_CONFIG ?= config/training/demo.yaml
+
+# A sourced ROS must not mix with the environment's own.
+unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+ifdef ROS_DISTRO
+unexport LD_LIBRARY_PATH
+endif
+export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
+export RMW_IMPLEMENTATION := rmw_fastrtps_cpp
+# Nodes find each other on this machine only, unless the user says otherwise.
+ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+export ROS_AUTOMATIC_DISCOVERY_RANGE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint train-demo clean
+
+help: ## show this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{printf "  %-12s%s\n", $$1, $$2}'
+	@echo "Variables: PYTHON (interpreter of .venv), IMAGES, CAMERA, MODEL (demo),"
+	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo)"
+
+setup: ## create or update .venv; seconds when nothing has changed
+	@command -v $(PYTHON) > /dev/null || \
+		{ echo "error: Python 3.10 to 3.14 is needed and '$(PYTHON)' was not found" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 14) or sys.exit( \
+		"error: Python 3.10 to 3.14 is needed and $(PYTHON) is %d.%d; name another with " \
+		"\"make PYTHON=python3.12 ...\"" % v)'
+	@$(PYTHON) tools/setup_environment.py
+
+demo: setup ## poses of the bundled sequence, live over DDS; results in out/demo
+	@$(RUN) -m demo.run $(DEMO_ARGUMENTS)
+
+lint: setup ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+test: lint ## linters, type checker and tests
+	$(RUN) -m pytest $(PYTEST_ARGUMENTS)
+
+train-demo: setup ## train the bundled demo's model; resumes where it stopped
+	$(RUN) -m cope_training.train --config $(TRAIN_CONFIG)
+
+clean: ## remove what was built, the environment too
+	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache

