@@ -1,0 +1,116 @@
+"""The application: hears the detections, shows them and, at the end, draws and sums them up."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import Pose as PoseMessage
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from vision_msgs.msg import Detection3DArray
+
+from cope_ros.core.errors import CopeError
+from demo.publisher import DETECTIONS_TOPIC, stamp_of
+from demo.record import Pose, Processed, Shot
+from demo.report import write_report
+from demo.table import Table
+
+MS = 1e6  # ns
+# After the last image: how long a silence means that nothing more will come.
+QUIET = 3.0  # s, at least
+QUIET_LATENCIES = 3.0  # times the longest latency seen
+MAX_QUIET = 12.0  # s
+
+
+class Listener(Node):
+    """Collects every message of the node with the time of its arrival."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__("demo_listener")
+        self.processed: list[Processed] = []
+        self._table = table
+        self.create_subscription(
+            Detection3DArray, DETECTIONS_TOPIC, self._on_detections, QoSProfile(depth=20)
+        )
+
+    def _on_detections(self, message: Detection3DArray) -> None:
+        arrived = self.get_clock().now().nanoseconds
+        stamp = stamp_of(message.header.stamp)
+        poses = tuple(
+            Pose(
+                class_id=detection.results[0].hypothesis.class_id,
+                track_id=detection.id,
+                score=detection.results[0].hypothesis.score,
+                T_cam_obj=matrix(detection.results[0].pose.pose),
+            )
+            for detection in message.detections
+        )
+        self.processed.append(Processed(stamp, (arrived - stamp) / MS, poses))
+        self._table.show(self.processed[-1], len(self.processed))
+
+
+def matrix(pose: PoseMessage) -> np.ndarray:
+    """T (4, 4) in metres of a message with a unit quaternion (xyzw)."""
+    x, y, z, w = (getattr(pose.orientation, name) for name in "xyzw")
+    T = np.eye(4)
+    T[:3, :3] += 2 * np.array(
+        [
+            [-y * y - z * z, x * y - z * w, x * z + y * w],
+            [x * y + z * w, -x * x - z * z, y * z - x * w],
+            [x * z - y * w, y * z + x * w, -x * x - y * y],
+        ]
+    )
+    T[:3, 3] = pose.position.x, pose.position.y, pose.position.z
+    return T
+
+
+def listen(listener: Listener, log: Path) -> list[Shot]:
+    """Spins until the camera has written its log and every image, or silence, has come."""
+    last_sign = time.monotonic()
+    heard = 0
+    while True:
+        rclpy.spin_once(listener, timeout_sec=0.2)
+        if len(listener.processed) > heard or not log.exists():
+            heard, last_sign = len(listener.processed), time.monotonic()
+            continue
+        slowest = max((frame.latency for frame in listener.processed), default=0.0) / 1e3
+        patience = min(max(QUIET, QUIET_LATENCIES * slowest), MAX_QUIET)
+        shots = Shot.read_log(log)
+        if heard >= len(shots) or time.monotonic() - last_sign > patience:
+            return shots
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 when at least one pose was received, else 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--camera", type=Path)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--device", required=True, help="named in the summary")
+    parser.add_argument("--log", type=Path, required=True, help="the camera's stamps")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    rclpy.init(args=[])
+    listener = Listener(Table(sys.stdout))
+    try:
+        shots = listen(listener, args.log)
+        content = write_report(
+            args.out, (args.images, args.camera), args.model, args.device, shots, listener.processed
+        )
+    except CopeError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1
+    finally:
+        listener.destroy_node()
+        rclpy.try_shutdown()
+    return 0 if content["detections"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
