@@ -71,6 +71,11 @@ class Renderer:
         """The driver's name of what draws."""
         return str(self.ctx.info["GL_RENDERER"])
 
+    @property
+    def texture_count(self) -> int:
+        """Number of uploaded textures; their handles count from 0."""
+        return len(self._textures)
+
     def add_mesh(self, mesh: Mesh) -> int:
         """Uploads a mesh and returns its handle."""
         count = len(mesh.vertices)

@@ -1,0 +1,49 @@
+"""Random lights and materials."""
+
+import numpy as np
+
+from cope_training.rendering.scene import Light, Lighting, Material
+
+
+def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray) -> Lighting:
+    """One to three lights above or around the scene, and light from all sides.
+
+    Args:
+        up: (3,) unit vector away from the ground, camera frame.
+        center: (3,) m, what the lights shine on.
+    """
+    exposure = np.exp(rng.normal(-0.05, 0.28))
+    ambient = rng.uniform(0.2, 0.85)
+    count = rng.integers(1, 4)
+    shares = rng.dirichlet(np.full(count, 0.8)) * (1.15 - ambient)
+    lights = []
+    for share in shares:
+        way = rng.normal(size=3) + 0.8 * up
+        way[2] -= 0.4  # more from the camera's side, or most lights would leave faces dark
+        way /= np.linalg.norm(way)
+        color = exposure * 1.5 * share * _white(rng)
+        if rng.random() < 0.4:
+            position = center + way * rng.uniform(0.4, 3.0)
+            lights.append(Light(np.append(position, 1.0), color))
+        else:
+            lights.append(Light(np.append(way, 0.0), color))
+    sky = exposure * ambient * _white(rng)
+    return Lighting(tuple(lights), up, sky, sky * rng.uniform(0.35, 1.0) * _white(rng, 0.08))
+
+
+def _white(rng: np.random.Generator, spread: float = 0.06) -> np.ndarray:
+    """(3,) a lamp's colour, between bluish and reddish white."""
+    return np.exp(rng.normal(0.0, spread) * np.array([1.0, 0.0, -1.0]) + rng.normal(0, 0.02, 3))
+
+
+def random_material(rng: np.random.Generator) -> Material:
+    """A known object's surface: its own colours, slightly off, matt to glossy."""
+    tint = np.exp(rng.normal(0.0, 0.12) + rng.normal(0.0, 0.05, 3))
+    return Material(tint, float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5))))
+
+
+def random_clutter_material(rng: np.random.Generator, textures: int) -> Material:
+    """Any colour, any texture."""
+    tint = np.exp(rng.normal(-0.1, 0.3)) * rng.uniform(0.5, 1.2, 3)
+    gloss = float(rng.beta(1.0, 3.0) * 0.5)
+    return Material(tint, gloss, float(np.exp(rng.uniform(1.5, 4.5))), int(rng.integers(textures)))

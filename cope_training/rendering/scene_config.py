@@ -1,0 +1,30 @@
+"""What random scenes are made of, as numbers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What is random, and within which bounds."""
+
+    models: str = "models/demo"  # folder with models_info.json and meshes
+    backgrounds: str | None = None  # folder of photographs, None: procedural pictures alone
+    crop_size: int = 160  # px, side of a training crop
+    image_width: int = 640  # px of the virtual camera that crops are cut from
+    image_height: int = 480
+    focal_min: float = 380.0  # px
+    focal_max: float = 800.0
+    instances_min: int = 1  # per crop
+    instances_max: int = 6
+    size_min: float = 70.0  # px, apparent size f * diameter / z of the first object
+    size_max: float = 240.0
+    same_class_share: float = 0.25  # of images with one class alone
+    resting_share: float = 0.4  # of images with objects on a plane instead of in the air
+    elevation_min: float = 20.0  # degrees above that plane
+    elevation_max: float = 90.0
+    depth_spread: float = 0.08  # of the logarithm of the depths in a heap
+    photograph_share: float = 0.6  # of backgrounds, where there are photographs
+    ground_share: float = 0.5  # of heaps that have a ground behind them
+    clutter_max: int = 3  # unknown solids per crop
+    occluder_share: float = 0.3  # of images with a cut-out in front
+    empty_share: float = 0.03  # of images without any known object

@@ -1,0 +1,171 @@
+"""Random training images: crops for training, whole images of piles (IC-BIN syn).
+
+Everything is drawn anew for each image: camera, objects, poses, lights, materials, ground,
+clutter, background (domain randomisation). Photometric noise is added later, on tensors.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cope_training.frames import Frame
+from cope_training.rendering import placement
+from cope_training.rendering.illumination import (
+    random_clutter_material,
+    random_lighting,
+    random_material,
+)
+from cope_training.rendering.scene import Placement
+from cope_training.rendering.scene_config import SceneConfig
+from cope_training.rendering.studio import Studio
+from cope_training.rendering.textures import random_window
+
+
+@dataclass(frozen=True)
+class _Camera:
+    K: np.ndarray  # (3, 3) of the window
+    size: tuple[int, int]  # width, height
+
+    @property
+    def focal(self) -> float:
+        return float(self.K[0, 0])
+
+
+def sample_crop(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Frame:
+    """A small window of a virtual camera's image, its principal point shifted exactly."""
+    camera = _camera(rng, config)
+    side = config.crop_size
+    left = rng.integers(0, max(config.image_width - side, 0) + 1)
+    top = rng.integers(0, max(config.image_height - side, 0) + 1)
+    shift = np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+    count = int(rng.integers(config.instances_min, config.instances_max + 1))
+    return _sample(rng, studio, config, _Camera(camera.K - shift, (side, side)), count)
+
+
+def sample_scene(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, n_instances: int
+) -> Frame:
+    """A whole image with ``n_instances`` objects, all of them listed, hidden ones too."""
+    return _sample(rng, studio, config, _camera(rng, config), n_instances)
+
+
+def _camera(rng: np.random.Generator, config: SceneConfig) -> _Camera:
+    focal = np.exp(rng.uniform(np.log(config.focal_min), np.log(config.focal_max)))
+    cx = 0.5 * (config.image_width - 1) + rng.uniform(-15, 15)
+    cy = 0.5 * (config.image_height - 1) + rng.uniform(-15, 15)
+    K = np.array([[focal, 0, cx], [0, focal * rng.uniform(0.99, 1.01), cy], [0, 0, 1.0]])
+    return _Camera(K, (config.image_width, config.image_height))
+
+
+def _sample(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, count: int
+) -> Frame:
+    """Draws the frame; an image that is to stay empty keeps its clutter."""
+    classes = rng.integers(len(studio.catalogue), size=max(count, 1))
+    if rng.random() < config.same_class_share:
+        classes[:] = classes[0]
+    first = _first_center(rng, studio, config, camera, classes[0])
+    pixels = _wanted_pixels(rng, camera, len(classes))
+    ground: list[Placement] = []
+    if rng.random() < config.resting_share:
+        low, high = np.deg2rad([config.elevation_min, config.elevation_max])
+        R_cam_table = placement.table_frame(rng, rng.uniform(low, high))
+        vertices = [studio.vertices[c] for c in classes]
+        poses, T_cam_ground = placement.resting(rng, first, pixels, vertices, camera.K, R_cam_table)
+        ground.append(_ground(rng, studio, T_cam_ground))
+    else:
+        radii = np.array([0.5 * studio.catalogue[c].diameter for c in classes])
+        poses = placement.heap(rng, first, pixels, radii, camera.K, config.depth_spread)
+        T_cam_ground = _far_ground(rng, poses, radii)
+        if rng.random() < config.ground_share:
+            ground.append(_ground(rng, studio, T_cam_ground))
+    near = poses[:, 2, 3] > 0.1
+    keep = near if rng.random() >= config.empty_share else np.zeros_like(near)
+    classes, poses = classes[keep][:count], poses[keep][:count]
+    clutter = ground + _clutter(rng, studio, config, camera, first)
+    instances = [
+        Placement(int(c), pose, random_material(rng))
+        for c, pose in zip(classes, poses, strict=True)
+    ]
+    lighting = random_lighting(rng, T_cam_ground[:3, 2], first)
+    background = _background(rng, studio, config, camera.size)
+    drawn = studio.renderer.render(instances, camera.K, camera.size, lighting, clutter, background)
+    return Frame(
+        drawn.image, camera.K, classes.astype(np.int64), poses.reshape(-1, 4, 4),
+        drawn.visibility, drawn.instance_map, drawn.boxes,
+    )  # fmt: skip
+
+
+def _first_center(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, c: int
+) -> np.ndarray:
+    """(3,) m: the first object's centre, in the window and of a random apparent size."""
+    size = np.exp(rng.uniform(np.log(config.size_min), np.log(config.size_max)))
+    z = camera.focal * studio.catalogue[int(c)].diameter / size
+    pixel = rng.uniform(0.12, 0.88, 2) * camera.size
+    return placement.rays(pixel[None], camera.K)[0] * z
+
+
+def _wanted_pixels(rng: np.random.Generator, camera: _Camera, count: int) -> np.ndarray:
+    """(N, 2) px where objects are wanted, a margin around the window included."""
+    margin = 0.25 * min(160, *camera.size)
+    low, high = np.full(2, -margin), np.array(camera.size) + margin
+    return rng.uniform(low, high, (count, 2))
+
+
+def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """(4, 4) T_cam_ground of a plane behind all objects, roughly facing the camera."""
+    up = np.array([0.0, -rng.uniform(0.0, 0.9), -1.0]) + rng.normal(0, 0.15, 3)
+    up /= np.linalg.norm(up)
+    deepest = min(float(t @ up - r) for t, r in zip(poses[:, :3, 3], radii, strict=True))
+    T = np.eye(4)
+    side = np.cross(up, [0.3, 1.0, 0.2])
+    side /= np.linalg.norm(side)
+    T[:3, :3] = np.stack([side, np.cross(up, side), up], axis=1)
+    T[:3, 3] = up * deepest + T[:3, :2] @ rng.normal(0, 0.1, 2)
+    return T
+
+
+def _ground(rng: np.random.Generator, studio: Studio, T_cam_ground: np.ndarray) -> Placement:
+    """A large textured plane at z = 0 of the given frame."""
+    side = rng.uniform(3.0, 8.0)
+    T = T_cam_ground @ np.diag([side, side, 1.0, 1.0])
+    mesh = studio.sheets[rng.integers(len(studio.sheets))]
+    return Placement(mesh, T, random_clutter_material(rng, studio.textures))
+
+
+def _clutter(
+    rng: np.random.Generator,
+    studio: Studio,
+    config: SceneConfig,
+    camera: _Camera,
+    first: np.ndarray,
+) -> list[Placement]:
+    """Unknown solids among the objects, and by chance a cut-out in front of the first."""
+    window = camera.size[0] * camera.size[1] / config.crop_size**2
+    count = int(rng.integers(0, config.clutter_max * max(1, int(np.sqrt(window))) + 1))
+    placed = []
+    for pixel in _wanted_pixels(rng, camera, count):
+        depth = first[2] * np.exp(rng.normal(0.15, 0.2))
+        T = np.eye(4)
+        extent = np.exp(rng.uniform(np.log(0.04), np.log(0.22))) * np.exp(rng.normal(0, 0.35, 3))
+        T[:3, :3] = placement.random_rotation(rng) * extent
+        T[:3, 3] = placement.rays(pixel[None], camera.K)[0] * depth
+        mesh = studio.solids[rng.integers(len(studio.solids))]
+        placed.append(Placement(mesh, T, random_clutter_material(rng, studio.textures)))
+    if rng.random() < config.occluder_share:
+        depth = rng.uniform(0.6, 0.85)
+        T = np.eye(4)
+        T[:3, :3] = placement.random_rotation(rng) * rng.uniform(0.04, 0.14)
+        T[:3, 3] = first * depth + rng.normal(0, 0.05, 3) * [1, 1, 0]
+        mesh = studio.flakes[rng.integers(len(studio.flakes))]
+        placed.append(Placement(mesh, T, random_clutter_material(rng, studio.textures)))
+    return placed
+
+
+def _background(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, size: tuple[int, int]
+) -> np.ndarray:
+    photograph = studio.photographs and rng.random() < config.photograph_share
+    pool = studio.photographs if photograph else studio.pictures
+    return random_window(rng, pool[rng.integers(len(pool))], size)

@@ -1,0 +1,119 @@
+"""What scenes are made of: the known objects, clutter shapes, textures and photographs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_training.rendering.meshes import Mesh, load_mesh
+from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
+from cope_training.rendering.renderer import Renderer
+from cope_training.rendering.textures import procedural_picture, random_window
+
+MESH_SUFFIXES = (".ply", ".obj", ".glb")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+TEXTURE_SIDE = 256
+
+
+@dataclass(frozen=True)
+class ObjectSet:
+    """The known objects and their meshes, by class index."""
+
+    catalogue: Catalogue
+    meshes: tuple[Mesh, ...]
+
+
+def load_objects(folder: Path | str) -> ObjectSet:
+    """Reads ``models_info.json`` and the meshes (mm) of a model directory or BOP models folder.
+
+    Meshes are looked for in ``textured/``, ``meshes/`` and the folder itself, as
+    ``obj_000001.ply``, ``.obj`` or ``.glb``.
+
+    Raises:
+        CopeError: a file is missing or broken.
+    """
+    folder = Path(folder)
+    catalogue = Catalogue.from_models_info(folder / "models_info.json")
+    paths = [find_mesh(folder, o.obj_id) for o in catalogue]
+    return ObjectSet(catalogue, tuple(load_mesh(path) for path in paths))
+
+
+def find_mesh(folder: Path, obj_id: int) -> Path:
+    """Where the mesh of a BOP obj_id lies.
+
+    Raises:
+        CopeError: nowhere.
+    """
+    for place in (folder / "textured", folder / "meshes", folder):
+        for suffix in MESH_SUFFIXES:
+            path = place / f"obj_{obj_id:06d}{suffix}"
+            if path.is_file():
+                return path
+    raise CopeError(
+        f"{folder}: no mesh for object {obj_id}: expected meshes/obj_{obj_id:06d}.ply, .obj or .glb"
+    )
+
+
+def load_photographs(folder: Path | str, limit: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Up to ``limit`` pictures of a folder, (H, W, 3) uint8, in random order.
+
+    Raises:
+        CopeError: the folder holds no picture.
+    """
+    paths = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    if not paths:
+        raise CopeError(f"{folder}: expected pictures (jpg, png) for backgrounds, got none")
+    chosen = rng.permutation(len(paths))[:limit]
+    pictures = []
+    for i in chosen:
+        with Image.open(paths[i]) as image:
+            image.thumbnail((400, 400))
+            pictures.append(np.asarray(image.convert("RGB")))
+    return pictures
+
+
+class Studio:
+    """A renderer with everything uploaded once; scenes only place it."""
+
+    def __init__(
+        self,
+        objects: ObjectSet,
+        backgrounds: Path | str | None = None,
+        seed: int = 0,
+        pictures: int = 96,
+        photographs: int = 200,
+    ) -> None:
+        """Uploads objects, clutter shapes and textures.
+
+        Args:
+            objects: the known objects; their meshes get the handles 0..C-1.
+            backgrounds: folder of photographs, None for procedural pictures alone.
+            seed: of the pools of pictures and shapes.
+            pictures: how many procedural pictures to make.
+            photographs: how many photographs to keep in memory at most.
+        """
+        rng = np.random.default_rng(seed)
+        self.catalogue = objects.catalogue
+        self.renderer = Renderer(objects.meshes)
+        self.vertices = [mesh.vertices.astype(np.float64) for mesh in objects.meshes]
+        add = self.renderer.add_mesh
+        self.solids = [add(m) for m in (cuboid(), cylinder(), cylinder(1.35), ball())]
+        self.flakes = [add(flake(rng)) for _ in range(12)]
+        self.sheets = [add(sheet(repeats)) for repeats in (1.0, 3.0, 8.0)]
+        self.pictures = [procedural_picture(rng, TEXTURE_SIDE) for _ in range(pictures)]
+        self.photographs = (
+            [] if backgrounds is None else load_photographs(backgrounds, photographs, rng)
+        )
+        size = (TEXTURE_SIDE, TEXTURE_SIDE)
+        prints = self.pictures[:48]
+        prints += [random_window(rng, photo, size) for photo in self.photographs[:48]]
+        for picture in prints:
+            self.renderer.add_texture(picture)
+
+    @property
+    def textures(self) -> int:
+        """How many textures the renderer holds; handles 0..textures-1."""
+        return self.renderer.texture_count
