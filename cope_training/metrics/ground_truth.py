@@ -46,7 +46,7 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
     Raises:
         CopeError: there is no scene.
     """
-    data = Path(data)
+    data = Path(data).resolve()
     if not data.is_dir():
         raise CopeError(f"{data}: no such folder")
     inner = data / split if (data / split).is_dir() else data

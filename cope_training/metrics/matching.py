@@ -39,12 +39,12 @@ def match(
         n_est: N.
         n_gt: G.
     """
-    errors = errors[:, None] if errors.ndim == 1 else errors
-    allowed = np.where(errors < thresholds, errors, np.inf)  # (P, T)
+    columns = errors[:, None] if errors.ndim == 1 else errors
+    allowed: np.ndarray = np.where(columns < thresholds, columns, np.inf)  # (P, T)
     settings = allowed.shape[1]
     gt_of_est = np.full((settings, n_est), NONE, np.int64)
     est_of_gt = np.full((settings, n_gt), NONE, np.int64)
-    reachable = np.isfinite(allowed).any(axis=1)
+    reachable = np.isfinite(allowed.min(axis=1))
     every = np.arange(settings)
     for run, est in enumerate(pairs.owner.tolist()):
         start, stop = int(pairs.first[run]), int(pairs.first[run + 1])
@@ -52,9 +52,9 @@ def match(
             continue
         partners = pairs.gt[start:stop]
         free = est_of_gt[:, partners].T == NONE
-        candidates: np.ndarray = np.where(free, allowed[start:stop], np.inf)
+        candidates = np.where(free, allowed[start:stop], np.inf)
         choice = candidates.argmin(axis=0)
-        hit: np.ndarray = np.isfinite(candidates[choice, every])
+        hit = np.isfinite(candidates[choice, every])
         rows = partners[choice[hit]]
         gt_of_est[every[hit], est] = rows
         est_of_gt[every[hit], rows] = est

@@ -53,7 +53,8 @@ class Measurement:
     recall_curves: dict[str, tuple[np.ndarray, np.ndarray]]  # (T,) thresholds, (T,) recalls
     by_visibility: dict[str, np.ndarray]  # (10,) mean recall of each tenth of visibility
     instances_by_visibility: np.ndarray  # (10,)
-    found: np.ndarray  # (G,) bool, found within ADD(-S) 10 % of the diameter
+    found_by: np.ndarray  # (G,) int64, row of the estimate within ADD(-S) 10 %, -1 for none
+    estimates: Estimates  # what was measured: those of the evaluated images, with boxes
     pair_errors: PairErrors
     seconds: dict[str, float] = field(default_factory=dict)  # per stage
 
@@ -176,8 +177,8 @@ def _assemble(
     binned = {kind: recall_by_visibility(m, gts) for kind, m in localised.items()}
     by_visibility = {kind: share for kind, (share, _) in binned.items()}
     counts = binned["add_s"][1]
-    within = localised["add_s"].found[0] & asked
-    return Measurement(summary, per_object, curves, by_visibility, counts, within, found)
+    by = localised["add_s"].est_of_gt[0]
+    return Measurement(summary, per_object, curves, by_visibility, counts, by, ests, found)
 
 
 def _curve(kind: str, matches: Matches, gts: GroundTruth) -> tuple[np.ndarray, np.ndarray]:

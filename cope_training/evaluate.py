@@ -1,0 +1,170 @@
+"""``cope_eval``: runs an exported model over a BOP data set and scores it as BOP does.
+
+``cope_eval --model models/demo --data models/demo/sequence`` or, for a result file of any
+method, ``cope_eval --results method.csv --data lmo``. Writes ``out/eval/<model>_<data>.json``,
+``.csv`` (BOP) and ``.html``.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cope_ros.core.errors import CopeError
+from cope_ros.core.runtime import Estimator
+from cope_training.bop_csv import read_results, write_results
+from cope_training.evaluation.depth import MeasuredDepth, RenderedDepth
+from cope_training.evaluation.failures import explain
+from cope_training.evaluation.inference import (
+    Run,
+    available_images,
+    check_same_objects,
+    read_image,
+    run_model,
+)
+from cope_training.evaluation.progress import ProgressBar
+from cope_training.evaluation.report import ReportInput, write_report
+from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.metrics.measure import Measurement, measure
+from cope_training.metrics.objects import EvalObject, load_objects
+from cope_training.metrics.pair_errors import Progress
+from cope_training.metrics.tables import Estimates, GroundTruth
+
+DEFAULT_OUT = Path("out/eval")
+
+
+def evaluate(
+    ests: Estimates,
+    scenes: Scenes,
+    gts: GroundTruth,
+    objects: dict[int, EvalObject],
+    progress: Progress | None = None,
+) -> Measurement:
+    """Every score; VSD only where each image has its depth."""
+    ests = ests.take(np.isin(ests.obj_id, list(objects)))
+    if any(scenes.depth_path(*key) is None for key in gts.images):
+        return measure(ests, gts, objects, progress=progress)
+    depth, renderer = MeasuredDepth(scenes), RenderedDepth(objects)
+    return measure(ests, gts, objects, depth, renderer, progress)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        return _run(args)
+    except CopeError as error:
+        print(f"cope_eval: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cope_eval", description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, help="model directory or model.pt")
+    source.add_argument("--results", type=Path, help="score this BOP result file instead")
+    parser.add_argument("--data", type=Path, required=True, help="BOP data set, split or scene")
+    parser.add_argument("--split", default="test", help="of a data set's root (default: test)")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--score-threshold", type=float, help="default: the node's, 0.5")
+    parser.add_argument("--limit", type=int, help="evaluate the first N images only")
+    parser.add_argument("--no-report", action="store_true", help="leave the HTML page out")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    progress = ProgressBar()
+    scenes = find_scenes(args.data, args.split)
+    runner = None
+    if args.model is not None:
+        runner = Estimator.load(args.model, args.device)
+        runner.configure(score_threshold=args.score_threshold)
+    objects = load_objects(_models_folder(scenes, args.model))
+    gts = _ground_truth(scenes, args.model is not None, args.limit)
+    if runner is None:
+        run, device = Run(read_results(args.results, set(objects)), np.zeros(0)), ""
+    else:
+        check_same_objects(runner.catalogue, objects, str(scenes.root))
+        run, device = run_model(runner, scenes, gts, progress), str(runner.device)
+    result = evaluate(run.estimates, scenes, gts, objects, progress)
+    if len(run.image_seconds):  # images without an estimate took their time, too
+        result.summary["time_s_per_image"] = float(run.image_seconds.mean())
+    _write(args, scenes, gts, objects, run, result, device)
+    return 0
+
+
+def _models_folder(scenes: Scenes, model: Path | None) -> Path:
+    if scenes.models is not None:
+        return scenes.models
+    if model is not None and model.is_dir() and (model / "models_info.json").is_file():
+        return model
+    raise CopeError(f"{scenes.root}: no models_info.json in models_eval/, models/ or beside it")
+
+
+def _ground_truth(scenes: Scenes, needs_images: bool, limit: int | None) -> GroundTruth:
+    """The annotations; for a model those of the images whose files are there."""
+    gts = read_ground_truth(scenes)
+    only = available_images(scenes, gts) if needs_images else gts.images
+    if not only:
+        raise CopeError(f"{scenes.root}: none of its {len(gts.images)} images is there")
+    if len(only) < len(gts.images):
+        print(f"{len(only)} of {len(gts.images)} images are there; the others are left out")
+    return read_ground_truth(scenes, only[:limit])
+
+
+def _write(
+    args: argparse.Namespace,
+    scenes: Scenes,
+    gts: GroundTruth,
+    objects: dict[int, EvalObject],
+    run: Run,
+    result: Measurement,
+    device: str,
+) -> None:
+    source = args.model if args.model is not None else args.results
+    model = source.parent.name if source.name == "model.pt" else source.stem
+    stem = args.out / f"{model}_{scenes.root.name}"
+    names = {i: obj.model.class_id for i, obj in objects.items()}
+    failures = explain(result.estimates, gts, result.found_by, objects)
+    args.out.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {
+        "model": model,
+        "data": scenes.root.name,
+        "device": device or None,
+        "score_threshold": args.score_threshold,
+        **result.summary,
+        "failures": failures.counts(),
+        "per_object": {names[i]: {"obj_id": i, **row} for i, row in result.per_object.items()},
+    }
+    Path(f"{stem}.json").write_text(json.dumps(content, indent=2) + "\n")
+    if args.model is not None:
+        write_results(f"{stem}.csv", run.estimates)
+    if not args.no_report:
+        facts = {"model": model, "data": scenes.root.name, "images": str(len(gts.images))}
+        seconds = result.summary["time_s_per_image"]
+        facts |= {"device": device} if device else {}
+        facts |= {"time": f"{seconds * 1e3:.1f} ms per image"} if seconds is not None else {}
+        where = str(scenes.root)
+        page = ReportInput(
+            f"{model} on {scenes.root.name}", facts, result, gts, failures, objects, names,
+            lambda key: read_image(scenes.image_path(*key), where),
+            lambda key: scenes.image_path(*key) is not None,
+        )  # fmt: skip
+        write_report(Path(f"{stem}.html"), page)
+    _print_summary(result, stem)
+
+
+def _print_summary(result: Measurement, stem: Path) -> None:
+    for name, value in result.summary.items():
+        shown = "-" if value is None else f"{value:.5f}" if isinstance(value, float) else value
+        print(f"{name:<26} {shown}")
+    print(f"written: {stem}.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

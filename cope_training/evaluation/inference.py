@@ -1,0 +1,141 @@
+"""Runs an estimator over the images of a data set."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.runtime import Estimate
+from cope_training.metrics.ground_truth import Scenes
+from cope_training.metrics.objects import EvalObject
+from cope_training.metrics.pair_errors import Progress
+from cope_training.metrics.tables import Estimates, GroundTruth
+
+SAME_SIZE = 0.02  # relative difference of diameters up to which two objects may be the same
+
+
+class Runner(Protocol):
+    """What is evaluated: ``cope_ros.core.runtime.Estimator`` or a stand-in."""
+
+    catalogue: Catalogue
+
+    def estimate(self, image: np.ndarray, K: np.ndarray) -> Estimate:
+        """Finds all instances in an (H, W, 3) uint8 RGB image with intrinsics (3, 3)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came out of a data set."""
+
+    estimates: Estimates
+    image_seconds: np.ndarray  # (I,) s, wall time of each image in the order of the ground truth
+
+
+def available_images(scenes: Scenes, gts: GroundTruth) -> list[tuple[int, int]]:
+    """(scene_id, im_id) of the images of the ground truth whose file is there."""
+    return [key for key in gts.images if scenes.image_path(*key) is not None]
+
+
+def run_model(
+    runner: Runner, scenes: Scenes, gts: GroundTruth, progress: Progress | None = None
+) -> Run:
+    """Estimates every image of ``gts``.
+
+    The time of an image is that of ``estimate`` alone: reading the file is not counted.
+
+    Raises:
+        CopeError: an image is missing or cannot be decoded.
+    """
+    parts: list[Estimates] = []
+    seconds: list[float] = []
+    obj_ids = np.array([item.obj_id for item in runner.catalogue], dtype=np.int64)
+    for number, key in enumerate(gts.images):
+        image = read_image(scenes.image_path(*key), f"{scenes.root}: scene {key[0]} image {key[1]}")
+        start = time.perf_counter()
+        estimate = runner.estimate(image, gts.K[key])
+        seconds.append(time.perf_counter() - start)
+        parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
+        if progress is not None:
+            progress("inference", (number + 1) / len(gts.images))
+    return Run(_joined(parts), np.array(seconds))
+
+
+def read_image(path: Path | None, where: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB; gray images are repeated.
+
+    Raises:
+        CopeError: there is no such file or it is no image.
+    """
+    if path is None:
+        raise CopeError(f"{where}: no image file")
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def read_depth(path: Path | None, depth_scale: float) -> np.ndarray | None:
+    """(H, W) m of BOP's 16-bit depth image, None where there is none.
+
+    Args:
+        depth_scale: mm per unit, from scene_camera.json.
+
+    Raises:
+        CopeError: the file is no image.
+    """
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image, dtype=np.float64) * (depth_scale * 1e-3)
+    except (OSError, UnidentifiedImageError) as error:
+        raise CopeError(f"{path}: cannot be read as a depth image ({error})") from error
+
+
+def check_same_objects(known: Catalogue, objects: dict[int, EvalObject], where: str) -> None:
+    """Makes sure that the model and the data set mean the same objects by the same obj_ids.
+
+    Raises:
+        CopeError: no common object, or one of different size, with both sizes.
+    """
+    shared = [item for item in known if item.obj_id in objects]
+    if not shared:
+        ids = [item.obj_id for item in known]
+        raise CopeError(f"{where}: has objects {sorted(objects)}, the model knows {ids}")
+    for item in shared:
+        theirs = objects[item.obj_id].diameter
+        if abs(item.diameter - theirs) > SAME_SIZE * theirs:
+            raise CopeError(
+                f"{where}: object {item.obj_id} has a diameter of {theirs * 1e3:.1f} mm, the "
+                f"model's {item.class_id!r} of {item.diameter * 1e3:.1f} mm: other objects"
+            )
+
+
+def _rows(
+    estimate: Estimate, key: tuple[int, int], obj_ids: np.ndarray, seconds: float
+) -> Estimates:
+    n = len(estimate.score)
+    return Estimates(
+        scene_id=np.full(n, key[0], dtype=np.int64),
+        im_id=np.full(n, key[1], dtype=np.int64),
+        obj_id=obj_ids[estimate.class_index],
+        score=estimate.score.astype(np.float64),
+        R=estimate.R.astype(np.float64),
+        t=estimate.t.astype(np.float64),
+        time=np.full(n, seconds),
+        boxes=estimate.boxes.astype(np.float64),
+    )
+
+
+def _joined(parts: Sequence[Estimates]) -> Estimates:
+    if not parts:
+        return Estimates.empty()
+    names = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time", "boxes")
+    return Estimates(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
