@@ -1,10 +1,8 @@
 """The demonstration's input: a folder of images with intrinsics, or BOP scene folders.
 
-Units: metres (BOP's files are in millimetres), pixels with centres at integers. Frames:
-camera optical frame, ``p_cam = T_cam_obj @ p_obj``.
+K (3, 3) in pixels, pixel centres at integers.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,31 +11,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.metrics.ground_truth import read_json
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 SCENE_CAMERA = "scene_camera.json"
-# Two meshes whose diameters differ by more than this are different objects (BOP rounds to 1e-3).
-SAME_DIAMETER = 0.01
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known to be in one image."""
-
-    obj_id: np.ndarray  # (N,) int64, BOP's
-    T_cam_obj: np.ndarray  # (N, 4, 4) float64, m
-    visibility: np.ndarray  # (N,) float64 in [0, 1], visible share of the silhouette
 
 
 @dataclass(frozen=True)
 class CameraImage:
-    """One image on disk with its intrinsics and, where there is any, its ground truth."""
+    """One image on disk with its intrinsics."""
 
     path: Path
     K: np.ndarray  # (3, 3) float64, px
-    truth: Truth | None
+    key: tuple[int, int] | None = None  # BOP's scene_id and im_id; None in a plain folder
     size: tuple[int, int] | None = None  # width, height the intrinsics are for; None if not said
 
     def read(self) -> np.ndarray:
@@ -123,28 +110,6 @@ def intrinsics(data: Mapping[str, Any], source: str) -> np.ndarray:
     return K
 
 
-def truth_fits(images: list[CameraImage], catalogue: Catalogue) -> bool:
-    """Whether the ground truth, if any, is of the objects in the catalogue.
-
-    BOP numbers the objects of every data set from 1, so equal obj_ids say nothing. The
-    models_info.json of the data set (one to three levels up) is compared by diameter.
-    """
-    path = images[0].path
-    found = [
-        place
-        for folder in list(path.parents)[:5]
-        for place in (folder / "models_info.json", folder / "models" / "models_info.json")
-        if place.is_file()
-    ]
-    if not found:
-        return True
-    theirs = {o.obj_id: o.diameter for o in Catalogue.from_models_info(found[0])}
-    shared = [o for o in catalogue if o.obj_id in theirs]
-    return bool(shared) and all(
-        abs(theirs[o.obj_id] / o.diameter - 1) < SAME_DIAMETER for o in shared
-    )
-
-
 def _read_plain(
     folder: Path, given: tuple[np.ndarray, tuple[int, int] | None] | None
 ) -> list[CameraImage]:
@@ -165,54 +130,23 @@ def _read_scene(
 ) -> list[CameraImage]:
     """The images of a BOP scene that are there (public copies often hold a part)."""
     cameras = _read_json(scene / SCENE_CAMERA)
-    truths = _read_truths(scene)
+    scene_id = int(scene.name) if scene.name.isdecimal() else 0
     folder = next((scene / name for name in ("rgb", "gray") if (scene / name).is_dir()), scene)
     images = []
     for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-        key = str(int(path.stem)) if path.stem.isdecimal() else path.stem
-        if key not in cameras:
-            raise CopeError(f"{scene / SCENE_CAMERA}: no entry {key} for {path.name}")
-        K, size = given or (intrinsics(cameras[key], f"{scene / SCENE_CAMERA}: {key}"), None)
-        images.append(CameraImage(path, K, truths.get(key), size))
+        if not path.stem.isdecimal():
+            raise CopeError(f"{path}: expected a number as the name of an image of a BOP scene")
+        im_id = int(path.stem)
+        if str(im_id) not in cameras:
+            raise CopeError(f"{scene / SCENE_CAMERA}: no entry {im_id} for {path.name}")
+        source = f"{scene / SCENE_CAMERA}: {im_id}"
+        K, size = given or (intrinsics(cameras[str(im_id)], source), None)
+        images.append(CameraImage(path, K, (scene_id, im_id), size))
     return images
 
 
-def _read_truths(scene: Path) -> dict[str, Truth]:
-    path = scene / "scene_gt.json"
-    if not path.is_file():
-        return {}
-    info_path = scene / "scene_gt_info.json"
-    infos = _read_json(info_path) if info_path.is_file() else {}
-    rows = _read_json(path)
-    return {key: _parse_truth(rows[key], infos.get(key), f"{path}: {key}") for key in rows}
-
-
-def _parse_truth(rows: Any, infos: Any, source: str) -> Truth:
-    """One image of scene_gt.json; without infos everything counts as visible."""
-    try:
-        T = np.tile(np.eye(4), (len(rows), 1, 1))
-        for index, row in enumerate(rows):
-            T[index, :3, :3] = np.reshape(row["cam_R_m2c"], (3, 3))
-            T[index, :3, 3] = np.array(row["cam_t_m2c"], dtype=float) * MM
-        obj_id = np.array([row["obj_id"] for row in rows], dtype=np.int64)
-        visibility = np.array(
-            [i["visib_fract"] for i in infos] if infos is not None else np.ones(len(rows)),
-            dtype=float,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CopeError(f"{source}: expected BOP's ground truth, got {error!r}") from error
-    if len(visibility) != len(rows):
-        raise CopeError(f"{source}: expected {len(rows)} rows of gt_info, got {len(visibility)}")
-    return Truth(obj_id, T, visibility)
-
-
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except OSError as error:
-        raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CopeError(f"{path}: expected JSON, got {error}") from error
+    data = read_json(path)
     if not isinstance(data, dict):
         raise CopeError(f"{path}: expected a JSON object, got {type(data).__name__}")
     return data

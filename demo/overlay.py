@@ -13,6 +13,7 @@ import trimesh
 
 from cope_ros.core.catalogue import CORNER_SIGNS, ObjectModel
 from cope_ros.core.errors import CopeError
+from cope_training.metrics import EvalObject
 from demo.record import Pose
 
 # RGB, told apart on wood, metal and by the colour-blind (Okabe and Ito), then again from the top.
@@ -44,8 +45,9 @@ class Drawable:
     colour: tuple[int, int, int]  # RGB
 
 
-def make_drawable(item: ObjectModel, index: int, mesh: trimesh.Trimesh) -> Drawable:
-    """Prepares an object for drawing; ``index`` chooses its colour, ``mesh`` is in metres."""
+def make_drawable(item: ObjectModel, index: int, shape: EvalObject) -> Drawable:
+    """Prepares an object for drawing; ``index`` chooses its colour, ``shape`` is its mesh."""
+    mesh = trimesh.Trimesh(shape.vertices, shape.faces, process=False)
     surface = np.asarray(trimesh.sample.sample_surface(mesh, SAMPLES, seed=0)[0])
     red, green, blue = (int(v) for v in PALETTE[index % len(PALETTE)])
     return Drawable(surface, item.corners, 0.35 * item.diameter, (red, green, blue))

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 
-from cope_ros.core.catalogue import MM, Catalogue
-from cope_ros.core.errors import CopeError
-from demo.images import CameraImage, read_folder, truth_fits
+from cope_ros.core.catalogue import Catalogue
+from cope_training.metrics import load_objects
+from demo.images import CameraImage, read_folder
 from demo.overlay import Drawable, caption, contact_sheet, draw, enlarge, make_drawable, save
 from demo.record import Processed, Shot
-from demo.summary import VISIBLE, Match, match_image, model_points, summarise
+from demo.summary import Accuracy, measure_accuracy, read_truth, summarise
 
 MAX_OVERLAYS = 120  # more would keep the demonstration from ending in time
 OVERLAY_WIDTH = 1280  # px; smaller images are enlarged so that thin lines stay thin
@@ -38,58 +37,28 @@ def write_report(
     Raises:
         CopeError: a file of the images or of the model is at fault.
     """
-    images = read_folder(*source)
+    folder, camera = source
+    images = read_folder(folder, camera)
     catalogue = Catalogue.from_models_info(model / "models_info.json")
+    objects = load_objects(model)
     by_stamp = {shot.stamp: shot.index for shot in shots}
     known = [(images[by_stamp[p.stamp]], p) for p in processed if p.stamp in by_stamp]
-    meshes = load_meshes(model / "meshes", catalogue)
-    matches, visible = _compare(known, meshes, catalogue)
-    frames = [frame for _, frame in known]
-    content = summarise(len(shots), frames, matches, visible)
+    truth = read_truth(folder, known, catalogue)
+    accuracy = Accuracy()
+    if truth is None:
+        print("demo: no ground truth of these objects beside the images, errors are null")
+    else:
+        accuracy = measure_accuracy(known, truth, catalogue, objects)
+    content = summarise(len(shots), [frame for _, frame in known], accuracy)
     content |= {"device": device, "model": str(model)}
     # Before the pictures: whatever happens to those, the figures are there.
     (out / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
-    drawables = {o.class_id: make_drawable(o, i, meshes[i]) for i, o in enumerate(catalogue)}
+    drawables = {
+        item.class_id: make_drawable(item, index, objects[item.obj_id])
+        for index, item in enumerate(catalogue)
+    }
     _write_overlays(out, known, drawables)
     return content
-
-
-def load_meshes(folder: Path, catalogue: Catalogue) -> list[trimesh.Trimesh]:
-    """The objects' meshes in metres, in the order of the catalogue.
-
-    Raises:
-        CopeError: a mesh is missing or cannot be read.
-    """
-    meshes = []
-    for item in catalogue:
-        path = folder / f"obj_{item.obj_id:06d}.ply"
-        try:
-            mesh = trimesh.load(path, process=False, force="mesh")
-        except (OSError, ValueError) as error:
-            raise CopeError(f"{path}: expected a mesh in PLY ({error})") from error
-        meshes.append(mesh.apply_scale(MM))
-    return meshes
-
-
-def _compare(
-    known: Sequence[tuple[CameraImage, Processed]],
-    meshes: Sequence[trimesh.Trimesh],
-    catalogue: Catalogue,
-) -> tuple[list[Match] | None, int]:
-    """All matches, None where there is no ground truth, and the number of visible instances."""
-    with_truth = [(i.truth, p.poses) for i, p in known if i.truth is not None]
-    if not with_truth:
-        return None, 0
-    if not truth_fits([image for image, _ in known], catalogue):
-        print("the images' ground truth is of other objects than the model's: no errors measured")
-        return None, 0
-    points = {o.class_id: model_points(m.vertices) for o, m in zip(catalogue, meshes, strict=True)}
-    ids = [item.obj_id for item in catalogue]
-    visible = sum(
-        int((np.isin(t.obj_id, ids) & (t.visibility >= VISIBLE)).sum()) for t, _ in with_truth
-    )
-    found = [m for t, poses in with_truth for m in match_image(poses, t, catalogue, points)]
-    return found, visible
 
 
 def _write_overlays(

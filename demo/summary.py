@@ -1,143 +1,172 @@
 """The figures of a demonstration: rates, latency and, with ground truth, pose errors.
 
-A detection is matched, best score first, to the free ground-truth instance of its class with
-the smallest error: ADD (mean distance of model points, Hinterstoisser 2012), or ADD-S for
-objects with a symmetry. No match is a pair whose error, or the distance of whose box centres,
-is over half the diameter. The recall
-counts matches below a tenth of the diameter over all instances that are at least half visible
-in the processed images; the mean errors are over all matches with such instances, so a model
-that misses much can still have small mean errors: read them together with the recall.
+Errors are ADD (mean distance of the model's points, Hinterstoisser et al., ACCV 2012), or ADD-S
+for objects with a symmetry. Detections are matched greedily within an image and class: by
+descending score, each takes the free instance of least error below a threshold. The recall is
+the share of instances, at least half visible and in processed images, that are matched below a
+tenth of the diameter. The mean errors are over such instances matched below half the diameter,
+so a model that misses much can still have small mean errors: read them with the recall.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from cope_ros.core.catalogue import MM, Catalogue, ObjectModel
-from demo.images import Truth
-from demo.record import Pose, Processed
+from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.errors import CopeError
+from cope_training.metrics import (
+    Estimates,
+    EvalObject,
+    GroundTruth,
+    add,
+    add_s,
+    find_scenes,
+    read_ground_truth,
+    rotation_error,
+    translation_error,
+)
+from cope_training.metrics.matching import match
+from cope_training.metrics.tables import UNKNOWN_TIME, Pairs, pair_up
+from demo.images import CameraImage
+from demo.record import Processed
 
 CORRECT = 0.1  # of the diameter, the usual threshold of ADD(-S)
 MATCHED = 0.5  # of the diameter; beyond that a detection is of something else
 VISIBLE = 0.5  # least visible share of an instance that must be found
-MAX_POINTS = 1000  # of a mesh; more change ADD by less than 1 %
+# Meshes whose diameters differ by more than this share are of different objects.
+SAME_DIAMETER = 0.02
+Known = Sequence[tuple[CameraImage, Processed]]
 
 
 @dataclass(frozen=True)
-class Match:
-    """A detection with the ground-truth instance it stands for."""
+class Accuracy:
+    """How well instances that are at least half visible were estimated; None: not measurable."""
 
-    error: float  # ADD or ADD-S over the diameter
-    translation: float  # m
-    rotation: float  # rad, the least over the symmetries
-    visibility: float  # in [0, 1]
-
-
-def model_points(vertices: np.ndarray) -> np.ndarray:
-    """At most ``MAX_POINTS`` or so of a mesh's vertices (P, 3), evenly picked."""
-    return vertices[:: max(1, len(vertices) // MAX_POINTS)]
+    add_s_recall: float | None = None  # in [0, 1]
+    translation: float | None = None  # mean, m
+    rotation: float | None = None  # mean, rad, the least over the symmetries
 
 
-def match_image(
-    poses: Sequence[Pose], truth: Truth, catalogue: Catalogue, points: Mapping[str, np.ndarray]
-) -> list[Match]:
-    """Matches one image's detections, best score first, to its ground truth."""
-    free = set(range(len(truth.obj_id)))
-    models = {item.class_id: item for item in catalogue}
-    matches = []
-    for pose in sorted(poses, key=lambda p: -p.score):
-        model = models.get(pose.class_id)
-        if model is None:
-            continue
-        rows = [row for row in free if truth.obj_id[row] == model.obj_id]
-        near = [r for r in rows if _apart(model, pose, truth.T_cam_obj[r]) < MATCHED]
-        pairs = [(_add(model, points[model.class_id], pose, truth.T_cam_obj[r]), r) for r in near]
-        error, row = min(pairs, default=(np.inf, -1))
-        if error < MATCHED * model.diameter:
-            free.remove(row)
-            moved, turned = pose_error(model, pose.T_cam_obj, truth.T_cam_obj[row])
-            visibility = float(truth.visibility[row])
-            matches.append(Match(error / model.diameter, moved, turned, visibility))
-    return matches
+def read_truth(folder: Path, known: Known, catalogue: Catalogue) -> GroundTruth | None:
+    """The ground truth of the processed images, None where there is none of these objects.
 
+    BOP numbers the objects of every data set from 1, so that equal obj_ids say nothing: where
+    the data set comes with a models_info.json, its diameters must be the catalogue's.
 
-def pose_error(model: ObjectModel, T_est: np.ndarray, T_gt: np.ndarray) -> tuple[float, float]:
-    """Translation (m) and rotation (rad) between two poses (4, 4), least over the symmetries.
-
-    About a continuous axis only the swing counts: the least angle over all turns about the
-    axis is the angle between the two axes. The translation is that of a point on the axis.
+    Raises:
+        CopeError: a file of the data set is at fault.
     """
-    identity = np.eye(4)[None]
-    best = (np.inf, np.inf)
-    for S in np.concatenate([identity, model.symmetries_discrete]):
-        T = T_gt @ S
-        turn = T[:3, :3].T @ T_est[:3, :3]
-        point = np.zeros(3)
-        angle = _between(0.5 * (np.trace(turn) - 1))
-        for symmetry in model.symmetries_continuous[:1]:
-            point = symmetry.offset
-            angle = _between(symmetry.axis @ turn @ symmetry.axis)
-        moved = float(np.linalg.norm(T_est[:3] @ [*point, 1] - T[:3] @ [*point, 1]))
-        best = min(best, (angle, moved))
-    return best[1], best[0]
+    keys = [image.key for image, _ in known if image.key is not None]
+    try:
+        # Without the targets, which name only a part of the annotated images.
+        scenes = replace(find_scenes(folder), targets=None)
+    except CopeError:
+        return None
+    if not keys or (scenes.models is not None and not _same_objects(scenes.models, catalogue)):
+        return None
+    return read_ground_truth(scenes, keys)
 
 
-def summarise(
-    published: int,
-    processed: Sequence[Processed],
-    matches: Sequence[Match] | None,
-    visible: int,
-) -> dict[str, Any]:
+def measure_accuracy(
+    known: Known, truth: GroundTruth, catalogue: Catalogue, objects: Mapping[int, EvalObject]
+) -> Accuracy:
+    """Compares the detections of the processed images with the ground truth.
+
+    Args:
+        objects: the meshes of every object of the catalogue, by obj_id.
+    """
+    ests = _table(known, catalogue)
+    pairs = pair_up(ests, truth)
+    errors = _relative_errors(ests, truth, pairs, objects)
+    matches = match(pairs, errors, np.array([CORRECT, MATCHED]), len(ests), len(truth))
+    counted = (truth.visibility >= VISIBLE) & np.isin(truth.obj_id, list(objects))
+    rows = np.flatnonzero(matches.found[1] & counted)
+    partners = matches.est_of_gt[1, rows]
+    turned = [
+        float(rotation_error(objects[int(truth.obj_id[g])], ests.R[[e]], truth.R[[g]])[0])
+        for e, g in zip(partners, rows, strict=True)
+    ]
+    moved = translation_error(ests.t[partners], truth.t[rows])
+    recall = matches.found[0, counted].mean() if counted.any() else None
+    return Accuracy(recall, _mean(moved), _mean(turned))
+
+
+def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy) -> dict[str, Any]:
     """The content of summary.json but for device and model.
 
     Args:
         published: number of images sent.
         processed: one entry for each image that was answered.
-        matches: of all processed images; None without ground truth.
-        visible: ground-truth instances, at least half visible, in the processed images.
     """
-    latency = np.array([frame.latency for frame in processed])
-    counted = [m for m in matches or () if m.visibility >= VISIBLE]
-    correct = sum(m.error < CORRECT for m in counted)
+    latency = [frame.latency for frame in processed]
+    moved, turned = accuracy.translation, accuracy.rotation
     return {
         "frames_published": published,
         "frames_processed": len(processed),
         "frames_dropped": published - len(processed),
         "detections": sum(len(frame.poses) for frame in processed),
         "latency_ms": {
-            name: _rounded(np.percentile(latency, q) if len(latency) else None)
-            for name, q in (("p50", 50), ("p99", 99))
+            "p50": _rounded(np.percentile(latency, 50) if latency else None, 2),
+            "p99": _rounded(np.percentile(latency, 99) if latency else None, 2),
         },
-        "add_s_recall": _rounded(correct / visible if matches is not None and visible else None),
-        "mean_translation_error_mm": _rounded(_mean([m.translation / MM for m in counted])),
-        "mean_rotation_error_deg": _rounded(_mean([np.degrees(m.rotation) for m in counted])),
+        "add_s_recall": _rounded(accuracy.add_s_recall, 4),
+        "mean_translation_error_mm": _rounded(None if moved is None else moved / MM, 3),
+        "mean_rotation_error_deg": _rounded(None if turned is None else np.degrees(turned), 3),
     }
 
 
-def _apart(model: ObjectModel, pose: Pose, T_gt: np.ndarray) -> float:
-    """Distance of the box centres over the diameter: a cheap test before the mesh's points."""
-    center = [*model.box_center, 1.0]
-    return float(np.linalg.norm((pose.T_cam_obj - T_gt)[:3] @ center)) / model.diameter
+def _same_objects(models: Path, catalogue: Catalogue) -> bool:
+    theirs = {o.obj_id: o.diameter for o in Catalogue.from_models_info(models / "models_info.json")}
+    shared = [o for o in catalogue if o.obj_id in theirs]
+    ratios = [theirs[o.obj_id] / o.diameter for o in shared]
+    return bool(ratios) and bool(np.allclose(ratios, 1.0, rtol=0, atol=SAME_DIAMETER))
 
 
-def _add(model: ObjectModel, points: np.ndarray, pose: Pose, T_gt: np.ndarray) -> float:
-    est = points @ pose.T_cam_obj[:3, :3].T + pose.T_cam_obj[:3, 3]
-    true = points @ T_gt[:3, :3].T + T_gt[:3, 3]
-    if model.is_symmetric:
-        return float(cKDTree(est).query(true)[0].mean())
-    return float(np.linalg.norm(est - true, axis=1).mean())
+def _table(known: Known, catalogue: Catalogue) -> Estimates:
+    """Every detection of a class of the catalogue in an image of a data set, as columns."""
+    ids = {item.class_id: item.obj_id for item in catalogue}
+    rows = [
+        (*image.key, ids[pose.class_id], pose.score, pose.T_cam_obj)
+        for image, frame in known
+        for pose in frame.poses
+        if image.key is not None and pose.class_id in ids
+    ]
+    T = np.array([row[4] for row in rows], dtype=float).reshape(-1, 4, 4)
+    scene_id, im_id, obj_id = np.array([r[:3] for r in rows], dtype=np.int64).reshape(-1, 3).T
+    return Estimates(
+        scene_id=scene_id,
+        im_id=im_id,
+        obj_id=obj_id,
+        score=np.array([row[3] for row in rows], dtype=float),
+        R=T[:, :3, :3],
+        t=T[:, :3, 3],
+        time=np.full(len(rows), UNKNOWN_TIME),
+    )
 
 
-def _between(cosine: float) -> float:
-    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+def _relative_errors(
+    ests: Estimates, truth: GroundTruth, pairs: Pairs, objects: Mapping[int, EvalObject]
+) -> np.ndarray:
+    """(P,) ADD, or ADD-S of symmetric objects, over the diameter; infinite far beyond a match."""
+    errors = np.full(len(pairs), np.inf)
+    owners = truth.obj_id[pairs.gt]
+    for obj_id, item in objects.items():
+        rows = np.flatnonzero(owners == obj_id)
+        e, g = pairs.est[rows], pairs.gt[rows]
+        poses = (ests.R[e], ests.t[e], truth.R[g], truth.t[g])
+        limit = MATCHED * item.diameter
+        symmetric = item.model.is_symmetric
+        found = add_s(item, *poses, limit) if symmetric else add(item.vertices, *poses, limit)
+        errors[rows] = found / item.diameter
+    return errors
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(values: Sequence[float] | np.ndarray) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 4)
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)

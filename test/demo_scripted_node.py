@@ -1,6 +1,7 @@
 """A node for the demonstration's tests: answers each image with its ground truth.
 
-It knows an image by its pixels, so an image that arrives altered gets no answer.
+It knows an image by its pixels, so that an image that arrives altered ends it, and answers an
+image of a plain folder with an empty message.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from cope_ros.core.catalogue import Catalogue
+from cope_training.metrics import find_scenes, read_ground_truth
 from demo.images import CameraImage, read_folder
 from demo.publisher import DETECTIONS_TOPIC, IMAGE_TOPIC, INFO_TOPIC
 
@@ -24,11 +26,12 @@ from demo.publisher import DETECTIONS_TOPIC, IMAGE_TOPIC, INFO_TOPIC
 class ScriptedNode(Node):
     """Publishes the true poses of every known image for which the intrinsics came too."""
 
-    def __init__(self, images: list[CameraImage], catalogue: Catalogue, silent: bool) -> None:
+    def __init__(self, folder: Path, camera: Path | None, catalogue: Catalogue) -> None:
         super().__init__("cope")
+        images = read_folder(folder, camera)
         self._images = {zlib.crc32(item.read().tobytes()): item for item in images}
         self._catalogue = catalogue
-        self._silent = silent
+        self._truth = read_ground_truth(find_scenes(folder)) if images[0].key else None
         self._K: dict[tuple[int, int], np.ndarray] = {}
         self._output = self.create_publisher(Detection3DArray, DETECTIONS_TOPIC, 1)
         self.create_subscription(CameraInfo, INFO_TOPIC, self._on_info, qos_profile_sensor_data)
@@ -42,18 +45,24 @@ class ScriptedNode(Node):
         K = self._K[image.header.stamp.sec, image.header.stamp.nanosec]
         assert np.array_equal(K, item.K)
         answer = Detection3DArray(header=image.header)
-        if item.truth is not None and not self._silent:
-            rows = zip(item.truth.obj_id, item.truth.T_cam_obj, strict=True)
-            answer.detections = [self._detection(int(o), T) for o, T in rows]
+        answer.detections = self._true_detections(item)
         self._output.publish(answer)
 
-    def _detection(self, obj_id: int, T: np.ndarray) -> Detection3D:
+    def _true_detections(self, item: CameraImage) -> list[Detection3D]:
+        if self._truth is None:
+            return []
+        images = zip(self._truth.scene_id, self._truth.im_id, strict=True)
+        rows = [row for row, key in enumerate(images) if key == item.key]
+        return [self._detection(row) for row in rows]
+
+    def _detection(self, row: int) -> Detection3D:
+        obj_id = int(self._truth.obj_id[row])
         result = ObjectHypothesisWithPose()
         result.hypothesis.class_id = self._catalogue[self._catalogue.index_of(obj_id)].class_id
         result.hypothesis.score = 0.9
         position, rotation = result.pose.pose.position, result.pose.pose.orientation
-        position.x, position.y, position.z = T[:3, 3]
-        rotation.x, rotation.y, rotation.z, rotation.w = quaternion(T[:3, :3])
+        position.x, position.y, position.z = self._truth.t[row]
+        rotation.x, rotation.y, rotation.z, rotation.w = quaternion(self._truth.R[row])
         return Detection3D(results=[result], id=f"{result.hypothesis.class_id}_0")
 
 
@@ -77,12 +86,11 @@ def main() -> int:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--camera", type=Path)
     parser.add_argument("--models-info", type=Path, required=True)
-    parser.add_argument("--silent", action="store_true", help="answer with no detection")
     args = parser.parse_args()
     catalogue = Catalogue.from_models_info(args.models_info)
     rclpy.init(args=[])
     try:
-        node = ScriptedNode(read_folder(args.images, args.camera), catalogue, args.silent)
+        node = ScriptedNode(args.images, args.camera, catalogue)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
