@@ -1,0 +1,59 @@
+"""Installs the ROS package cope_ros and, beside it, the training package cope_training."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "cope_ros"
+SHARE = Path("share") / PACKAGE
+
+
+def files_of(folder: str, pattern: str = "*") -> Iterator[tuple[str, list[str]]]:
+    """Yield (target directory, files) for every directory under `folder`, as setuptools wants."""
+    by_directory: dict[Path, list[str]] = {}
+    for path in sorted(Path(folder).rglob(pattern)):
+        if path.is_file():
+            by_directory.setdefault(path.parent, []).append(str(path))
+    for directory, files in by_directory.items():
+        yield str(SHARE / directory), files
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="6D poses of all known objects in a camera image, as a ROS 2 node",
+    license="Apache-2.0",
+    maintainer="cope_ros maintainers",
+    maintainer_email="maintainer@example.com",
+    packages=find_packages(include=["cope_ros", "cope_ros.*", "cope_training", "cope_training.*"]),
+    python_requires=">=3.10",
+    # Bounds of what the code runs on; requirements.txt has the exact tested versions.
+    install_requires=[
+        "setuptools",
+        "numpy",
+        "opencv-python",
+        "torch>=2.11",
+        "torchvision",
+        "trimesh",
+        "PyYAML",
+    ],
+    extras_require={"training": ["moderngl", "pillow", "scipy", "matplotlib", "faster-coco-eval"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (str(SHARE), ["package.xml", "LICENSE"]),
+        *files_of("launch", "*.launch.py"),
+        *files_of("config"),
+        *files_of("models"),
+    ],
+    zip_safe=True,
+    entry_points={
+        "console_scripts": [
+            "cope_node = cope_ros.node:main",
+            "cope_train = cope_training.train:main",
+            "cope_export = cope_training.export:main",
+            "cope_eval = cope_training.evaluate:main",
+            "cope_render = cope_training.render:main",
+        ],
+    },
+)
