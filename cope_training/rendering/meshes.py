@@ -11,6 +11,9 @@ from PIL import Image
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
 
+WELD = 1e-5  # m; vertices nearer than this are one point of the surface
+CREASE = np.deg2rad(30.0)  # an edge sharper than this is drawn sharp
+
 
 @dataclass(frozen=True)
 class Mesh:
@@ -44,14 +47,39 @@ class Mesh:
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(V, 3) float32 unit normals, faces weighted by their area; zero-area vertices get +z."""
+    """(V, 3) float32 unit normals: area-weighted over the faces that meet at the point.
+
+    Vertices at one place count as one point, so that seams of a texture do not show; faces
+    that lean more than CREASE away are left out, so that edges stay sharp.
+    """
     corners = vertices[faces].astype(np.float64)
     weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros((len(vertices), 3))
+    own = np.zeros((len(vertices), 3))
     for corner in range(3):
-        np.add.at(normals, faces[:, corner], weighted)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.where(length > 0, normals / np.maximum(length, 1e-30), [0.0, 0.0, 1.0]).astype("f4")
+        np.add.at(own, faces[:, corner], weighted)
+    _, point = np.unique(np.round(vertices / WELD).astype(np.int64), axis=0, return_inverse=True)
+    point = point.reshape(-1)
+    corner_point = point[faces].reshape(-1)
+    order = np.argsort(corner_point, kind="stable")
+    count = np.bincount(corner_point, minlength=int(point.max()) + 1)
+    start = np.cumsum(count) - count
+    # All pairs of a vertex and a face that meets its point.
+    vertex = np.repeat(np.arange(len(vertices)), count[point])
+    first = np.repeat(np.cumsum(count[point]) - count[point], count[point])
+    face = order[start[point[vertex]] + np.arange(len(vertex)) - first] // 3
+    along = (_unit(weighted)[face] * _unit(own)[vertex]).sum(axis=1)
+    near = along > np.cos(CREASE)
+    total = np.zeros_like(own)
+    for axis in range(3):
+        values = weighted[face[near], axis]
+        total[:, axis] = np.bincount(vertex[near], weights=values, minlength=len(own))
+    return _unit(np.where(total.any(axis=1, keepdims=True), total, own)).astype(np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows at unit length; rows of zeros become +z."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(length > 0, rows / np.maximum(length, 1e-30), [0.0, 0.0, 1.0])
 
 
 def diameter(vertices: np.ndarray) -> float:
@@ -89,9 +117,10 @@ def load_mesh(path: Path | str, unit: float = MM) -> Mesh:
     faces = np.asarray(loaded.faces, dtype=np.int32)
     if not np.isfinite(vertices).all():
         raise CopeError(f"{path}: expected finite vertices")
-    normals = np.asarray(loaded.vertex_normals, dtype=np.float32)
-    if not np.allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-3):
-        normals = vertex_normals(vertices, faces)
+    # trimesh keeps normals that the file gave in its cache; those that it would compute itself
+    # do not join vertices at texture seams.
+    given = loaded.vertex_normals if "vertex_normals" in loaded._cache else None
+    normals = vertex_normals(vertices, faces) if given is None else np.asarray(given, np.float32)
     colors, uv, texture = _appearance(loaded)
     return Mesh(vertices.astype("f4"), faces, normals, colors, uv, texture)
 
