@@ -136,6 +136,10 @@ def _unpack(message: Image) -> np.ndarray:
     pixel = dtype.itemsize * channels
     if message.step < message.width * pixel:
         raise TypeError(f"step {message.step} is less than {message.width} pixels of {pixel} bytes")
+    if len(message.data) < message.height * message.step:
+        raise TypeError(
+            f"buffer is too small: {message.height} rows of {message.step} bytes needed"
+        )
     strides = (message.step, pixel, dtype.itemsize)
     image = np.ndarray(shape, dtype, buffer=message.data, strides=strides).astype(native)
     return image[:, :, 0] if channels == 1 else image
@@ -147,6 +151,8 @@ def _convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
     target_colour, target_dtype, target_channels = _type_info(target)
     if source == target:
         return image
+    if (1 if image.ndim == 2 else image.shape[2]) != source_channels:
+        raise CvBridgeError(f"[{source}] has {source_channels} channels, the image {image.shape}")
     if source_colour == Format.GENERIC and target_colour != Format.GENERIC:
         raise CvBridgeError(
             f"[{source}] is not a color format. but [{target}] is. "

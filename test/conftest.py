@@ -1,0 +1,33 @@
+"""What all tests share: an isolated ROS domain and the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Domains that give valid ports beside other users' and Linux's ephemeral range.
+DOMAINS = 100
+
+# Before any test imports rclpy: nodes of a run see each other and nobody else.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """Return a function that finds a data set by folder name or skips the test.
+
+    Looks in the folder that COPE_DATA names, else in shared/data beside the repository.
+    """
+    root = Path(os.environ.get("COPE_DATA", ROOT.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(f"real data '{name}' is missing; name its folder in COPE_DATA")
+        return root / name
+
+    return find
