@@ -11,6 +11,7 @@ import torch
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.memory import keep_freed_memory
 from cope_ros.core.presets import get_preset
 from cope_training import checkpoint as checkpoints
 from cope_training.config import TrainConfig, load_config
@@ -60,6 +61,7 @@ class Progress:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
     options = _parse(arguments)
+    keep_freed_memory()
     try:
         run(options)
     except CopeError as error:
