@@ -61,4 +61,4 @@ train-demo: setup ## train the bundled demo's model; resumes where it stopped
 	$(RUN) -m cope_training.train --config $(TRAIN_CONFIG)
 
 clean: ## remove what was built, the environment too
-	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

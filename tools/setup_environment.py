@@ -32,6 +32,7 @@ SUPPORTED_PYTHON = ((3, 10), (3, 14))
 NEEDED_DISK = 8 * 1024**3
 # Downloads of at least this size (MB) are named one by one.
 LARGE_DOWNLOAD = 10.0
+PIP_RETRIES = "3"
 NO_INDEX = re.compile(
     r"NewConnectionError|Temporary failure in name|Name or service not known|Max retries exceeded"
     r"|ConnectTimeout|ReadTimeout|Connection (refused|reset|aborted)|ProxyError|Network is unreach"
@@ -141,7 +142,7 @@ def progress(line: str) -> str | None:
 def pip_install(arguments: list[str]) -> None:
     """Run pip in the environment, output to the log, progress to stdout."""
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", "3"]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", PIP_RETRIES]
     output: list[str] = []
     with (
         LOG.open("a") as log,
