@@ -3,6 +3,7 @@
 import numpy as np
 
 from cope_training.rendering.scene import Light, Lighting, Material
+from cope_training.rendering.shadows import SIDES
 
 
 def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray) -> Lighting:
@@ -28,7 +29,9 @@ def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray
         else:
             lights.append(Light(np.append(way, 0.0), color))
     sky = exposure * ambient * _white(rng)
-    return Lighting(tuple(lights), up, sky, sky * rng.uniform(0.35, 1.0) * _white(rng, 0.08))
+    ground = sky * rng.uniform(0.35, 1.0) * _white(rng, 0.08)
+    shadow = rng.uniform(0.4, 1.0) if rng.random() < 0.7 else 0.0
+    return Lighting(tuple(lights), up, sky, ground, float(shadow), int(rng.choice(SIDES)))
 
 
 def _white(rng: np.random.Generator, spread: float = 0.06) -> np.ndarray:

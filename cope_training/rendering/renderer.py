@@ -10,11 +10,14 @@ import moderngl
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.rendering import shaders
+from cope_training.rendering import shaders, shadows
 from cope_training.rendering.atlas import CoverAtlas
 from cope_training.rendering.camera import clip_from_cam, project_box
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.scene import Lighting, Placement, Rendering
+from cope_training.rendering.shadows import ShadowMap
+
+SHADOW_EDGE = 0.012  # width of a smoothed shadow's edge, as a share of the scene's extent
 
 
 class _Target:
@@ -35,12 +38,13 @@ class _Target:
 class Renderer:
     """Draws placed meshes; one GL context, meshes and textures stay on the device."""
 
-    def __init__(self, meshes: Sequence[Mesh] = (), samples: int = 4) -> None:
+    def __init__(self, meshes: Sequence[Mesh] = (), samples: int = 4, taps: int = 1) -> None:
         """Opens the context.
 
         Args:
             meshes: first meshes; their handles are 0, 1, ...
             samples: of anti-aliasing per pixel, at most what the driver offers.
+            taps: looks at the shadow map per pixel; more make shadows smoother and slower.
 
         Raises:
             CopeError: no EGL driver could be opened.
@@ -54,9 +58,13 @@ class Renderer:
                 f"rendering needs EGL (Debian: libegl1 libgl1 libgl1-mesa-dri), got: {error}"
             ) from error
         self._samples = min(samples, self.ctx.max_samples)
-        self._shade = self.ctx.program(shaders.SHADE_VERTEX, fragment_shader=shaders.SHADE_FRAGMENT)
+        self._shade = self.ctx.program(
+            shaders.SHADE_VERTEX, fragment_shader=shaders.shade_fragment(taps)
+        )
         self._label = self.ctx.program(shaders.LABEL_VERTEX, fragment_shader=shaders.LABEL_FRAGMENT)
         self._atlas = CoverAtlas(self.ctx)
+        self._shadows = ShadowMap(self.ctx)
+        self._radii: list[float] = []
         self._points: list[np.ndarray] = []
         self._arrays: list[tuple[moderngl.VertexArray, ...]] = []
         self._textures: list[moderngl.Texture] = []
@@ -93,9 +101,11 @@ class Renderer:
                 ctx.vertex_array(self._shade, full, index),
                 ctx.vertex_array(self._label, bare, index),
                 ctx.vertex_array(self._atlas.program, bare, index),
+                ctx.vertex_array(self._shadows.program, bare, index),
             )
         )
         self._points.append(np.unique(mesh.vertices, axis=0).astype(np.float64))
+        self._radii.append(float(np.linalg.norm(mesh.vertices, axis=1).max()))
         own = None if mesh.texture is None else self.add_texture(mesh.texture)
         self._own_texture.append(own)
         self._closed.append(mesh.is_closed)
@@ -158,11 +168,12 @@ class Renderer:
     def _draw_shaded(
         self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
     ) -> None:
+        program = self._shade
+        _write_lighting(program, light)
+        self._draw_shadow(drawn, light)
         target.shaded.use()
         target.shaded.clear()
-        program = self._shade
         _write_matrix(program, "clip_from_cam", projection)
-        _write_lighting(program, light)
         for placement in drawn:
             material = placement.material
             texture = material.texture
@@ -176,6 +187,25 @@ class Renderer:
             self._cull(placement)
             self._arrays[placement.mesh][0].render()
         self.ctx.copy_framebuffer(target.resolved, target.shaded)
+
+    def _draw_shadow(self, drawn: Sequence[Placement], light: Lighting) -> None:
+        """Prepares the shading program for the first light's shadow, if there is one."""
+        casters = [p for p in drawn if p.casts_shadow]
+        program = self._shade
+        program["shadow"].value = (0.0, 0.0, 0.0)
+        program["shadow_map"].value = shadows.UNIT
+        if light.shadow <= 0.0 or not light.lights or not casters:
+            return
+        scales = [np.linalg.norm(p.T_cam_obj[:3, :3], axis=0).max() for p in casters]
+        radii = np.array([self._radii[p.mesh] for p in casters]) * scales
+        arrays = [self._arrays[p.mesh][3] for p in casters]
+        poses = [p.T_cam_obj for p in casters]
+        matrix = self._shadows.draw(
+            arrays, poses, radii, light.lights[0].position, light.shadow_texels
+        )
+        texel = 1.0 / (np.linalg.norm(matrix[0, :3]) * light.shadow_texels)  # m
+        program["shadow"].value = (light.shadow, SHADOW_EDGE, 1.5 * texel)
+        _write_matrix(program, "shadow_from_cam", matrix)
 
     def _cull(self, placement: Placement) -> None:
         """Leaves out back faces where the mesh hides them anyway."""

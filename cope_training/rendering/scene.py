@@ -26,6 +26,7 @@ class Placement:
     mesh: int  # handle from Renderer.add_mesh
     T_cam_obj: np.ndarray  # (4, 4) m; scaling is allowed for clutter
     material: Material = field(default_factory=Material)
+    casts_shadow: bool = True  # a ground need not
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Lighting:
     up: np.ndarray  # (3,) unit vector away from the ground, camera frame
     sky: np.ndarray  # (3,) linear
     ground: np.ndarray  # (3,) linear
+    shadow: float = 0.0  # share of the first light that a shadow takes away, 0 draws none
+    shadow_texels: int = 384  # 96, 192 or 384 across the scene; fewer make a softer edge
 
     @classmethod
     def plain(cls) -> "Lighting":

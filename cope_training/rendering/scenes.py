@@ -131,7 +131,7 @@ def _ground(rng: np.random.Generator, studio: Studio, T_cam_ground: np.ndarray) 
     side = rng.uniform(3.0, 8.0)
     T = T_cam_ground @ np.diag([side, side, 1.0, 1.0])
     mesh = studio.sheets[rng.integers(len(studio.sheets))]
-    return Placement(mesh, T, random_clutter_material(rng, studio.textures))
+    return Placement(mesh, T, random_clutter_material(rng, studio.textures), casts_shadow=False)
 
 
 def _clutter(
