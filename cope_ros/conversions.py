@@ -29,23 +29,22 @@ from vision_msgs.msg import (
 )
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.intake import Cause, FrameError, check_image
+from cope_ros.intake import Cause, FrameError
 
 
 def rgb_from_image(bridge: CvBridge, message: Image | CompressedImage) -> np.ndarray:
-    """Decodes a raw or compressed image.
+    """Decodes a compressed image, or a raw one that has passed ``intake.check_image``.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous; 16-bit images are scaled to full range.
 
     Raises:
-        FrameError: (cause IMAGE) the message is malformed or cannot be decoded.
+        FrameError: (cause IMAGE) the data cannot be decoded.
     """
     try:
         if isinstance(message, CompressedImage):
             image = _decompress(bridge, message)
         else:
-            check_image(message)
             image = bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
     except (TypeError, cv2.error) as error:  # CvBridgeError is a TypeError
         raise FrameError(Cause.IMAGE, f"image: cannot be decoded: {error}") from error

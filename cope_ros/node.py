@@ -6,6 +6,7 @@ but for the loading of a model. Worker thread (while active): estimates and publ
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import rclpy
@@ -21,6 +22,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cope_ros import parameters, startup, topics
 from cope_ros.core.runtime import Estimator
 from cope_ros.counters import FrameCounters
+from cope_ros.intake import FrameError, check_image
 from cope_ros.mailbox import Mailbox
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import ParameterError
@@ -152,7 +154,12 @@ class CopeNode(LifecycleNode):
     def _subscribe(self, mailbox: Mailbox) -> None:
         def put_image(message: Image | CompressedImage) -> None:
             self.counters.count_received()
-            mailbox.put_image(message)
+            try:
+                if not compressed:
+                    check_image(message)
+                mailbox.put_image(message)
+            except FrameError as error:
+                self.counters.count_dropped(error)
 
         compressed = self.parameters.image_transport == "compressed"
         image_topic, info_topic = topics.input_topics(self, compressed)
@@ -205,23 +212,30 @@ def main(args: list[str] | None = None) -> int:
     except (ParameterError, ParameterException) as error:
         print(f"cope_node: {error}", file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except RuntimeError:
+        if rclpy.ok():
+            raise
+        return 0  # told to stop half-way through the start
     finally:
         rclpy.try_shutdown()
 
 
 def _run(node: CopeNode) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
     try:
-        if node.parameters.autostart and not node.start():
+        if not node.parameters.autostart:
+            node.get_logger().info("unconfigured: waiting for a lifecycle transition")
+        elif not node.start():
             return 1
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with suppress(KeyboardInterrupt, ExternalShutdownException):
+            executor.spin()
+        return 0 if node.fault is None else 1
     finally:
         node.stop()
         node.destroy_node()
-    return 0 if node.fault is None else 1
 
 
 if __name__ == "__main__":

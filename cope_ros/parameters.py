@@ -114,7 +114,7 @@ class Parameters:
         span=(0.0, 1.0),
     )
     n_hypotheses: int = _entry(
-        "n_hypotheses", 10, "Most hypotheses averaged per instance", live=True, span=(1, 1000)
+        "n_hypotheses", 10, "Most hypotheses averaged per instance", live=True, span=(1, 64)
     )
     max_instances: int = _entry(
         "max_instances",

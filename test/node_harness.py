@@ -1,0 +1,154 @@
+"""A node under test and a client beside it, over real DDS."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+# Discovery stays on this machine, in a domain of this process (Jazzy allows 0..101 safely).
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+import rclpy
+from node_fakes import PATIENCE
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import Detection3DArray, VisionInfo
+
+from cope_ros.node import CopeNode
+
+
+class Rig:
+    """A node in a thread of its own and a client beside it, over DDS."""
+
+    def __init__(self, context: Context, node: CopeNode) -> None:
+        self.context, self.node = context, node
+        self.detections: list[Detection3DArray] = []
+        self.transforms: list[TFMessage] = []
+        self.order: list[str] = []
+        self.client = Node("client", context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.client)
+        self._node_executor = SingleThreadedExecutor(context=context)
+        self._node_executor.add_node(node)
+        self._thread = threading.Thread(target=self._spin_node)
+        self._thread.start()
+
+    def connect(
+        self, image: str = "image_rect", info: str = "camera_info", kind: Any = Image
+    ) -> None:
+        """Publishers and subscribers of the client, and waits until all have met."""
+        self.image_publisher = self.client.create_publisher(kind, image, 10)
+        self.info_publisher = self.client.create_publisher(CameraInfo, info, 10)
+        name = self.node.get_fully_qualified_name()
+        self.client.create_subscription(Detection3DArray, f"{name}/detections", self._detected, 50)
+        self.client.create_subscription(TFMessage, "/tf", self._transformed, 50)
+        self.wait(lambda: self.image_publisher.get_subscription_count() > 0, "image")
+        self.wait(lambda: self.info_publisher.get_subscription_count() > 0, "info")
+        self.wait(lambda: self.client.count_publishers(f"{name}/detections") > 0, "detections")
+        self.wait(lambda: self.client.count_publishers("/tf") > 0, "tf")
+        self.wait(lambda: self.node.count_subscribers("/tf") > 0, "tf subscriber")
+
+    def send(self, image: Image | CompressedImage, info: CameraInfo | None) -> None:
+        if info is not None:
+            self.info_publisher.publish(info)
+        self.image_publisher.publish(image)
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Spins the client until ``condition``; fails after PATIENCE."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def wait_for(self, count: int) -> Detection3DArray:
+        """Waits until ``count`` messages have come; returns the last."""
+        self.wait(lambda: len(self.detections) >= count, f"{count} detection messages")
+        return self.detections[-1]
+
+    def wait_for_drop(self, cause: Any, count: int = 1) -> None:
+        self.wait(lambda: self.node.counters.dropped.get(cause, 0) >= count, f"drop by {cause}")
+
+    def call(self, kind: Any, service: str, request: Any) -> Any:
+        """Calls a service of the node and returns its answer."""
+        client = self.client.create_client(
+            kind, f"{self.node.get_fully_qualified_name()}/{service}"
+        )
+        self.wait(client.service_is_ready, service)
+        future = client.call_async(request)
+        self.wait(future.done, f"the answer of {service}")
+        return future.result()
+
+    def latched(self) -> VisionInfo:
+        """The vision information that a late subscriber gets."""
+        got: list[VisionInfo] = []
+        qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        topic = f"{self.node.get_fully_qualified_name()}/vision_info"
+        self.client.create_subscription(VisionInfo, topic, got.append, qos)
+        self.wait(lambda: bool(got), "vision_info")
+        return got[0]
+
+    def close(self) -> None:
+        self.node.stop()
+        self.context.try_shutdown()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+        for executor in (self._executor, self._node_executor):
+            executor.shutdown()
+        self.client.destroy_node()
+        self.node.destroy_node()
+
+    def _spin_node(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._node_executor.spin()
+
+    def _detected(self, message: Detection3DArray) -> None:
+        self.order.append("detections")
+        self.detections.append(message)
+
+    def _transformed(self, message: TFMessage) -> None:
+        self.order.append("tf")
+        self.transforms.append(message)
+
+
+@contextmanager
+def running(
+    estimator: Any,
+    parameters: dict[str, Any] | None = None,
+    arguments: tuple[str, ...] = (),
+    activate: bool = True,
+    **options: Any,
+) -> Iterator[Rig]:
+    """A rig whose node uses ``estimator`` (anything with a ``load``)."""
+    context = Context()
+    rclpy.init(context=context)
+    values = {"model": str(Path(__file__).parent), **(parameters or {})}
+    node = CopeNode(
+        load=estimator.load,
+        context=context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+        cli_args=["--ros-args", *arguments] if arguments else None,
+        **options,
+    )
+    if activate:
+        assert node.start()
+    rig = Rig(context, node)
+    try:
+        yield rig
+    finally:
+        rig.close()
+
+
+def parameter_names(node: Node) -> set[str]:
+    """What the node itself declares, without rclpy's own parameters."""
+    names = node.get_parameters_by_prefix("")
+    foreign = ("use_sim_time", "start_type_description_service")
+    return {n for n in names if n not in foreign and not n.startswith("qos_overrides.")}
