@@ -18,19 +18,17 @@ LoadEstimator = Callable[..., Any]  # Estimator.load, or a stand-in with its sig
 
 
 def model_path(name: str) -> Path:
-    """The model's directory or file: a path as it is, a bare name among the bundled models.
+    """The model's directory or file: a bundled model of that name, else the path as it is.
 
     Raises:
-        ParameterError: there is no such path and no such bundled model.
+        ParameterError: there is no such bundled model and no such path.
     """
     if not name:
         raise ParameterError("model", "expected a model directory or a bundled model, got ''")
     path = Path(name).expanduser()
-    if path.exists():
-        return path
-    places = [path]
-    if len(path.parts) == 1:
-        places += [folder / name for folder in _bundled_models()]
+    bare = len(path.parts) == 1 and not name.startswith((".", "~"))
+    places = [folder / name for folder in _bundled_models()] if bare else []
+    places.append(path)
     for place in places:
         if place.exists():
             return place
@@ -43,7 +41,7 @@ def _bundled_models() -> list[Path]:
     checkout = Path(__file__).resolve().parent.parent / "models"
     try:
         return [Path(get_package_share_directory(PACKAGE)) / "models", checkout]
-    except (PackageNotFoundError, ValueError, LookupError):
+    except (PackageNotFoundError, OSError):  # OSError: no ament index at all
         return [checkout]
 
 

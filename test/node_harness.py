@@ -1,16 +1,11 @@
 """A node under test and a client beside it, over real DDS."""
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-# Discovery stays on this machine, in a domain of this process (Jazzy allows 0..101 safely).
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import rclpy
 from node_fakes import PATIENCE

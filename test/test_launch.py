@@ -1,0 +1,48 @@
+"""The launch file and the RViz configuration."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+ARGUMENTS = {
+    *("namespace", "params_file", "use_sim_time", "autostart", "use_respawn", "log_level"),
+    *("image", "camera_info", "image_transport", "model", "device", "rviz"),
+}
+
+
+@pytest.fixture
+def description(monkeypatch):
+    # The folder launch/ of this repository answers to the name too, so ask for launch_ros.
+    pytest.importorskip("launch_ros", reason="needs ROS 2's launch, which no wheel carries")
+    index = importlib.import_module("ament_index_python.packages")
+    monkeypatch.setattr(index, "get_package_share_directory", lambda name: str(ROOT))
+    file = ROOT / "launch" / "cope.launch.py"
+    spec = importlib.util.spec_from_file_location("cope_launch", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.generate_launch_description()
+
+
+def test_the_arguments_are_those_of_the_design(description):
+    assert {a.name for a in description.get_launch_arguments()} == ARGUMENTS
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "demo", "camera_info": "/c", "autostart": "true"}])
+def test_the_launch_file_makes_a_node(description, given):
+    launch = pytest.importorskip("launch")
+    context = launch.LaunchContext()
+    context.launch_configurations.update(given)
+    actions = [entity.visit(context) for entity in description.entities]
+    nodes = [node for made in actions for node in made or [] if hasattr(node, "node_executable")]
+    assert [node.node_executable for node in nodes] == ["cope_node", "rviz2"]
+
+
+def test_rviz_shows_images_frames_and_detections():
+    config = yaml.safe_load((ROOT / "config" / "cope.rviz").read_text())
+    displays = {d["Name"]: d for d in config["Visualization Manager"]["Displays"]}
+    assert displays["Image"]["Topic"]["Value"] == "image_rect"
+    assert displays["Detections"]["Topic"]["Value"] == "cope/detections"
+    assert displays["TF"]["Class"] == "rviz_default_plugins/TF"
