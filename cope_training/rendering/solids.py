@@ -19,7 +19,7 @@ from cope_training.rendering.packing import pack_rows
 # T-junctions, and keeps programs that merge equal vertices from smearing colours.
 OVERLAP = 0.004
 TEXELS = 2  # per mm, so that the edges of the drawing stay sharp when magnified
-PADDING = 4  # px of the drawing repeated around it, so that small mip levels do not bleed
+PADDING = 8  # px of the drawing repeated around it, so that small mip levels do not bleed
 Profile = tuple[float, float]  # (radius, z) mm
 
 
@@ -163,14 +163,13 @@ def textured_mesh(solid: Solid) -> Mesh:
 
 
 def _band_drawing(band: Band) -> np.ndarray:
-    """A column that shows the rings, from start down to end, a pixel per quarter millimetre."""
-    length = 4.0 * np.linalg.norm(np.subtract(band.end, band.start))
-    height = max(int(np.ceil(length)), 2)
+    """A column that shows the rings, from start down to end, a pixel per millimetre."""
+    height = max(int(np.ceil(np.linalg.norm(np.subtract(band.end, band.start)))), 2)
     ends = np.array([share for share, _ in band.rings])
     share = (np.arange(height) + 0.5) / height
     colors = np.array([color for _, color in band.rings], dtype=np.uint8)
     column = colors[np.minimum(np.searchsorted(ends, share), len(colors) - 1)]
-    return np.repeat(column[:, None], 4, axis=1)
+    return np.repeat(column[:, None], 16, axis=1)
 
 
 def _paste(drawings: Sequence[np.ndarray]) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
