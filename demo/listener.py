@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection3DArray
 
 from cope_ros.core.errors import CopeError
-from demo.publisher import DETECTIONS_TOPIC, stamp_of
+from demo.publisher import DETECTIONS_TOPIC, PROBE_FRAME, stamp_of
 from demo.record import Pose, Processed, Shot
 from demo.report import write_report
 from demo.table import Table
@@ -29,16 +29,20 @@ MAX_QUIET = 12.0  # s
 class Listener(Node):
     """Collects every message of the node with the time of its arrival."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, ready: Path) -> None:
         super().__init__("demo_listener")
         self.processed: list[Processed] = []
         self._table = table
+        self._ready = ready
         self.create_subscription(
             Detection3DArray, DETECTIONS_TOPIC, self._on_detections, QoSProfile(depth=20)
         )
 
     def _on_detections(self, message: Detection3DArray) -> None:
         arrived = self.get_clock().now().nanoseconds
+        if message.header.frame_id == PROBE_FRAME:
+            self._ready.touch()
+            return
         stamp = stamp_of(message.header.stamp)
         poses = tuple(
             Pose(
@@ -92,10 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--device", required=True, help="named in the summary")
     parser.add_argument("--log", type=Path, required=True, help="the camera's stamps")
+    parser.add_argument("--ready", type=Path, required=True, help="made at the first answer")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args(argv)
     rclpy.init(args=[])
-    listener = Listener(Table(sys.stdout))
+    listener = Listener(Table(sys.stdout), args.ready)
     try:
         shots = listen(listener, args.log)
         content = write_report(

@@ -148,8 +148,9 @@ def _silhouette(
     extent = np.ptp(pixels, axis=0).max()
     # As wide as the samples lie apart, so that the closing fills the gaps between them.
     reach = 1 + int(np.clip(4 * extent / np.sqrt(SAMPLES), 0, 15))
-    low = np.clip(pixels.min(axis=0) - reach, 0, [shape[1], shape[0]])
-    high = np.clip(pixels.max(axis=0) + reach + 1, low, [shape[1], shape[0]])
+    # Twice: the closing takes what lies beyond the window for covered.
+    low = np.clip(pixels.min(axis=0) - 2 * reach, 0, [shape[1], shape[0]])
+    high = np.clip(pixels.max(axis=0) + 2 * reach + 1, low, [shape[1], shape[0]])
     mask = np.zeros((high - low)[::-1], dtype=np.uint8)
     columns, rows = (pixels[((pixels >= low) & (pixels < high)).all(axis=1)] - low).T
     mask[rows, columns] = 1

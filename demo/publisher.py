@@ -4,7 +4,7 @@ import argparse
 import array
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,11 @@ FRAME_ID = "camera_optical_frame"
 IMAGE_TOPIC = "/camera/image_rect"
 INFO_TOPIC = "/camera/camera_info"
 DETECTIONS_TOPIC = "/cope/detections"
-# The other side may hear of a match later than this one; the first image must not fall between.
-SETTLE = 1.0  # s
+# Gray images in this frame, whose answer tells the listener that everything is connected. DDS
+# has no other sign: the far ends of two matches may hear of them seconds after this one.
+PROBE_FRAME = "probe"
+PROBE_PERIOD = 0.5  # s
+SETTLE = 0.5  # s for the last probe to leave the node
 QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 NANO = 10**9
 
@@ -37,14 +40,20 @@ class Camera(Node):
         self._images = self.create_publisher(Image, IMAGE_TOPIC, QOS)
         self._infos = self.create_publisher(CameraInfo, INFO_TOPIC, QOS)
 
-    def connected(self) -> bool:
-        """Whether the node hears this camera and somebody hears the node."""
-        return (
-            self._images.get_subscription_count() > 0
-            and self._infos.get_subscription_count() > 0
-            and self.count_publishers(DETECTIONS_TOPIC) > 0
-            and self.count_subscribers(DETECTIONS_TOPIC) > 0
-        )
+    def probe(self, first: CameraImage, ready: Path, seconds: float) -> bool:
+        """Sends gray images until the listener has heard an answer; false if it never does."""
+        pixels = np.full_like(first.read(), 128)
+        image, info = image_message(pixels), info_message(first.K, pixels.shape)
+        image.header.frame_id = info.header.frame_id = PROBE_FRAME
+        deadline = time.monotonic() + seconds
+        while not ready.exists():
+            if time.monotonic() > deadline:
+                return False
+            if self._images.get_subscription_count() and self._infos.get_subscription_count():
+                self._publish(image, info)
+            time.sleep(PROBE_PERIOD)
+        time.sleep(SETTLE)
+        return True
 
     def play(self, images: Sequence[CameraImage], rate: float) -> list[Shot]:
         """Publishes each image once, decoding the next one while it waits for its time."""
@@ -92,16 +101,6 @@ def stamp_of(stamp: Time) -> int:
     return int(stamp.sec) * NANO + int(stamp.nanosec)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Polls at 20 Hz; returns whether the condition came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when every image was published, else 1."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,15 +108,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--camera", type=Path)
     parser.add_argument("--limit", type=int, required=True, help="images at most")
     parser.add_argument("--log", type=Path, required=True, help="stamps are written here")
+    parser.add_argument("--ready", type=Path, required=True, help="made by the listener")
     parser.add_argument("--wait", type=float, required=True, help="s to wait for the node")
     args = parser.parse_args(argv)
     rclpy.init(args=[])
     camera = Camera()
     try:
         images = read_folder(args.images, args.camera)[: args.limit]
-        if not wait_until(camera.connected, args.wait):
-            raise CopeError(f"the node was not ready within {args.wait:.0f} s")
-        time.sleep(SETTLE)
+        if not camera.probe(images[0], args.ready, args.wait):
+            raise CopeError(f"the node gave no answer within {args.wait:.0f} s")
         Shot.write_log(args.log, camera.play(images, RATE))
     except CopeError as error:
         print(f"camera: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +28,7 @@ OUT = ROOT / "out" / "demo"
 DEADLINE = 85.0  # s for everything
 READY = 45.0  # s for the node to load its model
 MAX_IMAGES = 300  # at 10 Hz and with the overlays this ends before the deadline
+INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 PERIOD = 0.1  # s between two looks at the processes
 # Domains beyond 101 reach into Linux' ephemeral ports (DDS: port 7400 + 250 * domain).
 DOMAINS = range(1, 102)
@@ -49,16 +50,37 @@ class Options:
         return self.model if self.model.is_dir() else self.model.parent
 
 
+class StopRequest:
+    """Whether a signal asked for the end.
+
+    A flag, not an exception: that could strike between the start of a process and its entry in
+    the list of those to be stopped.
+    """
+
+    def __init__(self) -> None:
+        self.given = False
+
+    def listen(self) -> None:
+        """From now on Ctrl-C, SIGTERM and SIGHUP only set the flag."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.given = True
+
+
 def check(options: Options) -> int:
     """Looks at all inputs before anything is started; returns the number of images to play.
 
     Raises:
         CopeError: the first thing that is missing or at fault.
     """
+    if not options.model.exists():
+        raise CopeError(f"{options.model}: no such model directory")
     weights = options.model / "model.pt" if options.model.is_dir() else options.model
     for needed in (weights, options.model_folder / "models_info.json"):
         if not needed.is_file():
-            raise CopeError(f"{needed}: no such file; --model expects a directory that has it")
+            raise CopeError(f"{needed}: no such file, but a model directory must have it")
     Catalogue.from_models_info(options.model_folder / "models_info.json")
     images = read_folder(options.images, options.camera)
     images[0].read()
@@ -75,21 +97,21 @@ def node_command(options: Options) -> list[str]:
     ]
 
 
-def run(options: Options, node: Sequence[str] | None = None) -> int:
+def run(options: Options, stop: StopRequest) -> int:
     """Plays the images through the node and waits for the listener's report.
 
     Args:
         options: inputs, checked already.
-        node: the command of a node to be used in place of this project's.
+        stop: ends it early.
 
     Returns:
-        0 when at least one pose was received, else 1.
+        0 when at least one pose was received, 130 when stopped, else 1.
     """
     options.out.mkdir(parents=True, exist_ok=True)
-    log = options.out / "published.json"
-    for old in (log, options.out / "summary.json", *options.out.glob("frame_*.jpg")):
+    log, ready = options.out / "published.json", options.out / "ready"
+    for old in (log, ready, options.out / "summary.json", *options.out.glob("frame_*.jpg")):
         old.unlink(missing_ok=True)
-    source = ["--images", str(options.images), "--log", str(log)]
+    source = ["--images", str(options.images), "--log", str(log), "--ready", str(ready)]
     if options.camera is not None:
         source += ["--camera", str(options.camera)]
     results = ["--model", str(options.model_folder), "--device", options.device]
@@ -98,18 +120,23 @@ def run(options: Options, node: Sequence[str] | None = None) -> int:
     module = (sys.executable, "-m")
     children: list[Child] = []
     try:
-        children += [Child("node", node or node_command(options), options.out / "node.log")]
-        children += [Child("listener", [*module, "demo.listener", *source, *results])]
-        children += [Child("camera", [*module, "demo.publisher", *source, *limits])]
-        return _supervise(*children)
+        node = Child("node", node_command(options), options.out / "node.log")
+        children.append(node)
+        listener = Child("listener", [*module, "demo.listener", *source, *results])
+        children.append(listener)
+        camera = Child("camera", [*module, "demo.publisher", *source, *limits])
+        children.append(camera)
+        return _supervise(node, listener, camera, stop)
     finally:
         stop_all(children)
 
 
-def _supervise(node: Child, listener: Child, camera: Child) -> int:
-    """Returns the listener's exit code, or 1 with a sentence when another process failed."""
+def _supervise(node: Child, listener: Child, camera: Child, stop: StopRequest) -> int:
+    """Returns the listener's exit code, or another one with a sentence when something failed."""
     deadline = time.monotonic() + DEADLINE
     while (code := listener.poll()) is None:
+        if stop.given:
+            return INTERRUPTED
         if time.monotonic() > deadline:
             print(f"demo: stopped, not done after {DEADLINE:.0f} s", file=sys.stderr)
             return 1
@@ -164,38 +191,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--out", type=Path, default=OUT, help="where the results go")
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
     try:
         options = Options(args.images, args.camera, args.model, args.device, args.out)
         count = check(options)
-        options = Options(args.images, args.camera, args.model, pick_device(args.device), args.out)
+        options = replace(options, device=pick_device(args.device))
         domain = isolate(os.environ)
         print(f"demo: {count} images of {args.images} at {RATE:.0f} Hz, model {args.model}")
         print(
             f"demo: device {options.device}, ROS_DOMAIN_ID={domain}, this machine only", flush=True
         )
-        code = run(options)
+        stop = StopRequest()
+        stop.listen()
+        code = run(options, stop)
     except CopeError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("demo: interrupted, all processes stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     _conclude(options, code)
     return code
 
 
 def _conclude(options: Options, code: int) -> None:
     summary = options.out / "summary.json"
+    if code == INTERRUPTED:
+        print("demo: interrupted, all processes stopped", file=sys.stderr)
+        return
     if summary.is_file():
         print(summary.read_text().strip())
         print(f"demo: overlays, overview.png and summary.json are in {options.out}")
     print("demo: poses were received" if code == 0 else "demo: failed, no poses were received")
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

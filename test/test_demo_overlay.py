@@ -54,7 +54,9 @@ def test_silhouette_covers_the_projected_box(drawables: dict[str, Drawable]) -> 
     assert columns.min() == pytest.approx(80 - half_width, abs=2)
     assert columns.max() == pytest.approx(80 + half_width, abs=2)
     assert rows.min() == pytest.approx(60 - half_height, abs=2)
-    assert rows.max() == pytest.approx(60 + half_height, abs=2)
+    # Below, the y axis reaches farther: 0.35 diameters at the origin's depth.
+    axis = 152 * drawables["brick"].axis_length / 0.3
+    assert rows.max() == pytest.approx(60 + axis, abs=2)
     inner = changed(picture)[52:69, 68:93]
     assert inner.all()
 
@@ -113,7 +115,8 @@ def test_table_shows_every_instance() -> None:
     frame = Processed(0, 41.7, (at(0.1, -0.2, 0.9, "wedge"), at(0, 0, 0.3)))
     title, _, _, first, second = table_lines(frame, 7)
     assert title == "frame 7: 2 instances, latency 42 ms"
-    assert first.split() == "brick cope_brick_0 0.000 0.000 0.300 -0.0 -0.0 0.0 0.90".split()
+    assert first.split()[:5] == ["brick", "cope_brick_0", "0.000", "0.000", "0.300"]
+    assert [float(word) for word in first.split()[5:]] == [0.0, 0.0, 0.0, 0.9]
     assert second.split()[:5] == ["wedge", "cope_wedge_0", "0.100", "-0.200", "0.900"]
 
 
