@@ -3,6 +3,7 @@
 K (3, 3) in pixels, pixel centres at integers.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ import cv2
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.metrics.ground_truth import read_json
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 SCENE_CAMERA = "scene_camera.json"
@@ -146,7 +146,10 @@ def _read_scene(
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    data = read_json(path)
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CopeError(f"{path}: expected readable JSON ({error})") from error
     if not isinstance(data, dict):
         raise CopeError(f"{path}: expected a JSON object, got {type(data).__name__}")
     return data

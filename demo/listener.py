@@ -11,12 +11,11 @@ import rclpy
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.time import Time
 from vision_msgs.msg import Detection3DArray
 
 from cope_ros.core.errors import CopeError
-from demo.publisher import DETECTIONS_TOPIC, PROBE_FRAME, stamp_of
-from demo.record import Pose, Processed, Shot
-from demo.report import write_report
+from demo.record import DETECTIONS_TOPIC, PROBE_FRAME, Pose, Processed, Shot
 from demo.table import Table
 
 MS = 1e6  # ns
@@ -43,7 +42,7 @@ class Listener(Node):
         if message.header.frame_id == PROBE_FRAME:
             self._ready.touch()
             return
-        stamp = stamp_of(message.header.stamp)
+        stamp = Time.from_msg(message.header.stamp).nanoseconds
         poses = tuple(
             Pose(
                 class_id=detection.results[0].hypothesis.class_id,
@@ -103,6 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     listener = Listener(Table(sys.stdout), args.ready)
     try:
         shots = listen(listener, args.log)
+        # Not before: what this imports takes seconds that the node needs at the start.
+        from demo.report import write_report
+
         content = write_report(
             args.out, (args.images, args.camera), args.model, args.device, shots, listener.processed
         )

@@ -9,27 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from cope_ros.core.errors import CopeError
 from demo.images import CameraImage, read_folder
-from demo.record import Shot
+from demo.record import IMAGE_TOPIC, INFO_TOPIC, PROBE_FRAME, RATE, Shot
 
-RATE = 10.0  # Hz
 FRAME_ID = "camera_optical_frame"
-IMAGE_TOPIC = "/camera/image_rect"
-INFO_TOPIC = "/camera/camera_info"
-DETECTIONS_TOPIC = "/cope/detections"
-# Gray images in this frame, whose answer tells the listener that everything is connected. DDS
-# has no other sign: the far ends of two matches may hear of them seconds after this one.
-PROBE_FRAME = "probe"
 PROBE_PERIOD = 0.5  # s
 SETTLE = 0.5  # s for the last probe to leave the node
 QOS = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-NANO = 10**9
 
 
 class Camera(Node):
@@ -94,11 +85,6 @@ def info_message(K: np.ndarray, shape: tuple[int, ...]) -> CameraInfo:
     message.r = np.eye(3).reshape(-1)
     message.p = np.column_stack([K, np.zeros(3)]).reshape(-1)
     return message
-
-
-def stamp_of(stamp: Time) -> int:
-    """A message's stamp in ns."""
-    return int(stamp.sec) * NANO + int(stamp.nanosec)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What the processes of the demonstration note down: images sent, detections received."""
+"""What the processes of the demonstration share: topics, images sent, detections received."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+RATE = 10.0  # Hz of the camera
+IMAGE_TOPIC = "/camera/image_rect"
+INFO_TOPIC = "/camera/camera_info"
+DETECTIONS_TOPIC = "/cope/detections"
+# Gray images in this frame, whose answer tells the listener that everything is connected. DDS
+# has no other sign: the far ends of two matches may hear of them seconds after this one.
+PROBE_FRAME = "probe"
 
 
 @dataclass(frozen=True)

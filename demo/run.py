@@ -5,6 +5,7 @@ the same. Exit code 0 when poses were received, 1 when not, 2 for bad arguments,
 """
 
 import argparse
+import ctypes
 import os
 import random
 import signal
@@ -20,7 +21,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from demo.images import read_folder
 from demo.processes import Child, stop_all
-from demo.publisher import IMAGE_TOPIC, RATE
+from demo.record import IMAGE_TOPIC, RATE
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "demo"
@@ -175,7 +176,11 @@ def pick_device(wanted: str) -> str:
     """Resolves ``auto``, so that what the summary names is what the node was told to use."""
     if wanted != "auto":
         return wanted
-    import torch  # takes seconds; not before the inputs are known to be good
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "cpu"  # without the seconds that the next line takes
+    import torch
 
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 

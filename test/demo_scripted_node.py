@@ -13,14 +13,13 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from cope_ros.core.catalogue import Catalogue
 from cope_training.metrics import find_scenes, read_ground_truth
 from demo.images import CameraImage, read_folder
-from demo.publisher import DETECTIONS_TOPIC, IMAGE_TOPIC, INFO_TOPIC, PROBE_FRAME
+from demo.record import DETECTIONS_TOPIC, IMAGE_TOPIC, INFO_TOPIC, PROBE_FRAME
 
 
 class ScriptedNode(Node):
@@ -34,8 +33,8 @@ class ScriptedNode(Node):
         self._truth = read_ground_truth(find_scenes(folder)) if images[0].key else None
         self._K: dict[tuple[int, int], np.ndarray] = {}
         self._output = self.create_publisher(Detection3DArray, DETECTIONS_TOPIC, 1)
-        self.create_subscription(CameraInfo, INFO_TOPIC, self._on_info, qos_profile_sensor_data)
-        self.create_subscription(Image, IMAGE_TOPIC, self._on_image, qos_profile_sensor_data)
+        self.create_subscription(CameraInfo, INFO_TOPIC, self._on_info, 10)
+        self.create_subscription(Image, IMAGE_TOPIC, self._on_image, 10)
 
     def _on_info(self, info: CameraInfo) -> None:
         self._K[info.header.stamp.sec, info.header.stamp.nanosec] = np.reshape(info.k, (3, 3))

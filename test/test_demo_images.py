@@ -122,10 +122,10 @@ def test_bad_camera_files_are_refused(tmp_path: Path, content: object, reason: s
 
 def test_unreadable_camera_files_are_refused(tmp_path: Path) -> None:
     """Missing, and not JSON."""
-    with pytest.raises(CopeError, match="cannot be read"):
+    with pytest.raises(CopeError, match="expected readable JSON"):
         read_camera(tmp_path / "camera.json")
     (tmp_path / "camera.json").write_text("fx: 5")
-    with pytest.raises(CopeError, match="expected JSON"):
+    with pytest.raises(CopeError, match="expected readable JSON"):
         read_camera(tmp_path / "camera.json")
 
 
