@@ -139,17 +139,9 @@ class Renderer:
             clutter: objects that hide others but carry no label.
             background: (H, W, 3) uint8 behind everything, black where missing.
         """
-        width, height = size
-        if size not in self._targets:
-            self._targets[size] = _Target(self.ctx, width, height, self._samples)
-        target = self._targets[size]
-        projection = clip_from_cam(K, width, height)
         drawn = [*instances, *clutter]
-        self.ctx.enable_only(moderngl.DEPTH_TEST)
-        self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
-        self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
-        image = self._read_image(target, background)
-        depth, numbers = self._draw_labels(target, drawn, projection)
+        image = self.picture(drawn, K, size, lighting, background)
+        depth, numbers = self._draw_labels(drawn, K, size)
         numbers[numbers > len(instances)] = 0
         boxes = [project_box(self._points[p.mesh], p.T_cam_obj, K) for p in instances]
         box_array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
@@ -162,8 +154,30 @@ class Renderer:
             depth=depth,
             instance_map=(numbers - 1).astype(np.int16),
             visibility=np.clip(visible / np.maximum(whole, 1), 0.0, 1.0).astype(np.float32),
+            pixels=np.stack([np.maximum(whole, visible), visible], axis=1),
             boxes=box_array.astype(np.float32),
         )
+
+    def picture(
+        self,
+        drawn: Sequence[Placement],
+        K: np.ndarray,
+        size: tuple[int, int],
+        lighting: Lighting | None = None,
+        background: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(H, W, 3) uint8 sRGB: the image alone; arguments as in ``render``."""
+        target = self._target(size)
+        self.ctx.enable_only(moderngl.DEPTH_TEST)
+        self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
+        projection = clip_from_cam(K, *size)
+        self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
+        return self._read_image(target, background)
+
+    def _target(self, size: tuple[int, int]) -> _Target:
+        if size not in self._targets:
+            self._targets[size] = _Target(self.ctx, *size, self._samples)
+        return self._targets[size]
 
     def _draw_shaded(
         self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
@@ -224,18 +238,20 @@ class Renderer:
         return rgba[..., :3] + ((background * gap + 127) // 255).astype(np.uint8)
 
     def _draw_labels(
-        self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray
+        self, drawn: Sequence[Placement], K: np.ndarray, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Depth in metres, and the number of the placement seen at each pixel, from 1."""
+        target = self._target(size)
+        self.ctx.enable_only(moderngl.DEPTH_TEST)
         target.labels.use()
         target.labels.clear()
-        _write_matrix(self._label, "clip_from_cam", projection)
+        _write_matrix(self._label, "clip_from_cam", clip_from_cam(K, *size))
         for number, placement in enumerate(drawn, start=1):
             self._label["number"].value = number
             _write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
             self._cull(placement)
             self._arrays[placement.mesh][1].render()
-        width, height = target.labels.size
+        width, height = size
         data = target.labels.read(components=2, dtype="f4")
         both = np.frombuffer(data, np.float32).reshape(height, width, 2)
         return both[..., 0].copy(), np.rint(both[..., 1]).astype(np.int64)

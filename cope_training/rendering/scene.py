@@ -64,4 +64,5 @@ class Rendering:
     depth: np.ndarray  # (H, W) float32 m along the optical axis, 0 where nothing was drawn
     instance_map: np.ndarray  # (H, W) int16, instance seen at the pixel's centre, -1 none
     visibility: np.ndarray  # (N,) float32, visible pixels over the whole silhouette's (BOP)
+    pixels: np.ndarray  # (N, 2) int64, of the whole silhouette, in and outside the image; visible
     boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px, of the whole mesh, unclipped
