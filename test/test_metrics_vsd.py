@@ -130,7 +130,7 @@ def test_rendered_depth_is_that_of_the_sphere(sphere: EvalObject) -> None:
     from cope_ros.core.errors import CopeError
     from cope_training.evaluation.depth import RenderedDepth
 
-    exact = make_object(trimesh.creation.icosphere(5, 0.05))
+    exact = make_object(trimesh.creation.icosphere(4, 0.05))
     try:
         renderer = RenderedDepth({1: exact})
     except CopeError as error:

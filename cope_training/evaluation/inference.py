@@ -63,7 +63,7 @@ def run_model(
         parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
         if progress is not None:
             progress("inference", (number + 1) / len(gts.images))
-    return Run(_joined(parts), np.array(seconds))
+    return Run(joined(parts), np.array(seconds))
 
 
 def read_image(path: Path | None, where: str) -> np.ndarray:
@@ -134,7 +134,8 @@ def _rows(
     )
 
 
-def _joined(parts: Sequence[Estimates]) -> Estimates:
+def joined(parts: Sequence[Estimates]) -> Estimates:
+    """One table from those of several images."""
     if not parts:
         return Estimates.empty()
     names = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time", "boxes")

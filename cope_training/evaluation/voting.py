@@ -1,0 +1,154 @@
+"""Different ways from the hypotheses of an instance to its pose (paper, Table 3).
+
+All ways see the same instances: same classes, scores and members, from one run of the network.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from cope_ros.core.averaging import SymmetryAligner, robust_mean
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.clustering import cluster, select_leaders
+from cope_ros.core.model_file import load_model
+from cope_ros.core.preprocess import Fit, fit_image
+from cope_ros.core.runtime import resolve_device
+from cope_ros.core.types import Hypotheses
+
+EPNP = "RANSAC-EPnP"
+ALL = "mean of all"
+VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
+MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
+RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
+RANSAC_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class Votes:
+    """The instances of one image with the hypotheses behind each; K hypotheses, M instances."""
+
+    hypotheses: Hypotheses  # batch of one
+    rows: Tensor  # (M,) int64, the hypothesis that leads each instance
+    member: Tensor  # (M, K) bool
+    K: np.ndarray  # (3, 3) of the network's input
+    fit: Fit
+
+
+class VotingModel:
+    """An exported model whose hypotheses can be looked at."""
+
+    def __init__(self, path: Path, device: str = "auto", score_threshold: float | None = None):
+        """Loads the file; ``score_threshold`` replaces the file's own."""
+        self.device = resolve_device(device)
+        self._scripted, metadata = load_model(path, self.device)
+        self.catalogue = Catalogue.from_dict(metadata["models_info"])
+        self._size = tuple(metadata["input_size"])
+        self._max_instances = int(metadata["max_instances"])
+        self._align = SymmetryAligner(self.catalogue).to(self.device)
+        if score_threshold is not None:
+            self._scripted.score_threshold.fill_(score_threshold)
+
+    def hypothesize(self, image: np.ndarray, K: np.ndarray) -> Votes:
+        """Network, poses and clusters of one (H, W, 3) uint8 image with intrinsics K (3, 3)."""
+        with torch.inference_mode():
+            tensor, fit = fit_image(torch.from_numpy(image.copy()), *self._size)
+            K_fit = fit.intrinsics(K)
+            camera = torch.from_numpy(K_fit).float().to(self.device)
+            h = Hypotheses(*self._scripted.hypothesize(tensor.to(self.device)[None], camera[None]))
+            active = (h.score >= self._scripted.score_threshold) & _finite(h)
+            threshold = self._scripted.iou_threshold
+            leads, leader = cluster(h.boxes, h.class_index, active, threshold)
+            support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
+            rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), self._max_instances)
+            rows = rows[0][valid[0]]
+            member = (leader[0][None] == rows[:, None]) & active[0][None]
+        return Votes(h, rows, member, K_fit, fit)
+
+    def poses(self, votes: Votes, voting: str) -> tuple[np.ndarray, np.ndarray]:
+        """(M, 3, 3) and (M, 3) m of every instance; NaN where no pose came out.
+
+        Args:
+            voting: one of VOTINGS, or ``n=`` with any number.
+        """
+        if voting == EPNP:
+            return self._epnp(votes)
+        limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
+        with torch.inference_mode():
+            R, t = self._mean(votes, limit)
+        return R.double().cpu().numpy(), t.double().cpu().numpy()
+
+    def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
+        """Mean of the ``limit`` most consistent members, as the estimator takes it."""
+        h, count = votes.hypotheses, len(votes.rows)
+        if count == 0:
+            return h.R.new_zeros(0, 3, 3), h.t.new_zeros(0, 3)
+        most = min(limit, int(votes.member.sum(dim=1).max()))
+        vote = torch.where(votes.member, h.consistency, torch.zeros_like(h.consistency))
+        weight, index = vote.topk(most, dim=1)
+        weight[:, 0] = weight[:, 0].clamp_min(1e-3)
+        R, t = h.R[0][index], h.t[0][index]
+        reference = R[:, :1].expand(-1, most, -1, -1).reshape(-1, 3, 3)
+        classes = h.class_index[0][votes.rows][:, None].expand(-1, most).reshape(-1)
+        R, t = self._align(R.reshape(-1, 3, 3), t.reshape(-1, 3), reference, classes)
+        R, t, _ = robust_mean(R.view(count, most, 3, 3), t.view(count, most, 3), weight)
+        return R, t
+
+    def _epnp(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
+        """OpenCV's RANSAC with EPnP on the corners that all members of an instance predict."""
+        h, count = votes.hypotheses, len(votes.rows)
+        R, t = np.full((count, 3, 3), np.nan), np.full((count, 3), np.nan)
+        keypoints = h.keypoints[0].double().cpu().numpy()
+        member = votes.member.cpu().numpy()
+        classes = h.class_index[0][votes.rows].tolist()
+        for row in range(count):
+            pixels = keypoints[member[row]].reshape(-1, 2)
+            points = np.tile(self.catalogue[classes[row]].corners, (len(pixels) // 8, 1))
+            pose = ransac_epnp(points, pixels, votes.K)
+            if pose is not None:
+                R[row], t[row] = pose
+        return R, t
+
+
+def ransac_epnp(
+    points: np.ndarray, pixels: np.ndarray, K: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Pose of an object from correspondences (Lepetit et al. 2009), None if none was found.
+
+    Args:
+        points: (P, 3) m, object frame.
+        pixels: (P, 2).
+        K: (3, 3).
+
+    Returns:
+        R (3, 3) and t (3,) m in front of the camera.
+    """
+    cv2.setRNGSeed(0)
+    found, turn, shift, _ = cv2.solvePnPRansac(
+        points, pixels, K, None,
+        flags=cv2.SOLVEPNP_EPNP,
+        reprojectionError=RANSAC_ERROR,
+        iterationsCount=RANSAC_ROUNDS,
+    )  # fmt: skip
+    if not found or not np.isfinite(shift).all() or shift[2, 0] <= 0:
+        return None
+    return cv2.Rodrigues(turn)[0], shift[:, 0]
+
+
+def instance_rows(votes: Votes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Class index (M,), score (M,) and boxes (M, 4) px of the original image."""
+    h = votes.hypotheses
+    boxes = h.boxes[0][votes.rows].double().cpu().numpy()
+    boxes = votes.fit.to_original(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+    return (
+        h.class_index[0][votes.rows].cpu().numpy(),
+        h.score[0][votes.rows].double().cpu().numpy(),
+        boxes,
+    )
+
+
+def _finite(h: Hypotheses) -> Tensor:
+    return torch.isfinite(h.t).all(-1) & torch.isfinite(h.R).flatten(2).all(-1)
