@@ -97,14 +97,14 @@ class TargetBuilder:
             boxes=torch.from_numpy(np.concatenate([f.boxes for f in frames])).float(),
         )
 
-    def _instances_at_locations(
-        self, frames: Sequence[Frame], offsets: np.ndarray
-    ) -> np.ndarray:
+    def _instances_at_locations(self, frames: Sequence[Frame], offsets: np.ndarray) -> np.ndarray:
         """(B, L) row of the batch's instance seen at each location, -1 for none."""
         maps = np.stack([f.instance_map for f in frames]).astype(np.int64)
         maps = np.where(maps >= 0, maps + offsets[:-1, None, None], -1)
         batch = len(frames)
-        return np.concatenate([maps[:, s // 2 :: s, s // 2 :: s].reshape(batch, -1) for s in STRIDES], 1)
+        return np.concatenate(
+            [maps[:, s // 2 :: s, s // 2 :: s].reshape(batch, -1) for s in STRIDES], 1
+        )
 
     def _levels(self, class_index: np.ndarray, poses: np.ndarray, K: np.ndarray) -> np.ndarray:
         depth = np.maximum(poses[:, 2, 3], geometry.MIN_DEPTH)

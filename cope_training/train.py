@@ -1,6 +1,7 @@
 """``cope_train``: trains a network on rendered images, in slices that resume."""
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +59,18 @@ class Progress:
         return text
 
 
+class _StopRequest:
+    """Becomes true on SIGTERM or Ctrl-C, so that the slice ends with a checkpoint."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._request)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
     options = _parse(arguments)
@@ -111,12 +124,13 @@ def train(trainer: Trainer, max_minutes: float, folder: Path) -> None:
     """Trains until the configured number of crops or the time is reached, then saves."""
     config = trainer.config
     end = time.monotonic() + 60.0 * max_minutes
+    stop = _StopRequest()
     next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
     progress = Progress(config.steps, config.batch)
     trainer.train_mode()
     with open_stream(config, trainer.step * config.batch) as stream:
         frames = iter(stream)
-        while trainer.step < config.steps and time.monotonic() < end:
+        while trainer.step < config.steps and time.monotonic() < end and not stop.requested:
             start = time.monotonic()
             batch = _take(frames, config.batch)
             waited = time.monotonic() - start

@@ -141,7 +141,9 @@ class CopeEstimator(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses (B, M, ...) and the row (B, M) of each instance's most consistent hypothesis."""
         batch, m = rows.shape
-        vote = torch.where(member, h.consistency.unsqueeze(1), torch.zeros_like(h.score[:, :1, None]))
+        vote = torch.where(
+            member, h.consistency.unsqueeze(1), torch.zeros_like(h.score[:, :1, None])
+        )
         weight, index = vote.topk(min(self.max_votes, vote.shape[2]), dim=2)
         n = index.shape[2]
         rank = torch.arange(n, device=index.device)

@@ -129,7 +129,7 @@ def transform(R: Tensor, t: Tensor, points: Tensor) -> Tensor:
 
 
 def project(points: Tensor, K: Tensor, min_depth: float = MIN_DEPTH) -> Tensor:
-    """Pinhole projection of camera-frame points (..., P, 3) m by K (..., 3, 3) -> (..., P, 2) px."""
+    """Camera-frame points (..., P, 3) m by K (..., 3, 3) -> (..., P, 2) px (pinhole)."""
     z = points[..., 2:3].clamp_min(min_depth)
     focal = torch.stack((K[..., 0, 0], K[..., 1, 1]), -1).unsqueeze(-2)
     return points[..., 0:2] / z * focal + K[..., 0:2, 2].unsqueeze(-2)

@@ -51,7 +51,9 @@ def load_model(
         scripted = torch.jit.load(str(file), map_location=device, _extra_files=extra)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CopeError(f"{file}: expected a TorchScript file, cannot load it ({reason})") from error
+        raise CopeError(
+            f"{file}: expected a TorchScript file, cannot load it ({reason})"
+        ) from error
     return scripted.eval(), _parse_metadata(extra[METADATA_FILE], file)
 
 

@@ -48,7 +48,9 @@ def resolve_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise CopeError(f"device: expected auto, cpu or cuda:N, got {name!r}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CopeError(f"device: {name!r} asked for, {torch.cuda.device_count()} CUDA devices here")
+        raise CopeError(
+            f"device: {name!r} asked for, {torch.cuda.device_count()} CUDA devices here"
+        )
     return device
 
 
