@@ -174,6 +174,13 @@ class Renderer:
         self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
         return self._read_image(target, background)
 
+    def silhouettes(
+        self, instances: Sequence[Placement], K: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray:
+        """(N, H, W) bool: where each object would be seen if it were alone."""
+        alone = [self._draw_labels([p], K, size)[1] > 0 for p in instances]
+        return np.array(alone, dtype=bool).reshape(len(instances), size[1], size[0])
+
     def _target(self, size: tuple[int, int]) -> _Target:
         if size not in self._targets:
             self._targets[size] = _Target(self.ctx, *size, self._samples)

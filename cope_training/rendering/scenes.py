@@ -15,7 +15,7 @@ from cope_training.rendering.illumination import (
     random_lighting,
     random_material,
 )
-from cope_training.rendering.scene import Placement
+from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import Studio
 from cope_training.rendering.textures import random_window
@@ -31,6 +31,32 @@ class _Camera:
         return float(self.K[0, 0])
 
 
+@dataclass(frozen=True)
+class Shot:
+    """Everything that one image is drawn from."""
+
+    K: np.ndarray  # (3, 3)
+    size: tuple[int, int]  # width, height
+    class_index: np.ndarray  # (N,) int64
+    instances: list[Placement]  # N known objects
+    clutter: list[Placement]
+    lighting: Lighting
+    background: np.ndarray  # (H, W, 3) uint8
+
+
+def take(studio: Studio, shot: Shot) -> tuple[Frame, Rendering]:
+    """Draws a shot; the rendering also has depth and pixel counts."""
+    drawn = studio.renderer.render(
+        shot.instances, shot.K, shot.size, shot.lighting, shot.clutter, shot.background
+    )
+    poses = np.array([p.T_cam_obj for p in shot.instances], dtype=np.float64).reshape(-1, 4, 4)
+    frame = Frame(
+        drawn.image, shot.K, shot.class_index, poses, drawn.visibility, drawn.instance_map,
+        drawn.boxes,
+    )  # fmt: skip
+    return frame, drawn
+
+
 def sample_crop(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Frame:
     """A small window of a virtual camera's image, its principal point shifted exactly."""
     camera = _camera(rng, config)
@@ -39,14 +65,22 @@ def sample_crop(rng: np.random.Generator, studio: Studio, config: SceneConfig) -
     top = rng.integers(0, max(config.image_height - side, 0) + 1)
     shift = np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
     count = int(rng.integers(config.instances_min, config.instances_max + 1))
-    return _sample(rng, studio, config, _Camera(camera.K - shift, (side, side)), count)
+    window = _Camera(camera.K - shift, (side, side))
+    return take(studio, _compose(rng, studio, config, window, count))[0]
 
 
 def sample_scene(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, n_instances: int
 ) -> Frame:
     """A whole image with ``n_instances`` objects, all of them listed, hidden ones too."""
-    return _sample(rng, studio, config, _camera(rng, config), n_instances)
+    return take(studio, compose_scene(rng, studio, config, n_instances))[0]
+
+
+def compose_scene(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, n_instances: int
+) -> Shot:
+    """What ``sample_scene`` draws."""
+    return _compose(rng, studio, config, _camera(rng, config), n_instances)
 
 
 def _camera(rng: np.random.Generator, config: SceneConfig) -> _Camera:
@@ -57,10 +91,10 @@ def _camera(rng: np.random.Generator, config: SceneConfig) -> _Camera:
     return _Camera(K, (config.image_width, config.image_height))
 
 
-def _sample(
+def _compose(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, count: int
-) -> Frame:
-    """Draws the frame; an image that is to stay empty keeps its clutter."""
+) -> Shot:
+    """Arranges an image; one that is to stay empty keeps its clutter."""
     classes = rng.integers(len(studio.catalogue), size=max(count, 1))
     if rng.random() < config.same_class_share:
         classes[:] = classes[0]
@@ -87,13 +121,15 @@ def _sample(
         Placement(int(c), pose, random_material(rng))
         for c, pose in zip(classes, poses, strict=True)
     ]
-    lighting = random_lighting(rng, T_cam_ground[:3, 2], first)
-    background = _background(rng, studio, config, camera.size)
-    drawn = studio.renderer.render(instances, camera.K, camera.size, lighting, clutter, background)
-    return Frame(
-        drawn.image, camera.K, classes.astype(np.int64), poses.reshape(-1, 4, 4),
-        drawn.visibility, drawn.instance_map, drawn.boxes,
-    )  # fmt: skip
+    return Shot(
+        K=camera.K,
+        size=camera.size,
+        class_index=classes.astype(np.int64),
+        instances=instances,
+        clutter=clutter,
+        lighting=random_lighting(rng, T_cam_ground[:3, 2], first),
+        background=_background(rng, studio, config, camera.size),
+    )
 
 
 def _first_center(

@@ -41,13 +41,15 @@ def load_objects(folder: Path | str) -> ObjectSet:
     return ObjectSet(catalogue, tuple(load_mesh(path) for path in paths))
 
 
-def find_mesh(folder: Path, obj_id: int) -> Path:
-    """Where the mesh of a BOP obj_id lies.
+def find_mesh(folder: Path, obj_id: int, prefer_texture: bool = True) -> Path:
+    """Where the mesh of a BOP obj_id lies; ``textured/`` is looked into first or last.
 
     Raises:
         CopeError: nowhere.
     """
-    for place in (folder / "textured", folder / "meshes", folder):
+    places = [folder / "meshes", folder]
+    places.insert(0 if prefer_texture else 2, folder / "textured")
+    for place in places:
         for suffix in MESH_SUFFIXES:
             path = place / f"obj_{obj_id:06d}{suffix}"
             if path.is_file():
