@@ -1,6 +1,7 @@
 """What is left of a demonstration: overlays, the contact sheet and summary.json."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from demo.overlay import Drawable, caption, contact_sheet, draw, enlarge, make_d
 from demo.record import Processed, Shot
 from demo.summary import Accuracy, measure_accuracy, read_truth, summarise
 
-MAX_OVERLAYS = 120  # more would keep the demonstration from ending in time
+MAX_OVERLAYS = 120
+OVERLAY_SECONDS = 25.0  # then no further one is begun: the demonstration must end in time
 OVERLAY_WIDTH = 1280  # px; smaller images are enlarged so that thin lines stay thin
 SHEET_COLUMNS, SHEET_ROWS, SHEET_WIDTH = 4, 3, 480
 
@@ -66,18 +68,22 @@ def _write_overlays(
     known: Sequence[tuple[CameraImage, Processed]],
     drawables: Mapping[str, Drawable],
 ) -> None:
-    """Writes one picture for each frame and a sheet of some of them, evenly spread."""
+    """Writes a sheet of some frames, evenly spread, and a picture of each while time lasts."""
     legend = {name: item.colour for name, item in drawables.items()}
     chosen = _spread(len(known), MAX_OVERLAYS)
-    for_sheet = {chosen[i] for i in _spread(len(chosen), SHEET_COLUMNS * SHEET_ROWS)}
+    for_sheet = [chosen[i] for i in _spread(len(chosen), SHEET_COLUMNS * SHEET_ROWS)]
+    others = [place for place in chosen if place not in for_sheet]
+    started = time.monotonic()
     sheet = []
-    for place in chosen:
+    for place in [*for_sheet, *others]:
+        if len(sheet) == len(for_sheet) and time.monotonic() - started > OVERLAY_SECONDS:
+            break
         image, frame = known[place]
         pixels, K = enlarge(image.read(), image.K, OVERLAY_WIDTH)
         text = f"{image.path.stem}: {len(frame.poses)} poses, {frame.latency:.0f} ms"
         picture = caption(draw(pixels, K, frame.poses, drawables), text, legend)
         save(out / f"frame_{place:04d}.jpg", picture)
-        if place in for_sheet:
+        if len(sheet) < len(for_sheet):
             sheet.append(picture)
     if sheet:
         save(out / "overview.png", contact_sheet(sheet, SHEET_COLUMNS, SHEET_WIDTH))
