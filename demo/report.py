@@ -74,7 +74,7 @@ def _write_overlays(
     for_sheet = [chosen[i] for i in _spread(len(chosen), SHEET_COLUMNS * SHEET_ROWS)]
     others = [place for place in chosen if place not in for_sheet]
     started = time.monotonic()
-    sheet = []
+    sheet: list[np.ndarray] = []
     for place in [*for_sheet, *others]:
         if len(sheet) == len(for_sheet) and time.monotonic() - started > OVERLAY_SECONDS:
             break
