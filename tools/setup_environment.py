@@ -32,6 +32,7 @@ SUPPORTED_PYTHON = ((3, 10), (3, 14))
 NEEDED_DISK = 8 * 1024**3
 # Downloads of at least this size (MB) are named one by one.
 LARGE_DOWNLOAD = 10.0
+MANY = 20
 PIP_RETRIES = "3"
 NO_INDEX = re.compile(
     r"NewConnectionError|Temporary failure in name|Name or service not known|Max retries exceeded"
@@ -135,7 +136,8 @@ def progress(line: str) -> str | None:
         package = "-".join(name.rsplit("/", 1)[-1].split("-")[:2])
         return f"  fetching {package} ({megabytes:.0f} MB)" if megabytes > LARGE_DOWNLOAD else None
     if line.startswith("Installing collected packages:"):
-        return f"  installing {line.count(',') + 1} packages (a minute or two)"
+        count = line.count(",") + 1
+        return f"  installing {count} packages{' (a minute or two)' if count > MANY else ''}"
     return None
 
 
