@@ -5,6 +5,7 @@ import torch
 from cope_ros.core.build import build_estimator, build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.estimator import CopeEstimator
+from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import PRESETS
 
 HALF_TURN = [-1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
@@ -27,11 +28,20 @@ def make_catalogue(count: int = 3) -> Catalogue:
     return Catalogue.from_dict(data)
 
 
+def make_network(preset: str = "lite", seed: int = 0) -> CopeNetwork:
+    """An untrained network whose boxes overlap and whose corners spread."""
+    torch.manual_seed(seed)
+    network = build_network(PRESETS[preset], make_catalogue()).eval()
+    with torch.no_grad():
+        network.box_tower.output.bias.copy_(torch.tensor([0.5, 0.5, -0.5, -0.5]))
+        network.key_tower.output.bias.uniform_(-0.5, 0.5)
+    return network
+
+
 def make_estimator(preset: str = "lite", seed: int = 0) -> CopeEstimator:
     """An untrained estimator that lets through what it finds."""
-    torch.manual_seed(seed)
     config, catalogue = PRESETS[preset], make_catalogue()
-    estimator = build_estimator(build_network(config, catalogue), config, catalogue)
+    estimator = build_estimator(make_network(preset, seed), config, catalogue)
     estimator.score_threshold.fill_(0.0)
     return estimator
 

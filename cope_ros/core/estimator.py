@@ -113,8 +113,9 @@ class CopeEstimator(nn.Module):
 
     def group(self, hypotheses: Hypotheses) -> Instances:
         """Clusters hypotheses by box overlap and averages the most consistent of each."""
-        h = hypotheses
-        finite = torch.isfinite(h.t).all(-1) & torch.isfinite(h.R).all(-1).all(-1)
+        finite = torch.isfinite(hypotheses.t).all(-1)
+        finite = finite & torch.isfinite(hypotheses.R).all(-1).all(-1)
+        h = _replace_non_finite(hypotheses, finite)
         active = (h.score >= self.score_threshold) & finite
         leads, leader = cluster(h.boxes, h.class_index, active, self.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
@@ -165,3 +166,11 @@ class CopeEstimator(nn.Module):
             covariance.view(batch, m, 6, 6),
             index[:, :, 0],
         )
+
+
+def _replace_non_finite(h: Hypotheses, finite: Tensor) -> Hypotheses:
+    """Zero poses where ``finite`` (B, K) is false: weight zero does not silence a NaN."""
+    R = torch.where(finite[..., None, None], h.R, torch.zeros_like(h.R))
+    t = torch.where(finite.unsqueeze(-1), h.t, torch.zeros_like(h.t))
+    consistency = torch.where(finite, h.consistency, torch.zeros_like(h.consistency))
+    return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency)

@@ -9,6 +9,7 @@ import torch
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.memory import keep_freed_memory
 from cope_ros.core.model_file import load_model
 from cope_ros.core.preprocess import Fit, check_image, check_intrinsics, fit_image
 from cope_ros.core.types import Instances
@@ -80,6 +81,8 @@ class Estimator:
     def load(cls, path: Path | str, device: str = "auto", half: bool = False) -> "Estimator":
         """Loads ``model.pt`` or a model directory and warms it up.
 
+        On the CPU the process keeps freed memory from then on (``keep_freed_memory``).
+
         Args:
             half: convolutions in half precision; CUDA only.
 
@@ -89,6 +92,8 @@ class Estimator:
         target = resolve_device(device)
         if half and target.type != "cuda":
             raise CopeError("half: expected a CUDA device, got the CPU, which would be slower")
+        if target.type == "cpu":
+            keep_freed_memory()
         scripted, metadata = load_model(path, target)
         if half:
             scripted.network.half()
