@@ -117,7 +117,7 @@ def _read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool) -> _Scen
     known = {o.obj_id: index for index, o in enumerate(catalogue)}
     ids, intrinsics, counts, rows = [], [], [], []
     for key in sorted(gt, key=lambda k: _number(k, folder / "scene_gt.json")):
-        if skip_missing and _image_path(folder, int(key), required=False) is None:
+        if _image_path(folder, int(key), required=not skip_missing) is None:
             continue
         for name, content in (("scene_camera.json", camera), ("scene_gt_info.json", info)):
             if key not in content:

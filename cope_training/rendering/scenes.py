@@ -144,7 +144,7 @@ def _first_center(
 
 def _wanted_pixels(rng: np.random.Generator, camera: _Camera, count: int) -> np.ndarray:
     """(N, 2) px where objects are wanted, a margin around the window included."""
-    margin = 0.25 * min(160, *camera.size)
+    margin = 0.12 * min(160, *camera.size)
     low, high = np.full(2, -margin), np.array(camera.size) + margin
     return rng.uniform(low, high, (count, 2))
 
