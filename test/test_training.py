@@ -1,0 +1,138 @@
+"""The engine: it learns, resumes to the bit, stops on nonsense, and keeps its configuration."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from core_factory import make_catalogue
+from test_targets import NEAR, WINDOW, make_frame
+
+from cope_ros.core.errors import CopeError
+from cope_training import checkpoint as checkpoints
+from cope_training.augment import Augmenter
+from cope_training.config import (
+    AugmentConfig,
+    LossConfig,
+    TrainConfig,
+    config_from_dict,
+    load_config,
+)
+from cope_training.engine import Trainer, learning_rate_factor
+from cope_training.frames import Frame
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = TrainConfig(pretrained="", pose_pretraining=0, crops=40, batch=2)
+
+
+def make_batch(step: int) -> list[Frame]:
+    rng = np.random.default_rng(step)
+    frames = [make_frame([NEAR], [WINDOW]), make_frame([], [])]
+    for frame in frames:
+        frame.image[:] = rng.integers(0, 256, frame.image.shape)
+        if len(frame.class_index):
+            frame.image[WINDOW] = (200, 40, 40)
+    return frames
+
+
+def make_trainer(config: TrainConfig = QUICK) -> Trainer:
+    trainer = Trainer(config, make_catalogue(), torch.device("cpu"))
+    trainer.start()
+    trainer.train_mode()
+    return trainer
+
+
+def test_a_few_steps_lower_the_loss() -> None:
+    trainer = make_trainer()
+    losses = [trainer.train_step(make_batch(i))["total"] for i in range(12)]
+    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_resumes_to_the_bit(tmp_path: Path) -> None:
+    straight = make_trainer()
+    for i in range(4):
+        straight.train_step(make_batch(i))
+    first = make_trainer()
+    for i in range(2):
+        first.train_step(make_batch(i))
+    checkpoints.save(tmp_path / "checkpoint", first.checkpoint({}))
+    second = make_trainer()
+    second.resume(checkpoints.load(tmp_path / "checkpoint"), "test")
+    for i in range(2, 4):
+        second.train_step(make_batch(i))
+    expected, got = straight.network.state_dict(), second.network.state_dict()
+    assert all(torch.equal(expected[k], got[k]) for k in expected)
+    assert all(torch.equal(straight.ema[k], second.ema[k]) for k in straight.ema)
+
+
+def test_a_lost_file_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    checkpoints.save(folder, make_trainer().checkpoint({}))
+    (folder / checkpoints.EMA).unlink()
+    with pytest.raises(CopeError, match=r"ema\.safetensors"):
+        checkpoints.load(folder)
+    with pytest.raises(CopeError, match=r"state\.json"):
+        checkpoints.load(tmp_path / "elsewhere")
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name() -> None:
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.network.box_tower.output.bias.fill_(float("inf"))
+    with pytest.raises(CopeError, match="loss box"):
+        trainer.train_step(make_batch(0))
+
+
+def test_frozen_layers_stay_and_others_move() -> None:
+    trainer = make_trainer()
+    stem = [p.clone() for p in trainer.network.backbone.stem.parameters()]
+    late = [p.clone() for p in trainer.network.backbone.stage5.parameters()]
+    trainer.train_step(make_batch(0))
+    assert all(map(torch.equal, stem, trainer.network.backbone.stem.parameters()))
+    assert not all(map(torch.equal, late, trainer.network.backbone.stage5.parameters()))
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    config = QUICK.optimizer
+    rates = [learning_rate_factor(x, config) for x in np.linspace(0, 1, 101)]
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+    assert rates[0] < 0.1
+    assert rates[-1] == pytest.approx(0.01)
+
+
+def test_configurations_load_and_unknown_keys_are_named(tmp_path: Path) -> None:
+    for path in sorted((ROOT / "config" / "training").glob("*.yaml")):
+        config = load_config(path)
+        assert config_from_dict(config.to_dict()) == config
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("loss:\n  keys: 1.0\n")
+    with pytest.raises(CopeError, match=r"bad\.yaml\.loss: unknown keys \['keys'\]"):
+        load_config(bad)
+
+
+def test_image_only_supervision_needs_no_pose() -> None:
+    without = LossConfig(tra=0, rot=0, cons=0, proj=0)
+    assert not without.supervises_pose
+    assert LossConfig().supervises_pose
+
+
+def test_augmentation_keeps_shape_is_repeatable_and_changes_pixels() -> None:
+    images = torch.randint(0, 256, (6, 32, 40, 3), dtype=torch.uint8)
+    first, second = (
+        Augmenter(AugmentConfig(strength=1.0), torch.Generator().manual_seed(3))(images)
+        for _ in range(2)
+    )
+    assert first.shape == images.shape
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, second)
+    assert not torch.equal(first, images)
+    off = Augmenter(AugmentConfig(enabled=False), torch.Generator())(images)
+    assert torch.equal(off, images)
+
+
+def test_augmentation_leaves_grey_grey_without_colour_noise() -> None:
+    gray = torch.full((4, 16, 16, 3), 128, dtype=torch.uint8)
+    augmenter = Augmenter(AugmentConfig(), torch.Generator().manual_seed(0))
+    x = gray.permute(0, 3, 1, 2).float() / 255
+    for operation in (augmenter._saturate, augmenter._to_gray, augmenter._blur):
+        assert torch.allclose(operation(x), x, atol=1e-5)
