@@ -9,24 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 from cv_bridge import CvBridge
-from geometry_msgs.msg import (
-    Point,
-    Pose,
-    PoseWithCovariance,
-    Quaternion,
-    Transform,
-    TransformStamped,
-    Vector3,
-)
+from geometry_msgs.msg import Point, TransformStamped, Vector3
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import (
-    BoundingBox3D,
-    Detection3D,
-    Detection3DArray,
-    ObjectHypothesis,
-    ObjectHypothesisWithPose,
-)
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.intake import Cause, FrameError
@@ -84,61 +70,87 @@ def quaternions_from_matrices(R: np.ndarray) -> np.ndarray:
     return np.where(q[:, 3:] < 0, -q, q)
 
 
-def detections_message(
-    header: Header, estimate: Any, catalogue: Catalogue, ids: Sequence[str]
-) -> Detection3DArray:
-    """The estimate as one Detection3D per instance.
+class MessageWriter:
+    """Fills detections and transforms; keeps its message objects and fills them again.
 
-    Args:
-        header: stamp and frame_id of the image.
-        estimate: rows of ``class_index, score, R, t, covariance`` (see ``core.runtime``).
-        catalogue: names, box centres and box sizes by class index.
-        ids: the TF child frame of each row.
+    Making the forty-odd nested objects of a detection anew takes ten times as long as setting
+    their numbers. What a method returns is therefore valid until its next call.
     """
-    classes = estimate.class_index
-    centers_obj = np.array([o.box_center for o in catalogue])[classes]
-    centers = np.einsum("nij,nj->ni", estimate.R, centers_obj) + estimate.t
-    sizes = [Vector3(x=s[0], y=s[1], z=s[2]) for s in (o.box_size.tolist() for o in catalogue)]
-    names = catalogue.class_ids
-    rows = zip(
-        classes.tolist(),
-        estimate.score.tolist(),
-        quaternions_from_matrices(estimate.R).tolist(),
-        estimate.t.tolist(),
-        estimate.covariance.reshape(-1, 36).astype(np.float64),
-        centers.tolist(),
-        ids,
-        strict=True,
-    )
-    message = Detection3DArray(header=header)
-    for index, score, q, t, covariance, center, child in rows:
-        orientation = Quaternion(x=q[0], y=q[1], z=q[2], w=q[3])
-        position = Point(x=t[0], y=t[1], z=t[2])
-        pose = PoseWithCovariance(pose=Pose(position=position, orientation=orientation))
-        pose.covariance = covariance
-        hypothesis = ObjectHypothesis(class_id=names[index], score=score)
-        middle = Point(x=center[0], y=center[1], z=center[2])
-        box = BoundingBox3D(
-            center=Pose(position=middle, orientation=orientation), size=sizes[index]
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._names = catalogue.class_ids
+        self._centers_obj = np.array([item.box_center for item in catalogue])
+        self._sizes = [
+            Vector3(x=x, y=y, z=z) for x, y, z in (item.box_size.tolist() for item in catalogue)
+        ]
+        self._detections: list[Detection3D] = []
+        self._transforms: list[TransformStamped] = []
+
+    def detections(self, header: Header, estimate: Any, ids: Sequence[str]) -> Detection3DArray:
+        """The estimate as one Detection3D per instance.
+
+        Args:
+            header: stamp and frame_id of the image.
+            estimate: rows of ``class_index, score, R, t, covariance`` (see ``core.runtime``).
+            ids: the TF child frame of each row.
+        """
+        classes = estimate.class_index
+        centers = np.einsum("nij,nj->ni", estimate.R, self._centers_obj[classes]) + estimate.t
+        rows = zip(
+            ids,
+            classes.tolist(),
+            estimate.score.tolist(),
+            quaternions_from_matrices(estimate.R).tolist(),
+            estimate.t.tolist(),
+            estimate.covariance.reshape(-1, 36).astype(np.float64),
+            centers.tolist(),
+            strict=True,
         )
-        results = [ObjectHypothesisWithPose(hypothesis=hypothesis, pose=pose)]
-        message.detections.append(Detection3D(header=header, results=results, bbox=box, id=child))
-    return message
+        while len(self._detections) < len(ids):
+            self._detections.append(Detection3D(results=[ObjectHypothesisWithPose()]))
+        message = Detection3DArray(header=header, detections=self._detections[: len(ids)])
+        for detection, row in zip(message.detections, rows, strict=True):
+            detection.header = header
+            self._fill(detection, *row)
+        return message
+
+    def _fill(
+        self,
+        detection: Detection3D,
+        child: str,
+        index: int,
+        score: float,
+        q: list[float],
+        t: list[float],
+        covariance: np.ndarray,
+        center: list[float],
+    ) -> None:
+        detection.id = child
+        result, box = detection.results[0], detection.bbox
+        result.hypothesis.class_id = self._names[index]
+        result.hypothesis.score = score
+        result.pose.covariance = covariance
+        _set_vector(result.pose.pose.position, t)
+        orientation = result.pose.pose.orientation
+        orientation.x, orientation.y, orientation.z, orientation.w = q
+        _set_vector(box.center.position, center)
+        box.center.orientation = orientation
+        box.size = self._sizes[index]
+
+    def transforms(self, detections: Detection3DArray) -> list[TransformStamped]:
+        """One transform per detection: parent the image's frame, child the detection's id."""
+        while len(self._transforms) < len(detections.detections):
+            self._transforms.append(TransformStamped())
+        transforms = self._transforms[: len(detections.detections)]
+        for transform, detection in zip(transforms, detections.detections, strict=True):
+            pose = detection.results[0].pose.pose
+            transform.header = detections.header
+            transform.child_frame_id = detection.id
+            at, to = pose.position, transform.transform.translation
+            to.x, to.y, to.z = at.x, at.y, at.z
+            transform.transform.rotation = pose.orientation
+        return transforms
 
 
-def transforms_of(detections: Detection3DArray) -> list[TransformStamped]:
-    """One transform per detection: parent the image's frame, child the detection's id."""
-    transforms = []
-    for detection in detections.detections:
-        pose = detection.results[0].pose.pose
-        at = pose.position
-        transforms.append(
-            TransformStamped(
-                header=detections.header,
-                child_frame_id=detection.id,
-                transform=Transform(
-                    translation=Vector3(x=at.x, y=at.y, z=at.z), rotation=pose.orientation
-                ),
-            )
-        )
-    return transforms
+def _set_vector(message: Point, xyz: list[float]) -> None:
+    message.x, message.y, message.z = xyz

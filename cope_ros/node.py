@@ -82,9 +82,10 @@ class CopeNode(LifecycleNode):
             self._release()
             return FAILURE
         catalogue = self._estimator.catalogue
-        self._outputs.announce(self._estimator.metadata, self.parameters.model)
+        where = str(startup.model_path(self.parameters.model))
+        self._outputs.announce(self._estimator.metadata, where)
         self.get_logger().info(
-            f"model {self.parameters.model} on {self._estimator.device}: "
+            f"model {where} on {self._estimator.device}: "
             f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
         )
         return super().on_configure(state)

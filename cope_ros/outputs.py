@@ -2,14 +2,13 @@
 
 from typing import Any
 
+from geometry_msgs.msg import TransformStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray, VisionInfo
-
-from cope_ros.conversions import transforms_of
 
 
 def latched() -> QoSProfile:
@@ -31,11 +30,11 @@ class Outputs:
         self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
         self._broadcaster = TransformBroadcaster(node)
 
-    def publish(self, detections: Detection3DArray, with_transforms: bool) -> None:
+    def publish(self, transforms: list[TransformStamped], detections: Detection3DArray) -> None:
         """Sends one frame: first its transforms as one batch, then its detections."""
         # tf2 refuses a transform without a parent.
-        if with_transforms and detections.detections and detections.header.frame_id:
-            self._broadcaster.sendTransform(transforms_of(detections))
+        if transforms and detections.header.frame_id:
+            self._broadcaster.sendTransform(transforms)
         self._detections.publish(detections)
 
     def announce(self, metadata: dict[str, Any], database: str) -> None:

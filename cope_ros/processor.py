@@ -9,7 +9,7 @@ from cv_bridge import CvBridge
 from rclpy.clock import Clock
 
 from cope_ros import startup
-from cope_ros.conversions import detections_message, rgb_from_image
+from cope_ros.conversions import MessageWriter, rgb_from_image
 from cope_ros.core.errors import CopeError
 from cope_ros.counters import FrameCounters
 from cope_ros.intake import Cause, FrameError
@@ -40,6 +40,7 @@ class Processor:
         self._estimator = estimator
         self._tools = tools
         self._applied = tools.parameters()
+        self._writer = MessageWriter(estimator.catalogue)
         self._bridge = CvBridge()
         self._undistort = Undistorter()
 
@@ -61,14 +62,15 @@ class Processor:
         stamp = header.stamp.sec + header.stamp.nanosec / SECOND
         slots = self._tools.slots.assign(stamp, estimate)
         estimate, slots = select(estimate, slots >= 0), slots[slots >= 0]
-        catalogue = self._estimator.catalogue
-        names = [catalogue.class_ids[index] for index in estimate.class_index.tolist()]
+        class_ids = self._estimator.catalogue.class_ids
+        names = [class_ids[index] for index in estimate.class_index.tolist()]
         ids = [
             f"{parameters.tf_prefix}{name}_{slot}"
             for name, slot in zip(names, slots.tolist(), strict=True)
         ]
-        message = detections_message(header, estimate, catalogue, ids)
-        self._tools.outputs.publish(message, parameters.tf_enable)
+        detections = self._writer.detections(header, estimate, ids)
+        transforms = self._writer.transforms(detections) if parameters.tf_enable else []
+        self._tools.outputs.publish(transforms, detections)
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         if parameters.max_age <= 0:

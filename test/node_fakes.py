@@ -16,7 +16,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.runtime import Estimate
 
 FRAME = "camera_optical_frame"
-PATIENCE = 20.0  # s; the machine may be busy with other work
+PATIENCE = 60.0  # s; the machine may be busy with other work
 CATALOGUE = Catalogue.from_dict(
     {
         "1": {

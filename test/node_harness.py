@@ -28,7 +28,6 @@ class Rig:
         self.context, self.node = context, node
         self.detections: list[Detection3DArray] = []
         self.transforms: list[TFMessage] = []
-        self.order: list[str] = []
         self.client = Node("client", context=context)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.client)
@@ -44,8 +43,10 @@ class Rig:
         self.image_publisher = self.client.create_publisher(kind, image, 10)
         self.info_publisher = self.client.create_publisher(CameraInfo, info, 10)
         name = self.node.get_fully_qualified_name()
-        self.client.create_subscription(Detection3DArray, f"{name}/detections", self._detected, 50)
-        self.client.create_subscription(TFMessage, "/tf", self._transformed, 50)
+        self.client.create_subscription(
+            Detection3DArray, f"{name}/detections", self.detections.append, 50
+        )
+        self.client.create_subscription(TFMessage, "/tf", self.transforms.append, 50)
         self.wait(lambda: self.image_publisher.get_subscription_count() > 0, "image")
         self.wait(lambda: self.info_publisher.get_subscription_count() > 0, "info")
         self.wait(lambda: self.client.count_publishers(f"{name}/detections") > 0, "detections")
@@ -91,11 +92,15 @@ class Rig:
         self.wait(lambda: bool(got), "vision_info")
         return got[0]
 
+    def join(self) -> None:
+        """Waits until the node's executor has ended by itself."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
     def close(self) -> None:
         self.node.stop()
         self.context.try_shutdown()
-        self._thread.join(PATIENCE)
-        assert not self._thread.is_alive()
+        self.join()
         for executor in (self._executor, self._node_executor):
             executor.shutdown()
         self.client.destroy_node()
@@ -104,14 +109,6 @@ class Rig:
     def _spin_node(self) -> None:
         with suppress(ExternalShutdownException):
             self._node_executor.spin()
-
-    def _detected(self, message: Detection3DArray) -> None:
-        self.order.append("detections")
-        self.detections.append(message)
-
-    def _transformed(self, message: TFMessage) -> None:
-        self.order.append("tf")
-        self.transforms.append(message)
 
 
 @contextmanager

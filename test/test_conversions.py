@@ -11,12 +11,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from cope_ros.conversions import (
-    detections_message,
-    quaternions_from_matrices,
-    rgb_from_image,
-    transforms_of,
-)
+from cope_ros.conversions import MessageWriter, quaternions_from_matrices, rgb_from_image
 from cope_ros.intake import ENCODINGS, Cause, FrameError, check_image
 
 BAYER = {  # the colours of the first two pixels of the first two rows
@@ -127,12 +122,14 @@ def test_quaternions_agree_with_scipy_up_to_half_turns():
 
 
 def test_detections_and_transforms_carry_the_same_pose():
+    writer = MessageWriter(CATALOGUE)
+    header = Header(frame_id="camera")
+    writer.detections(header, make_estimate(6), list("uvwxyz"))  # leaves nothing behind
     estimate = make_estimate(4)
     R = Rotation.random(4, random_state=2).as_matrix()
     estimate.R[:] = R
-    ids = ["a", "b", "c", "d"]
-    message = detections_message(Header(frame_id="camera"), estimate, CATALOGUE, ids)
-    transforms = transforms_of(message)
+    message = writer.detections(header, estimate, list("abcd"))
+    transforms = writer.transforms(message)
     for row, (detection, transform) in enumerate(zip(message.detections, transforms, strict=True)):
         rotation = transform.transform.rotation
         xyzw = (rotation.x, rotation.y, rotation.z, rotation.w)
@@ -144,12 +141,15 @@ def test_detections_and_transforms_carry_the_same_pose():
         assert (center.x, center.y, center.z) == pytest.approx(
             tuple(R[row] @ item.box_center + estimate.t[row]), abs=1e-6
         )
+        size = detection.bbox.size
+        assert (size.x, size.y, size.z) == pytest.approx(tuple(item.box_size))
         assert detection.results[0].hypothesis.class_id == item.class_id
-        assert transform.child_frame_id == detection.id == ids[row]
+        assert transform.child_frame_id == detection.id == "abcd"[row]
         assert transform.header.frame_id == detection.header.frame_id == "camera"
 
 
 def test_no_instance_is_an_empty_message():
-    message = detections_message(Header(), make_estimate(0), CATALOGUE, [])
+    writer = MessageWriter(CATALOGUE)
+    message = writer.detections(Header(), make_estimate(0), [])
     assert message.detections == []
-    assert transforms_of(message) == []
+    assert writer.transforms(message) == []

@@ -2,6 +2,7 @@
 
 import array
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from node_fakes import (
     milliseconds_of,
 )
 from node_harness import running
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage
 
 from cope_ros.core.errors import CopeError
@@ -63,6 +65,22 @@ def test_transforms_can_be_switched_off_and_the_best_kept():
         scores = [d.results[0].hypothesis.score for d in rig.wait_for(1).detections]
     assert scores == pytest.approx([0.9, 0.8])
     assert rig.transforms == []
+
+
+def test_transforms_leave_before_detections(monkeypatch):
+    sent = []
+    publish = Publisher.publish
+
+    def recording(self, message):
+        sent.append(self.topic_name)
+        publish(self, message)
+
+    monkeypatch.setattr(Publisher, "publish", recording)
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        rig.send(make_image(gray()), make_info())
+        rig.wait_for(1)
+    assert [t for t in sent if t in ("/tf", "/cope/detections")] == ["/tf", "/cope/detections"]
 
 
 def test_no_non_finite_number_leaves_the_node():
@@ -137,6 +155,17 @@ def test_images_too_old_are_dropped():
         now = rig.client.get_clock().now().nanoseconds // 1_000_000
         rig.send(make_image(gray(), now), make_info(stamp=now))
         assert milliseconds_of(rig.wait_for(1).header.stamp) == now
+
+
+def test_the_rate_is_limited():
+    arrivals = []
+    with running(FakeEstimator(), {"max_rate": 4.0}) as rig:
+        rig.connect()
+        for number in (1, 2, 3):
+            rig.send(make_image(gray(), number), make_info(stamp=number))
+            rig.wait_for(number)
+            arrivals.append(time.monotonic())
+    assert min(np.diff(arrivals)) > 0.2
 
 
 def test_new_intrinsics_and_sizes_act_on_the_next_frame():
