@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cope_training.bop_csv import read_results
+from cope_training.evaluation import benchmark
 from cope_training.metrics import Measurement, find_scenes, load_objects, measure, read_ground_truth
 
 MEGAPOSE = "cnos-fastsammegapose_lmo-test_16ab01bd-f020-4194-9750-d42fc7f875d2.csv"
@@ -40,3 +41,12 @@ def test_ground_truth_scores_as_published(real_data: RealData) -> None:
     for name in ("ar_mssd", "ar_mspd", "add_recall", "adds_recall", "add_s_recall"):
         assert result.summary[name] == 1.0
     assert set(result.per_object) == {1, 5, 6, 8, 9, 10, 11, 12}
+
+
+def test_benchmark_names_every_stage(
+    real_data: RealData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = real_data("bop_vectors") / GROUND_TRUTH
+    assert benchmark.main([str(results), str(real_data("lmo"))]) == 0
+    stages = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert stages == ["data", "result", "mssd", "mspd", "add", "adds", "scores", "total"]

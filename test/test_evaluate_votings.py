@@ -1,0 +1,131 @@
+"""The ablation's ways of voting and the runtime's stages, on a small random model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation_scene import Scene
+from scipy.spatial.transform import Rotation
+
+from cope_ros.core.build import build_network
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.presets import PRESETS
+from cope_ros.core.runtime import Estimator
+from cope_training.evaluation import ablation, runtime
+from cope_training.evaluation.voting import ALL, EPNP, VOTINGS, VotingModel, ransac_epnp
+from cope_training.export import export_network
+
+K = np.array([[300.0, 0, 150], [0, 300.0, 120], [0, 0, 1]])
+LOW = 0.0  # random weights give every location a probability of about 0.01
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.fixture(scope="module")
+def model(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random export that knows the scene's objects."""
+    catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
+    path = tmp_path_factory.mktemp("random") / "model.pt"
+    torch.manual_seed(0)
+    network = build_network(PRESETS["lite"], catalogue)
+    boxes = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d) and m.out_channels == 4]
+    with torch.no_grad():  # boxes of a size at which neighbours overlap and form clusters
+        boxes[-1].bias.copy_(torch.tensor([0.8, 0.8, -0.8, -0.8]))
+    export_network(network, PRESETS["lite"], catalogue, path, preset="lite", input_size=(160, 128))
+    return path.parent
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (128, 160, 3), dtype=np.uint8)
+
+
+def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> None:
+    estimator = Estimator.load(model, "cpu")
+    estimator.configure(score_threshold=LOW)
+    expected = estimator.estimate(image, K)
+    votings = VotingModel(model, "cpu", LOW)
+    votes = votings.hypothesize(image, K)
+    assert len(expected) > 0
+    R, t = votings.poses(votes, "n=10")
+    np.testing.assert_allclose(t, expected.t, atol=1e-5)
+    np.testing.assert_allclose(R, expected.R, atol=1e-4)
+
+
+def test_one_vote_is_the_most_consistent_member(model: Path, image: np.ndarray) -> None:
+    votings = VotingModel(model, "cpu", LOW)
+    votes = votings.hypothesize(image, K)
+    _, t = votings.poses(votes, "n=1")
+    h = votes.hypotheses
+    for row, member in enumerate(votes.member):
+        consistency = torch.where(member, h.consistency[0], torch.tensor(-1.0))
+        np.testing.assert_allclose(t[row], h.t[0][consistency.argmax()], atol=1e-5)
+    every = votings.poses(votes, ALL)[1]
+    assert votes.member.sum(1).max() > 10
+    assert not np.allclose(every, votings.poses(votes, "n=10")[1])
+
+
+def test_no_instance_in_any_way_of_voting(model: Path, image: np.ndarray) -> None:
+    votings = VotingModel(model, "cpu", 0.9)
+    votes = votings.hypothesize(image, K)
+    for voting in VOTINGS:
+        R, t = votings.poses(votes, voting)
+        assert R.shape == (0, 3, 3)
+        assert t.shape == (0, 3)
+
+
+def test_epnp_recovers_the_pose_despite_outliers(scene: Scene) -> None:
+    rng = np.random.default_rng(0)
+    corners = scene.objects[1].model.corners
+    R, t = Rotation.random(rng=rng).as_matrix(), np.array([0.05, -0.03, 0.7])
+    points = np.tile(corners, (10, 1))
+    seen = (points @ R.T + t) @ K.T
+    pixels = seen[:, :2] / seen[:, 2:] + rng.normal(0, 0.3, (80, 2))
+    pixels[::4] += rng.uniform(20, 60, (20, 2))
+    found = ransac_epnp(points, pixels, K)
+    assert found is not None
+    assert Rotation.from_matrix(found[0] @ R.T).magnitude() < 0.02
+    np.testing.assert_allclose(found[1], t, atol=0.01)
+
+
+def test_the_ablation_prints_one_table(
+    scene: Scene, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = scene.write(tmp_path / "toys", images=2)
+    out = tmp_path / "ablation.json"
+    arguments = ["--on", str(model), str(data), "--score-threshold", str(LOW)]
+    assert ablation.main([*arguments, "--device", "cpu", "--out", str(out)]) == 0
+    (result,) = json.loads(out.read_text())
+    assert list(result["votings"]) == list(VOTINGS)
+    assert result["images"] == 2
+    printed = capsys.readouterr().out
+    for voting in VOTINGS:
+        assert 0 <= result["votings"][voting]["add_s_recall"] <= 1
+        assert f"| {voting} |" in printed
+    assert result["votings"][EPNP]["voting_ms_per_image"] > 0
+
+
+def test_the_ablation_without_any_model_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ablation.main([]) == 1
+    assert "--on MODEL DATA" in capsys.readouterr().err
+
+
+def test_runtime_stages_add_up(model: Path, image: np.ndarray, tmp_path: Path) -> None:
+    staged = runtime.StagedModel(model, "cpu", LOW)
+    timing = runtime.measure_count(staged, 12, [(image, K), (image, K)], runs=3)
+    assert timing.instances == 12
+    assert timing.found == len(staged.estimator.estimate(image, K))
+    assert all(len(timing.ms[stage]) == 3 for stage in runtime.STAGES)
+    parts = sum(timing.mean(stage) for stage in ("network", "decode", "cluster"))
+    assert 0.2 * timing.mean("total") < parts < 5 * timing.mean("total")
+    runtime.plot([timing, timing], "a model", tmp_path / "runtime.json")
+    assert (tmp_path / "runtime.svg").read_text().count("24 fps") >= 1
+    assert (tmp_path / "runtime.png").stat().st_size > 1000
