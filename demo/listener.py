@@ -31,6 +31,7 @@ class Listener(Node):
     def __init__(self, table: Table, ready: Path) -> None:
         super().__init__("demo_listener")
         self.processed: list[Processed] = []
+        self.slowest = 0.0  # ms, the longest latency, probes included
         self._table = table
         self._ready = ready
         self.create_subscription(
@@ -39,10 +40,12 @@ class Listener(Node):
 
     def _on_detections(self, message: Detection3DArray) -> None:
         arrived = self.get_clock().now().nanoseconds
+        stamp = Time.from_msg(message.header.stamp).nanoseconds
+        latency = (arrived - stamp) / MS
+        self.slowest = max(self.slowest, latency)
         if message.header.frame_id == PROBE_FRAME:
             self._ready.touch()
             return
-        stamp = Time.from_msg(message.header.stamp).nanoseconds
         poses = tuple(
             Pose(
                 class_id=detection.results[0].hypothesis.class_id,
@@ -52,7 +55,7 @@ class Listener(Node):
             )
             for detection in message.detections
         )
-        self.processed.append(Processed(stamp, (arrived - stamp) / MS, poses))
+        self.processed.append(Processed(stamp, latency, poses))
         self._table.show(self.processed[-1], len(self.processed))
 
 
@@ -80,8 +83,7 @@ def listen(listener: Listener, log: Path) -> list[Shot]:
         if len(listener.processed) > heard or not log.exists():
             heard, last_sign = len(listener.processed), time.monotonic()
             continue
-        slowest = max((frame.latency for frame in listener.processed), default=0.0) / 1e3
-        patience = min(max(QUIET, QUIET_LATENCIES * slowest), MAX_QUIET)
+        patience = min(max(QUIET, QUIET_LATENCIES * listener.slowest / 1e3), MAX_QUIET)
         shots = Shot.read_log(log)
         if heard >= len(shots) or time.monotonic() - last_sign > patience:
             return shots

@@ -47,9 +47,9 @@ def write_report(
     known = [(images[by_stamp[p.stamp]], p) for p in processed if p.stamp in by_stamp]
     truth = read_truth(folder, known, catalogue)
     accuracy = Accuracy()
-    if truth is None:
+    if truth is None and known:
         print("demo: no ground truth of these objects beside the images, errors are null")
-    else:
+    if truth is not None:
         accuracy = measure_accuracy(known, truth, catalogue, objects)
     content = summarise(len(shots), [frame for _, frame in known], accuracy)
     content |= {"device": device, "model": str(model)}
