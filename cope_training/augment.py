@@ -1,6 +1,7 @@
 """Photometric augmentation on batches of tensors (paper, Table 4); geometry stays exact."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class Augmenter:
         x = x.mul(255.0).round().clamp(0, 255).to(torch.uint8)
         return x.permute(0, 2, 3, 1).contiguous()
 
-    def _where(self, chance: float, operation, x: Tensor) -> Tensor:
+    def _where(self, chance: float, operation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         chosen = torch.rand(len(x), generator=self.generator) < chance * self.config.strength
         rows = chosen.nonzero().squeeze(1).to(x.device)
         if len(rows):

@@ -54,7 +54,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         layers = get_preset(config.preset)
         self.network = build_network(layers, catalogue)
-        self.network.to(device, memory_format=torch.channels_last)
+        self.network.to(device).to(memory_format=torch.channels_last)
         self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         self.optimizer = _build_optimizer(self.network, config.optimizer)
         by_diameter = layers.standardization == "diameter"

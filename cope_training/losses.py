@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cope_ros.core import geometry
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.decode import decode_keypoints, output_scales
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.pose_head import TRANSLATION_SCALE, GeometricPoseHead
@@ -94,7 +95,9 @@ class CopeLoss:
         config: weights and the point from which poses are supervised.
     """
 
-    def __init__(self, network: CopeNetwork, catalogue, by_diameter: bool, config: LossConfig):
+    def __init__(
+        self, network: CopeNetwork, catalogue: Catalogue, by_diameter: bool, config: LossConfig
+    ) -> None:
         self.pose_head = network.pose_head
         self.n_classes = len(catalogue)
         self.by_diameter = by_diameter

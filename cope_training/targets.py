@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
 from cope_ros.core.locations import STRIDES, make_locations, pyramid_level
 from cope_ros.core.network import catalogue_corners
 from cope_training import symmetries
@@ -99,7 +100,7 @@ class TargetBuilder:
 
     def _instances_at_locations(self, frames: Sequence[Frame], offsets: np.ndarray) -> np.ndarray:
         """(B, L) row of the batch's instance seen at each location, -1 for none."""
-        maps = np.stack([f.instance_map for f in frames]).astype(np.int64)
+        maps = np.stack([_instance_map(f) for f in frames]).astype(np.int64)
         maps = np.where(maps >= 0, maps + offsets[:-1, None, None], -1)
         batch = len(frames)
         return np.concatenate(
@@ -137,3 +138,9 @@ class TargetBuilder:
         """(L,) level of each location; a level has four times the next one's."""
         unit = n_locations // (1 + 4 + 16)
         return np.repeat(np.arange(len(STRIDES)), [16 * unit, 4 * unit, unit])
+
+
+def _instance_map(frame: Frame) -> np.ndarray:
+    if frame.instance_map is None:
+        raise CopeError("frame: training needs an instance map (mask_visib), got none")
+    return frame.instance_map

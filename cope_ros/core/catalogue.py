@@ -160,10 +160,10 @@ def _parse(obj_id: int, entry: Mapping[str, Any], source: str) -> ObjectModel:
 
 
 def _parse_discrete(rows: Any, where: str) -> np.ndarray:
-    matrices = np.array(rows, dtype=float).reshape(-1, 16)
-    if len(matrices) != len(rows):
+    flat = np.array(rows, dtype=float).reshape(-1, 16)
+    if len(flat) != len(rows):
         raise CopeError(f"{where}: symmetries_discrete: expected 16 numbers each")
-    matrices = matrices.reshape(-1, 4, 4)
+    matrices = flat.reshape(-1, 4, 4)
     R = matrices[:, :3, :3]
     if not np.allclose(R @ R.transpose(0, 2, 1), np.eye(3), atol=1e-3):
         raise CopeError(f"{where}: symmetries_discrete: expected rotations")

@@ -32,11 +32,15 @@ class Tower(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.output = nn.Conv2d(config.channels, outputs, 3, padding=1)
         nn.init.normal_(self.output.weight, std=0.01)
-        nn.init.zeros_(self.output.bias)
+        self._fill_bias(0.0)
 
     def set_prior(self) -> None:
         """Starts the output as class logits of probability PRIOR."""
-        nn.init.constant_(self.output.bias, -math.log((1.0 - PRIOR) / PRIOR))
+        self._fill_bias(-math.log((1.0 - PRIOR) / PRIOR))
+
+    def _fill_bias(self, value: float) -> None:
+        assert self.output.bias is not None
+        nn.init.constant_(self.output.bias, value)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, H, W) -> (B, H * W, outputs)"""

@@ -22,6 +22,9 @@ class CopeNetwork(nn.Module):
         catalogue: the objects, one class each.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: NetworkConfig, catalogue: Catalogue) -> None:
         super().__init__()
         n_classes = len(catalogue)
