@@ -3,11 +3,14 @@
 Needs pybullet, which nothing else does: the bundled sequence is made once.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from cope_ros.core.errors import CopeError
 from cope_training.rendering.placement import random_rotation
 
 STEP = 1.0 / 240.0  # s, Bullet's own default
@@ -49,8 +52,7 @@ def drop(
     Returns:
         (N, 4, 4) T_world_obj at rest; z is up.
     """
-    import pybullet
-
+    pybullet = _import_pybullet()
     client = pybullet.connect(pybullet.DIRECT)
     try:
         pybullet.setGravity(0, 0, -9.81)
@@ -75,14 +77,28 @@ def drop(
         pybullet.disconnect(client)
 
 
-def _add_fixed(bullet, center: np.ndarray, extent: np.ndarray) -> int:
+def _import_pybullet() -> Any:
+    try:
+        return importlib.import_module("pybullet")
+    except ImportError as error:
+        raise CopeError("making the sequence needs pybullet: pip install pybullet") from error
+
+
+def _add_fixed(bullet: Any, center: np.ndarray, extent: np.ndarray) -> int:
     shape = bullet.createCollisionShape(bullet.GEOM_BOX, halfExtents=(0.5 * extent).tolist())
     body = bullet.createMultiBody(0, shape, basePosition=center.tolist())
     bullet.changeDynamics(body, -1, lateralFriction=0.7)
     return body
 
 
-def _add_body(bullet, rng, points, tray: Tray, number: int, upright_share: float) -> int:
+def _add_body(
+    bullet: Any,
+    rng: np.random.Generator,
+    points: np.ndarray,
+    tray: Tray,
+    number: int,
+    upright_share: float,
+) -> int:
     shape = bullet.createCollisionShape(bullet.GEOM_MESH, vertices=points.tolist())
     reach = np.linalg.norm(points, axis=1).max()
     room = np.maximum(0.5 * np.array([tray.width, tray.depth]) - reach, 0.01)
@@ -102,12 +118,12 @@ def _add_body(bullet, rng, points, tray: Tray, number: int, upright_share: float
     return body
 
 
-def _advance(bullet, seconds: float) -> None:
+def _advance(bullet: Any, seconds: float) -> None:
     for _ in range(int(seconds / STEP)):
         bullet.stepSimulation()
 
 
-def _pose(bullet, body: int) -> np.ndarray:
+def _pose(bullet: Any, body: int) -> np.ndarray:
     position, quaternion = bullet.getBasePositionAndOrientation(body)
     T = np.eye(4)
     T[:3, :3] = np.array(bullet.getMatrixFromQuaternion(quaternion)).reshape(3, 3)

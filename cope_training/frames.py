@@ -136,7 +136,8 @@ def _render_frames(
 
     parent = multiprocessing.parent_process()
     try:
-        studio = Studio(load_objects(config.models), config.backgrounds, seed)
+        objects = load_objects(config.models, config.max_faces)
+        studio = Studio(objects, config.backgrounds, seed)
         for number in itertools.count(first, step):
             frame = sample_crop(np.random.default_rng([seed, number]), studio, config)
             while True:

@@ -117,10 +117,7 @@ def load_mesh(path: Path | str, unit: float = MM) -> Mesh:
     faces = np.asarray(loaded.faces, dtype=np.int32)
     if not np.isfinite(vertices).all():
         raise CopeError(f"{path}: expected finite vertices")
-    # trimesh keeps normals that the file gave in its cache; those that it would compute itself
-    # do not join vertices at texture seams.
-    given = loaded.vertex_normals if "vertex_normals" in loaded._cache else None
-    normals = vertex_normals(vertices, faces) if given is None else np.asarray(given, np.float32)
+    normals = vertex_normals(vertices, faces)  # formats differ in what they keep of a file's own
     colors, uv, texture = _appearance(loaded)
     return Mesh(vertices.astype("f4"), faces, normals, colors, uv, texture)
 

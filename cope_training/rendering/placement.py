@@ -133,7 +133,7 @@ def resting(
     for points in vertices:
         R = rotation_about(2, rng.uniform(0, 2 * np.pi)) @ sides[rng.integers(len(sides))]
         if rng.random() < 0.2:
-            R = rotation_about(rng.integers(2), rng.normal(0.0, 0.4)) @ R
+            R = rotation_about(int(rng.integers(2)), rng.normal(0.0, 0.4)) @ R
         turned = points @ R.T
         rotations.append(R)
         radii.append(np.abs(turned[:, :2]).max())

@@ -9,6 +9,7 @@ class SceneConfig:
 
     models: str = "models/demo"  # folder with models_info.json and meshes
     backgrounds: str | None = None  # folder of photographs, None: procedural pictures alone
+    max_faces: int = 0  # simplify meshes with more triangles, 0: never; for software rendering
     crop_size: int = 160  # px, side of a training crop
     image_width: int = 640  # px of the virtual camera that crops are cut from
     image_height: int = 480

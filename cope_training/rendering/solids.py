@@ -143,8 +143,8 @@ def textured_mesh(solid: Solid) -> Mesh:
     for panel, (left, top, wide, high) in zip(solid.panels, places, strict=False):
         origin, right, down = (np.array(a, float) for a in (panel.corner, panel.right, panel.down))
         corners = np.stack([origin, origin + down, origin + down + right, origin + right])
-        u, v = [left, left, left + wide, left + wide], [top, top + high, top + high, top]
-        parts.add(corners, np.stack([u, v], axis=1))
+        ends = [[left, top], [left, top + high], [left + wide, top + high], [left + wide, top]]
+        parts.add(corners, np.array(ends))
     rest = places[len(solid.panels) :]
     for (corners, _), (left, top, wide, high) in zip(solid.polygons, rest, strict=False):
         parts.add(corners, np.tile([left + wide / 2, top + high / 2], (len(corners), 1)))

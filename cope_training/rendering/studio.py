@@ -11,6 +11,7 @@ from cope_ros.core.errors import CopeError
 from cope_training.rendering.meshes import Mesh, load_mesh
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
 from cope_training.rendering.renderer import Renderer
+from cope_training.rendering.simplify import simplify
 from cope_training.rendering.textures import procedural_picture, random_window
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
@@ -26,11 +27,15 @@ class ObjectSet:
     meshes: tuple[Mesh, ...]
 
 
-def load_objects(folder: Path | str) -> ObjectSet:
+def load_objects(folder: Path | str, max_faces: int = 0) -> ObjectSet:
     """Reads ``models_info.json`` and the meshes (mm) of a model directory or BOP models folder.
 
     Meshes are looked for in ``textured/``, ``meshes/`` and the folder itself, as
     ``obj_000001.ply``, ``.obj`` or ``.glb``.
+
+    Args:
+        folder: of the models.
+        max_faces: simplifies meshes with more triangles, 0 never.
 
     Raises:
         CopeError: a file is missing or broken.
@@ -38,7 +43,10 @@ def load_objects(folder: Path | str) -> ObjectSet:
     folder = Path(folder)
     catalogue = Catalogue.from_models_info(folder / "models_info.json")
     paths = [find_mesh(folder, o.obj_id) for o in catalogue]
-    return ObjectSet(catalogue, tuple(load_mesh(path) for path in paths))
+    meshes = (load_mesh(path) for path in paths)
+    if max_faces:
+        meshes = (simplify(mesh, max_faces) for mesh in meshes)
+    return ObjectSet(catalogue, tuple(meshes))
 
 
 def find_mesh(folder: Path, obj_id: int, prefer_texture: bool = True) -> Path:
