@@ -32,6 +32,7 @@ from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_
 from cope_training.metrics.measure import Measurement, measure
 from cope_training.metrics.objects import EvalObject, load_objects
 from cope_training.metrics.pair_errors import Progress
+from cope_training.metrics.scores import VISIBILITY_EDGES
 from cope_training.metrics.tables import Estimates, GroundTruth
 
 DEFAULT_OUT = Path("out/eval")
@@ -139,6 +140,7 @@ def _write(
         "score_threshold": args.score_threshold,
         **result.summary,
         "failures": failures.counts(),
+        "by_visibility": _by_visibility(result),
         "per_object": {names[i]: {"obj_id": i, **row} for i, row in result.per_object.items()},
     }
     Path(f"{stem}.json").write_text(json.dumps(content, indent=2) + "\n")
@@ -157,6 +159,16 @@ def _write(
         )  # fmt: skip
         write_report(Path(f"{stem}.html"), page)
     _print_summary(result, stem)
+
+
+def _by_visibility(result: Measurement) -> dict[str, Any]:
+    """Recall in each tenth of visibility, None where no instance is."""
+    binned = {
+        kind: [None if np.isnan(value) else float(value) for value in shares]
+        for kind, shares in result.by_visibility.items()
+    }
+    edges = VISIBILITY_EDGES.tolist()
+    return {"edges": edges, "instances": result.instances_by_visibility.tolist(), **binned}
 
 
 def _print_summary(result: Measurement, stem: Path) -> None:

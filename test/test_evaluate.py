@@ -56,6 +56,9 @@ def test_the_truth_scores_one_everywhere(
     assert content["time_s_per_image"] > 0
     assert content["failures"]["found"] == 3 * IMAGES
     assert content["per_object"]["thing_2"]["targets"] == IMAGES
+    bins = content["by_visibility"]
+    assert bins["instances"] == [0, 0, 0, 0, IMAGES, 0, 0, IMAGES, 0, IMAGES]
+    assert bins["add_s"] == [None, None, None, None, 1, None, None, 1, None, 1]
     results = read_results(tmp_path / "out" / "knowing_toys.csv", obj_ids={1, 2})
     np.testing.assert_allclose(results.t, scene.t, atol=1e-6)
     assert set(results.scene_id.tolist()) == {7}

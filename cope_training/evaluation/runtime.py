@@ -27,6 +27,7 @@ from cope_training.evaluation.progress import ProgressBar
 COUNTS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 RUNS = 5
 WARM_UP = 3
+SIZE_PX = (65.0, 80.0)  # apparent diameter of the rendered objects
 REAL_TIME_MS = 1e3 / 24  # the paper's threshold for real time
 STAGES = ("network", "decode", "cluster", "total")
 
@@ -108,12 +109,25 @@ def measure_count(model: StagedModel, instances: int, frames: Frames, runs: int 
 
 
 def render_frames(models: Path, count: int, images: int, seed: int) -> Frames:
-    """``images`` scenes with ``count`` instances each, reproducible from the seed."""
+    """``images`` scenes with ``count`` instances each, all over the image, as IC-BIN syn.
+
+    Objects are small enough that 100 of them are not hidden by one another; reproducible from
+    the seed.
+    """
     from cope_training.rendering.scene_config import SceneConfig
     from cope_training.rendering.scenes import sample_scene
     from cope_training.rendering.studio import Studio, load_objects
 
-    config = SceneConfig(models=str(models))
+    config = SceneConfig(
+        models=str(models),
+        size_min=SIZE_PX[0],
+        size_max=SIZE_PX[1],
+        same_class_share=0.0,
+        resting_share=0.0,
+        clutter_max=0,
+        occluder_share=0.0,
+        empty_share=0.0,
+    )
     studio = Studio(load_objects(models), backgrounds=None, seed=seed)
     rng = np.random.default_rng([seed, count])
     frames = [sample_scene(rng, studio, config, n_instances=count) for _ in range(images)]
