@@ -13,26 +13,12 @@ from cope_ros.core.errors import CopeError
 from cope_training.rendering import shaders, shadows
 from cope_training.rendering.atlas import CoverAtlas
 from cope_training.rendering.camera import clip_from_cam, project_box
+from cope_training.rendering.gl import Target, write_lighting, write_matrix
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.shadows import ShadowMap
 
 SHADOW_EDGE = 0.012  # width of a smoothed shadow's edge, as a share of the scene's extent
-
-
-class _Target:
-    """Frame buffers of one image size."""
-
-    def __init__(self, ctx: moderngl.Context, width: int, height: int, samples: int) -> None:
-        size = (width, height)
-        self.shaded = ctx.framebuffer(
-            ctx.renderbuffer(size, 4, samples=samples),
-            ctx.depth_renderbuffer(size, samples=samples),
-        )
-        self.resolved = ctx.framebuffer(ctx.renderbuffer(size, 4))
-        self.labels = ctx.framebuffer(
-            ctx.renderbuffer(size, 2, dtype="f4"), ctx.depth_renderbuffer(size)
-        )
 
 
 class Renderer:
@@ -70,7 +56,7 @@ class Renderer:
         self._textures: list[moderngl.Texture] = []
         self._closed: list[bool] = []
         self._own_texture: list[int | None] = []
-        self._targets: dict[tuple[int, int], _Target] = {}
+        self._targets: dict[tuple[int, int], Target] = {}
         for mesh in meshes:
             self.add_mesh(mesh)
 
@@ -86,10 +72,9 @@ class Renderer:
 
     def add_mesh(self, mesh: Mesh) -> int:
         """Uploads a mesh and returns its handle."""
-        count = len(mesh.vertices)
+        count, ctx = len(mesh.vertices), self.ctx
         uv = np.zeros((count, 2), "f4") if mesh.uv is None else mesh.uv.astype("f4")
         rgba = np.concatenate([mesh.colors, np.full((count, 1), 255, np.uint8)], axis=1)
-        ctx = self.ctx
         position = ctx.buffer(np.ascontiguousarray(mesh.vertices, "f4").tobytes())
         normal = ctx.buffer(np.ascontiguousarray(mesh.normals, "f4").tobytes())
         color, st = ctx.buffer(rgba.tobytes()), ctx.buffer(np.ascontiguousarray(uv).tobytes())
@@ -181,20 +166,20 @@ class Renderer:
         alone = [self._draw_labels([p], K, size)[1] > 0 for p in instances]
         return np.array(alone, dtype=bool).reshape(len(instances), size[1], size[0])
 
-    def _target(self, size: tuple[int, int]) -> _Target:
+    def _target(self, size: tuple[int, int]) -> Target:
         if size not in self._targets:
-            self._targets[size] = _Target(self.ctx, *size, self._samples)
+            self._targets[size] = Target(self.ctx, *size, self._samples)
         return self._targets[size]
 
     def _draw_shaded(
-        self, target: _Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
+        self, target: Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
     ) -> None:
         program = self._shade
-        _write_lighting(program, light)
+        write_lighting(program, light)
         self._draw_shadow(drawn, light)
         target.shaded.use()
         target.shaded.clear()
-        _write_matrix(program, "clip_from_cam", projection)
+        write_matrix(program, "clip_from_cam", projection)
         for placement in drawn:
             material = placement.material
             texture = material.texture
@@ -204,7 +189,7 @@ class Renderer:
             program["textured"].value = 0.0 if texture is None else 1.0
             program["tint"].value = tuple(material.tint)
             program["gloss"].value = (material.specular, material.shininess)
-            _write_matrix(program, "cam_from_obj", placement.T_cam_obj)
+            write_matrix(program, "cam_from_obj", placement.T_cam_obj)
             self._cull(placement)
             self._arrays[placement.mesh][0].render()
         self.ctx.copy_framebuffer(target.resolved, target.shaded)
@@ -226,7 +211,7 @@ class Renderer:
         )
         texel = 1.0 / (np.linalg.norm(matrix[0, :3]) * light.shadow_texels)  # m
         program["shadow"].value = (light.shadow, SHADOW_EDGE, 1.5 * texel)
-        _write_matrix(program, "shadow_from_cam", matrix)
+        write_matrix(program, "shadow_from_cam", matrix)
 
     def _cull(self, placement: Placement) -> None:
         """Leaves out back faces where the mesh hides them anyway."""
@@ -235,7 +220,7 @@ class Renderer:
         else:
             self.ctx.disable(moderngl.CULL_FACE)
 
-    def _read_image(self, target: _Target, background: np.ndarray | None) -> np.ndarray:
+    def _read_image(self, target: Target, background: np.ndarray | None) -> np.ndarray:
         width, height = target.resolved.size
         data = target.resolved.read(components=4, alignment=1)
         rgba = np.frombuffer(data, np.uint8).reshape(height, width, 4)
@@ -252,28 +237,13 @@ class Renderer:
         self.ctx.enable_only(moderngl.DEPTH_TEST)
         target.labels.use()
         target.labels.clear()
-        _write_matrix(self._label, "clip_from_cam", clip_from_cam(K, *size))
+        write_matrix(self._label, "clip_from_cam", clip_from_cam(K, *size))
         for number, placement in enumerate(drawn, start=1):
             self._label["number"].value = number
-            _write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
+            write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
             self._cull(placement)
             self._arrays[placement.mesh][1].render()
         width, height = size
         data = target.labels.read(components=2, dtype="f4")
         both = np.frombuffer(data, np.float32).reshape(height, width, 2)
         return both[..., 0].copy(), np.rint(both[..., 1]).astype(np.int64)
-
-
-def _write_matrix(program: moderngl.Program, name: str, matrix: np.ndarray) -> None:
-    program[name].write(np.ascontiguousarray(matrix.T, dtype="f4").tobytes())
-
-
-def _write_lighting(program: moderngl.Program, light: Lighting) -> None:
-    positions = np.tile(np.array([0.0, 0.0, -1.0, 0.0], "f4"), (shaders.MAX_LIGHTS, 1))
-    colors = np.zeros((shaders.MAX_LIGHTS, 3), "f4")
-    for row, source in enumerate(light.lights[: shaders.MAX_LIGHTS]):
-        positions[row], colors[row] = source.position, source.color
-    program["light_position"].write(positions.tobytes())
-    program["light_color"].write(colors.tobytes())
-    for name in ("up", "sky", "ground"):
-        program[name].value = tuple(getattr(light, name))
