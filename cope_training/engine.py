@@ -128,12 +128,6 @@ class Trainer:
             for key, average in self.ema.items():
                 average.lerp_(state[key].to(average.dtype), 1.0 - decay)
 
-    def averaged_network(self) -> CopeNetwork:
-        """A copy with the averaged weights, in evaluation mode, on the CPU."""
-        network = build_network(get_preset(self.config.preset), self.catalogue)
-        network.load_state_dict({k: v.cpu() for k, v in self.ema.items()})
-        return network.eval()
-
     def checkpoint(self, state: dict[str, Any]) -> checkpoints.Checkpoint:
         """The current state; ``state`` adds what the caller wants to keep."""
         rng = {

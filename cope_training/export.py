@@ -1,6 +1,9 @@
-"""From a trained network to the TorchScript file that the node loads."""
+"""``cope_export``: from a trained network to the TorchScript file that the node loads."""
 
+import argparse
 import copy
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,13 +11,14 @@ from typing import Any
 import torch
 
 from cope_ros.core.backbone import fold_batch_norm
-from cope_ros.core.build import build_estimator
+from cope_ros.core.build import build_estimator, build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.model_file import load_model, save_model
 from cope_ros.core.network import CopeNetwork
-from cope_ros.core.presets import NetworkConfig
+from cope_ros.core.presets import NetworkConfig, get_preset
 from cope_ros.core.types import Instances
+from cope_training import checkpoint as checkpoints
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
 
@@ -84,3 +88,60 @@ def check_parity(estimator: torch.nn.Module, path: Path) -> None:
             if not torch.allclose(a.float(), b.float(), atol=PARITY, rtol=PARITY):
                 worst = (a.float() - b.float()).abs().max().item()
                 raise CopeError(f"{path}: {name} differs by {worst:.3g} from the network's")
+
+
+def export_checkpoint(
+    checkpoint: checkpoints.Checkpoint, path: Path, input_size: tuple[int, int] = (640, 480)
+) -> None:
+    """Exports a checkpoint's averaged weights, with how they were trained.
+
+    Raises:
+        CopeError: as ``export_network``.
+    """
+    config, layers = checkpoint.config, get_preset(checkpoint.config.preset)
+    network = build_network(layers, checkpoint.catalogue)
+    checkpoints.load_weights(network, checkpoint.ema, "checkpoint")
+    training = {
+        "crops": checkpoint.step * config.batch,
+        "config": config.to_dict(),
+        "commit": _commit(),
+    }
+    export_network(
+        network,
+        layers,
+        checkpoint.catalogue,
+        path,
+        preset=config.preset,
+        input_size=input_size,
+        training=training,
+    )
+
+
+def _commit() -> str:
+    """The repository's commit, or "unknown" outside of one."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    here = Path(__file__).parent
+    result = subprocess.run(command, capture_output=True, text=True, cwd=here, check=False)
+    return result.stdout.strip() or "unknown"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the process's exit code."""
+    parser = argparse.ArgumentParser(prog="cope_export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="folder written by cope_train")
+    parser.add_argument("model", type=Path, help="model.pt to write")
+    parser.add_argument("--width", type=int, default=640, help="px of the network's input")
+    parser.add_argument("--height", type=int, default=480, help="px of the network's input")
+    options = parser.parse_args(arguments)
+    try:
+        saved = checkpoints.load(options.checkpoint)
+        export_checkpoint(saved, options.model, (options.width, options.height))
+    except CopeError as error:
+        print(f"cope_export: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {options.model}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ import torch
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.memory import keep_freed_memory
-from cope_ros.core.presets import get_preset
 from cope_training import checkpoint as checkpoints
 from cope_training.config import TrainConfig, load_config
 from cope_training.engine import Trainer
-from cope_training.export import export_network
+from cope_training.export import export_checkpoint
 from cope_training.frames import Frame, FrameStream
 from cope_training.rendering.scene_config import SceneConfig
 
@@ -117,7 +115,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"pose head alone: {trainer.start()}", flush=True)
     train(trainer, options.max_minutes, folder)
     if options.export:
-        export(trainer, options.export)
+        export_checkpoint(checkpoints.load(folder), options.export)
+        print(f"wrote {options.export}", flush=True)
 
 
 def train(trainer: Trainer, max_minutes: float, folder: Path) -> None:
@@ -152,32 +151,6 @@ def open_stream(config: TrainConfig, start: int) -> FrameStream:
 
 def _take(frames: Iterator[Frame], count: int) -> list[Frame]:
     return [next(frames) for _ in range(count)]
-
-
-def export(trainer: Trainer, path: Path) -> None:
-    """Writes the averaged network as a model file, with how it was trained."""
-    config = trainer.config
-    export_network(
-        trainer.averaged_network(),
-        get_preset(config.preset),
-        trainer.catalogue,
-        path,
-        preset=config.preset,
-        training={
-            "crops": trainer.step * config.batch,
-            "config": config.to_dict(),
-            "commit": _commit(),
-        },
-    )
-    print(f"wrote {path}", flush=True)
-
-
-def _commit() -> str:
-    """The repository's commit, or "unknown" outside of one."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    here = Path(__file__).parent
-    result = subprocess.run(command, capture_output=True, text=True, cwd=here, check=False)
-    return result.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":
