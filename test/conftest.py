@@ -1,12 +1,15 @@
-"""What all tests share: an isolated ROS domain and the folder of real data."""
+"""What all tests share: an isolated ROS domain, the folder of real data, skips without EGL."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from cope_ros.core.errors import CopeError
 
 ROOT = Path(__file__).resolve().parent.parent
 # Domains that give valid ports beside other users' and Linux's ephemeral range.
@@ -31,3 +34,25 @@ def real_data() -> Callable[[str], Path]:
         return root / name
 
     return find
+
+
+def skip_without_egl() -> Generator[None, Any, Any]:
+    """Turn the renderer's refusal on a machine without OpenGL into a visible skip."""
+    try:
+        return (yield)
+    except CopeError as error:
+        if "rendering needs EGL" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    """Tests whose fixtures render are skipped without EGL."""
+    return (yield from skip_without_egl())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """Tests that render are skipped without EGL."""
+    return (yield from skip_without_egl())
