@@ -11,7 +11,7 @@ from cope_training.metrics import Measurement, find_scenes, load_objects, measur
 
 MEGAPOSE = "cnos-fastsammegapose_lmo-test_16ab01bd-f020-4194-9750-d42fc7f875d2.csv"
 GROUND_TRUTH = "gt-pbrreal-rgb-mmodel_lmo-test_lmo.csv"
-TOLERANCE = 1e-3
+TOLERANCE = 2e-4  # published to five digits; rounding may flip a pose at a threshold
 
 RealData = Callable[[str], Path]
 

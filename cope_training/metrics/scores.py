@@ -70,7 +70,8 @@ def average_precision(matches: Matches, ests: Estimates, gts: GroundTruth) -> di
     result = {}
     for obj_id in np.unique(gts.obj_id[visible]).tolist():
         rows = np.flatnonzero(ests.obj_id == obj_id)
-        rows = rows[np.argsort(-ests.score[rows], kind="stable")]
+        # Equal scores are taken in the order of the images, as BOP and COCO do.
+        rows = rows[np.lexsort((ests.im_id[rows], ests.scene_id[rows], -ests.score[rows]))]
         total = int((visible & (gts.obj_id == obj_id)).sum())
         partner = matches.gt_of_est[:, rows]
         hit = (partner != NONE) & visible[partner]
