@@ -36,6 +36,13 @@ def real_data() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def egl() -> None:
+    """Skip tests that render in another process or behind an exit code where EGL is missing."""
+    renderer = pytest.importorskip("cope_training.rendering.renderer", reason="needs moderngl")
+    renderer.Renderer()
+
+
 def skip_without_egl() -> Generator[None, Any, Any]:
     """Turn the renderer's refusal on a machine without OpenGL into a visible skip."""
     try:

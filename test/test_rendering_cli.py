@@ -15,7 +15,7 @@ MODELS = Path(__file__).resolve().parent.parent / "models" / "demo"
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> Path:
+def rendered(tmp_path_factory, egl) -> Path:
     out = tmp_path_factory.mktemp("rendered")
     small = ["--size", "160", "120", "--focal", "120", "140", "--apparent-size", "25", "50"]
     assert main([str(MODELS), str(out), "--frames", "2", "--instances", "4", "8", *small]) == 0
