@@ -84,8 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cope_train", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="training configuration, YAML")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the training")
-    parser.add_argument("--export", type=Path, help="write the model file here at the end")
+    parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
+    parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
     parser.add_argument("--init", type=Path, help="start from this checkpoint's weights alone")
     parser.add_argument("--crops", type=int, help="training images in all; may change on resume")
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
@@ -98,11 +98,12 @@ def run(options: argparse.Namespace) -> None:
     """One slice: resumes ``out/checkpoint`` if it is there, trains, saves, exports."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    out = options.out or Path("out/train") / options.config.stem
     config = load_config(options.config).with_overrides(crops=options.crops)
     data = config.data
     catalogue = Catalogue.from_models_info(Path(data.meshes) / "models_info.json")
     trainer = Trainer(config, catalogue, torch.device(options.device))
-    folder = options.out / "checkpoint"
+    folder = out / "checkpoint"
     if folder.exists():
         trainer.resume(checkpoints.load(folder), str(folder))
         print(f"resumed {folder} at crop {trainer.step * config.batch}", flush=True)
@@ -114,9 +115,9 @@ def run(options: argparse.Namespace) -> None:
     else:
         print(f"pose head alone: {trainer.start()}", flush=True)
     train(trainer, options.max_minutes, folder)
-    if options.export:
-        export_checkpoint(checkpoints.load(folder), options.export)
-        print(f"wrote {options.export}", flush=True)
+    model = options.export or out / "model.pt"
+    export_checkpoint(checkpoints.load(folder), model)
+    print(f"wrote {model}", flush=True)
 
 
 def train(trainer: Trainer, max_minutes: float, folder: Path) -> None:
