@@ -146,43 +146,6 @@ def test_missing_images_are_left_out(
     assert not (tmp_path / "out" / "knowing_toys.html").exists()
 
 
-@pytest.mark.parametrize("inner", ["", "test", "test/000007"])
-def test_root_split_and_scene_are_all_accepted(scene: Scene, tmp_path: Path, inner: str) -> None:
-    scenes = find_scenes(scene.write(tmp_path / "toys") / inner)
-    assert list(scenes.scenes) == [7]
-    assert scenes.models is not None
-    gts = read_ground_truth(scenes)
-    assert len(gts) == len(scene.obj_id)
-    assert gts.image_size == SIZE
-    np.testing.assert_allclose(gts.t, scene.t, atol=1e-9)
-
-
-def test_a_targets_file_chooses_images_and_counts(scene: Scene, tmp_path: Path) -> None:
-    root = scene.write(tmp_path / "toys")
-    targets = [{"scene_id": 7, "im_id": 2, "obj_id": 1, "inst_count": 1}]
-    (root / "test_targets_bop19.json").write_text(json.dumps(targets))
-    gts = read_ground_truth(find_scenes(root))
-    assert gts.images == [(7, 2)]
-    assert gts.targets == 1
-    del targets[0]["obj_id"]
-    (root / "test_targets_bop19.json").write_text(json.dumps(targets))
-    with pytest.raises(CopeError, match=r"test_targets_bop19\.json: target 0.*obj_id"):
-        read_ground_truth(find_scenes(root))
-
-
-def test_broken_annotations_name_file_and_image(scene: Scene, tmp_path: Path) -> None:
-    root = scene.write(tmp_path / "toys")
-    path = root / "test" / "000007" / "scene_camera.json"
-    cameras = json.loads(path.read_text())
-    del cameras["3"]["cam_K"]
-    path.write_text(json.dumps(cameras))
-    with pytest.raises(CopeError, match=r"000007.*image 3.*cam_K"):
-        read_ground_truth(find_scenes(root))
-    path.write_text("{")
-    with pytest.raises(CopeError, match=r"scene_camera\.json: expected JSON"):
-        read_ground_truth(find_scenes(root))
-
-
 def test_bad_input_is_one_sentence(
     scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
