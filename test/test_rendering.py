@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cope_training.rendering.camera import clip_from_cam
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.primitives import ball, cuboid, sheet
