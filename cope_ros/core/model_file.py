@@ -4,6 +4,7 @@ The interface is two functions, so that another export format can stand beside t
 """
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,10 @@ def load_model(
         raise CopeError(f"{file}: expected an exported model ({MODEL_NAME}), found no such file")
     extra = {METADATA_FILE: ""}
     try:
-        scripted = torch.jit.load(str(file), map_location=device, _extra_files=extra)
+        with warnings.catch_warnings():
+            # TorchScript is deprecated upstream, which every start of a node would repeat.
+            warnings.simplefilter("ignore", FutureWarning)
+            scripted = torch.jit.load(str(file), map_location=device, _extra_files=extra)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CopeError(
