@@ -6,13 +6,12 @@ ros2 launch cope_ros cope.launch.py image:=/camera/color/image_rect model:=/path
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-
-from launch import LaunchContext, LaunchDescription
 
 RESPAWN_DELAY = 2.0  # s, as in nav2_bringup
 CONFIG = Path(get_package_share_directory("cope_ros")) / "config"
