@@ -75,20 +75,22 @@ def run_votings(
     )
 
 
-def ablate(model: Path, data: Path, device: str, threshold: float | None) -> dict[str, Any]:
-    """Scores of every way of voting of one model on one data set."""
+def ablate(
+    model: Path, data: Path, device: str, threshold: float | None, limit: int | None = None
+) -> dict[str, Any]:
+    """Scores of every way of voting of one model on (the first ``limit`` images of) a data set."""
     progress = ProgressBar()
     scenes = find_scenes(data)
     objects = load_objects(scenes.models if scenes.models is not None else model)
     voting_model = VotingModel(model, device, threshold)
     check_same_objects(voting_model.catalogue, objects, str(data))
     gts = read_ground_truth(scenes)
-    gts = read_ground_truth(scenes, available_images(scenes, gts))
+    gts = read_ground_truth(scenes, available_images(scenes, gts)[:limit])
     found = run_votings(voting_model, scenes, gts, progress)
     rows = {}
     for voting, ests in found.estimates.items():
         ests = ests.take(np.isin(ests.obj_id, list(objects)))
-        summary = measure(ests, gts, objects, progress=progress).summary
+        summary = measure(ests, gts, objects).summary
         rows[voting] = {name: summary[name] for name in SHOWN}
         rows[voting]["voting_ms_per_image"] = found.ms_per_image[voting]
     return {
@@ -120,13 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--on", nargs=2, type=Path, action="append", metavar=("MODEL", "DATA"))
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--score-threshold", type=float, help="default: the model's")
+    parser.add_argument("--limit", type=int, help="the first N images only")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     args = parser.parse_args(arguments)
     chosen = args.on or [(m, d) for m, d in DEFAULTS if (m / "model.pt").is_file() and d.is_dir()]
     try:
         if not chosen:
             raise CopeError("no model and data set here; name them with --on MODEL DATA")
-        results = [ablate(m, d, args.device, args.score_threshold) for m, d in chosen]
+        options = args.device, args.score_threshold, args.limit
+        results = [ablate(m, d, *options) for m, d in chosen]
     except CopeError as error:
         print(f"ablation: {error}", file=sys.stderr)
         return 1
