@@ -23,7 +23,7 @@ def make_object(mesh: trimesh.Trimesh, **symmetries: list) -> EvalObject:
 def random_poses(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """R (P, 3, 3) and t (P, 3) about 1 m in front of the camera."""
     rng = np.random.default_rng(seed)
-    R = Rotation.random(count, rng=rng).as_matrix()
+    R = Rotation.random(count, rng).as_matrix()
     return R, rng.uniform([-0.2, -0.2, 0.8], [0.2, 0.2, 1.2], (count, 3))
 
 

@@ -14,6 +14,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
 from cope_training.evaluation import ablation, runtime
+from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.voting import ALL, EPNP, VOTINGS, VotingModel, ransac_epnp
 from cope_training.export import export_network
 
@@ -82,7 +83,7 @@ def test_no_instance_in_any_way_of_voting(model: Path, image: np.ndarray) -> Non
 def test_epnp_recovers_the_pose_despite_outliers(scene: Scene) -> None:
     rng = np.random.default_rng(0)
     corners = scene.objects[1].model.corners
-    R, t = Rotation.random(rng=rng).as_matrix(), np.array([0.05, -0.03, 0.7])
+    R, t = Rotation.random(None, rng).as_matrix(), np.array([0.05, -0.03, 0.7])
     points = np.tile(corners, (10, 1))
     seen = (points @ R.T + t) @ K.T
     pixels = seen[:, :2] / seen[:, 2:] + rng.normal(0, 0.3, (80, 2))
@@ -129,3 +130,15 @@ def test_runtime_stages_add_up(model: Path, image: np.ndarray, tmp_path: Path) -
     runtime.plot([timing, timing], "a model", tmp_path / "runtime.json")
     assert (tmp_path / "runtime.svg").read_text().count("24 fps") >= 1
     assert (tmp_path / "runtime.png").stat().st_size > 1000
+
+
+def test_progress_off_a_terminal_is_one_line_per_stage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bar = ProgressBar()
+    for stage in ("inference", "scores"):
+        for step in range(1, 5):
+            bar(stage, step / 4)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["inference", "scores"]
+    assert all("100%" in line for line in lines)

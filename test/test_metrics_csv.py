@@ -23,7 +23,7 @@ def some_estimates(count: int, seed: int = 0) -> Estimates:
         im_id=np.arange(count),
         obj_id=rng.integers(1, 30, count),
         score=rng.random(count),
-        R=Rotation.random(max(count, 1), rng=rng).as_matrix()[:count],
+        R=Rotation.random(max(count, 1), rng).as_matrix()[:count],
         t=rng.normal(0, 1, (count, 3)),
         time=rng.random(count),
     )
