@@ -174,12 +174,9 @@ def install_packages() -> None:
 
 def link_project() -> None:
     """Make the project's packages importable from any directory."""
-    probe = [
-        VENV / "bin" / "python",
-        "-c",
-        "import sysconfig; print(sysconfig.get_path('purelib'))",
-    ]
-    found = subprocess.run(probe, capture_output=True, text=True, check=True)
+    python = str(VENV / "bin" / "python")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     Path(found.stdout.strip(), "cope_ros_project.pth").write_text(f"{ROOT}\n")
 
 
