@@ -16,11 +16,10 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.decode import decode_keypoints, output_scales
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.pose_head import TRANSLATION_SCALE, GeometricPoseHead
+from cope_ros.core.scores import FOCAL_ALPHA, FOCAL_GAMMA
 from cope_training.config import LossConfig
 from cope_training.targets import IGNORE, Targets
 
-FOCAL_ALPHA = 0.25  # as published
-FOCAL_GAMMA = 2.0
 POINT_CAP = 1.0  # of the diameter: a pose wronger than this teaches no more
 
 

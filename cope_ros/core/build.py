@@ -5,6 +5,10 @@ from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import NetworkConfig
 
+# The geometric head fits its pose to the corners, so that consistency alone says little; the
+# class probability tells better which locations see enough of the object.
+GEOMETRIC_SCORE_POWER = 2.0
+
 
 def build_network(config: NetworkConfig, catalogue: Catalogue) -> CopeNetwork:
     """A randomly initialised network for the objects of ``catalogue``."""
@@ -16,4 +20,5 @@ def build_estimator(
 ) -> CopeEstimator:
     """The inference pipeline around a network, in evaluation mode."""
     by_diameter = config.standardization == "diameter"
-    return CopeEstimator(network, catalogue, by_diameter, max_instances).eval()
+    score_power = GEOMETRIC_SCORE_POWER if config.pose_head == "geometric" else 0.0
+    return CopeEstimator(network, catalogue, by_diameter, score_power, max_instances).eval()

@@ -16,6 +16,7 @@ from cope_ros.core.clustering import cluster, select_leaders
 from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
 from cope_ros.core.locations import make_locations
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
+from cope_ros.core.scores import class_probability
 from cope_ros.core.types import Hypotheses, Instances
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each
@@ -34,6 +35,8 @@ class CopeEstimator(nn.Module):
         network: trained or not.
         catalogue: its objects.
         by_diameter: whether targets were standardised by diameter (else by stride).
+        score_power: exponent of the score in a hypothesis's vote, beside its consistency;
+            0 as published.
         max_instances: M, rows of the padded output.
     """
 
@@ -54,12 +57,14 @@ class CopeEstimator(nn.Module):
         network: CopeNetwork,
         catalogue: Catalogue,
         by_diameter: bool,
+        score_power: float = 0.0,
         max_instances: int = 100,
     ) -> None:
         super().__init__()
         self.network = network
         self.align = SymmetryAligner(catalogue)
         self.by_diameter = by_diameter
+        self.score_power = score_power
         self.max_instances = max_instances
         self.register_buffer("corners", catalogue_corners(catalogue))
         self.register_buffer("diameters", catalogue_diameters(catalogue))
@@ -84,7 +89,7 @@ class CopeEstimator(nn.Module):
         """The network, then poses for the K best locations (all below or above threshold)."""
         logits, raw_boxes, raw_keys = self.network(image)
         centers, strides = make_locations(image.shape[1], image.shape[2], image.device)
-        probability = torch.sigmoid(logits.float()) * self.enabled.to(torch.float32)
+        probability = class_probability(logits.float()) * self.enabled.to(torch.float32)
         best, best_class = probability.max(-1)
         score, rows = best.topk(min(self.max_hypotheses, best.shape[1]), dim=1)
         class_index = best_class.gather(1, rows)
@@ -142,9 +147,8 @@ class CopeEstimator(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses (B, M, ...) and the row (B, M) of each instance's most consistent hypothesis."""
         batch, m = rows.shape
-        vote = torch.where(
-            member, h.consistency.unsqueeze(1), torch.zeros_like(h.score[:, :1, None])
-        )
+        quality = h.consistency * h.score.pow(self.score_power)
+        vote = torch.where(member, quality.unsqueeze(1), torch.zeros_like(quality[:, :1, None]))
         weight, index = vote.topk(min(self.max_votes, vote.shape[2]), dim=2)
         n = index.shape[2]
         rank = torch.arange(n, device=index.device)
