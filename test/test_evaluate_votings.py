@@ -9,7 +9,7 @@ import torch
 from evaluation_scene import Scene
 from scipy.spatial.transform import Rotation
 
-from cope_ros.core.build import build_network
+from cope_ros.core.build import GEOMETRIC_SCORE_POWER, build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
@@ -58,14 +58,15 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
     np.testing.assert_allclose(R, expected.R, atol=1e-4)
 
 
-def test_one_vote_is_the_most_consistent_member(model: Path, image: np.ndarray) -> None:
+def test_one_vote_is_the_best_member(model: Path, image: np.ndarray) -> None:
     votings = VotingModel(model, "cpu", LOW)
     votes = votings.hypothesize(image, K)
     _, t = votings.poses(votes, "n=1")
     h = votes.hypotheses
     for row, member in enumerate(votes.member):
-        consistency = torch.where(member, h.consistency[0], torch.tensor(-1.0))
-        np.testing.assert_allclose(t[row], h.t[0][consistency.argmax()], atol=1e-5)
+        quality = h.consistency[0] * h.score[0] ** GEOMETRIC_SCORE_POWER
+        quality = torch.where(member, quality, torch.tensor(-1.0))
+        np.testing.assert_allclose(t[row], h.t[0][quality.argmax()], atol=1e-5)
     every = votings.poses(votes, ALL)[1]
     assert votes.member.sum(1).max() > 10
     assert not np.allclose(every, votings.poses(votes, "n=10")[1])

@@ -48,6 +48,8 @@ class VotingModel:
         self.catalogue = Catalogue.from_dict(metadata["models_info"])
         self._size = tuple(metadata["input_size"])
         self._max_instances = int(metadata["max_instances"])
+        # Files written before scores could weigh votes have no exponent: consistency alone.
+        self._score_power = float(getattr(self._scripted, "score_power", 0.0))
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -82,12 +84,13 @@ class VotingModel:
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
-        """Mean of the ``limit`` most consistent members, as the estimator takes it."""
+        """Mean of the ``limit`` best members, ranked and weighted as in the estimator."""
         h, count = votes.hypotheses, len(votes.rows)
         if count == 0:
             return h.R.new_zeros(0, 3, 3), h.t.new_zeros(0, 3)
         most = min(limit, int(votes.member.sum(dim=1).max()))
-        vote = torch.where(votes.member, h.consistency, torch.zeros_like(h.consistency))
+        quality = h.consistency * h.score.pow(self._score_power)
+        vote = torch.where(votes.member, quality, torch.zeros_like(quality))
         weight, index = vote.topk(most, dim=1)
         weight[:, 0] = weight[:, 0].clamp_min(1e-3)
         R, t = h.R[0][index], h.t[0][index]
