@@ -11,11 +11,20 @@ from scipy.spatial.transform import Rotation
 
 from cope_ros.core.build import GEOMETRIC_SCORE_POWER, build_network
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.preprocess import Fit
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
+from cope_ros.core.types import Hypotheses
 from cope_training.evaluation import ablation, runtime
 from cope_training.evaluation.progress import ProgressBar
-from cope_training.evaluation.voting import ALL, EPNP, VOTINGS, VotingModel, ransac_epnp
+from cope_training.evaluation.voting import (
+    ALL,
+    EPNP,
+    VOTINGS,
+    Votes,
+    VotingModel,
+    ransac_epnp,
+)
 from cope_training.export import export_network
 
 K = np.array([[300.0, 0, 150], [0, 300.0, 120], [0, 0, 1]])
@@ -67,9 +76,35 @@ def test_one_vote_is_the_best_member(model: Path, image: np.ndarray) -> None:
         quality = h.consistency[0] * h.score[0] ** GEOMETRIC_SCORE_POWER
         quality = torch.where(member, quality, torch.tensor(-1.0))
         np.testing.assert_allclose(t[row], h.t[0][quality.argmax()], atol=1e-5)
-    every = votings.poses(votes, ALL)[1]
-    assert votes.member.sum(1).max() > 10
-    assert not np.allclose(every, votings.poses(votes, "n=10")[1])
+
+
+def agreeing_votes(scene: Scene, count: int) -> Votes:
+    """One instance of the box whose hypotheses differ in depth alone, ever less consistent."""
+    R = torch.eye(3).expand(1, count, 3, 3)
+    t = torch.tensor([0.0, 0.0, 0.5]) + torch.arange(count)[:, None] * torch.tensor([0, 0, 0.001])
+    corners = torch.tensor(scene.objects[1].model.corners).float()
+    seen = (corners + torch.tensor([0.0, 0.0, 0.5])) @ torch.tensor(K).float().T
+    hypotheses = Hypotheses(
+        score=torch.full((1, count), 0.5),
+        class_index=torch.zeros(1, count, dtype=torch.long),
+        boxes=torch.zeros(1, count, 4),
+        keypoints=(seen[:, :2] / seen[:, 2:]).expand(1, count, 8, 2),
+        R=R,
+        t=t[None],
+        consistency=1 - 1e-5 * torch.arange(count)[None],
+    )
+    member = torch.ones(1, count, dtype=torch.bool)
+    return Votes(hypotheses, torch.tensor([0]), member, K, Fit((1.0, 1.0), (320, 256)))
+
+
+def test_means_are_over_as_many_votes_as_named(scene: Scene, model: Path) -> None:
+    votings, votes = VotingModel(model, "cpu"), agreeing_votes(scene, 100)
+    for voting, count in (("n=1", 1), ("n=5", 5), ("n=10", 10), (ALL, 100)):
+        _, t = votings.poses(votes, voting)
+        assert t[0, 2] == pytest.approx(0.5 + 0.001 * (count - 1) / 2, abs=1e-4), voting
+    R, t = votings.poses(votes, EPNP)  # all corners are those of the pose at 0.5 m
+    np.testing.assert_allclose(t[0], [0, 0, 0.5], atol=1e-4)
+    np.testing.assert_allclose(R[0], np.eye(3), atol=1e-3)
 
 
 def test_no_instance_in_any_way_of_voting(model: Path, image: np.ndarray) -> None:
