@@ -28,6 +28,7 @@ from cope_training.evaluation.inference import (
 )
 from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.report import ReportInput, write_report
+from cope_training.metrics.detection import with_boxes
 from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
 from cope_training.metrics.measure import Measurement, measure
 from cope_training.metrics.objects import EvalObject, load_objects
@@ -86,7 +87,7 @@ def _run(args: argparse.Namespace) -> int:
         runner = Estimator.load(args.model, args.device)
         runner.configure(score_threshold=args.score_threshold)
     objects = load_objects(_models_folder(scenes, args.model))
-    gts = _ground_truth(scenes, args.model is not None, args.limit)
+    gts = with_boxes(_ground_truth(scenes, args.model is not None, args.limit), objects)
     if runner is None:
         run, device = Run(read_results(args.results, set(objects)), np.zeros(0)), ""
     else:

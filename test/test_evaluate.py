@@ -146,6 +146,16 @@ def test_missing_images_are_left_out(
     assert not (tmp_path / "out" / "knowing_toys.html").exists()
 
 
+def test_boxes_come_from_the_meshes_where_no_file_gives_them(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    root = scene.write(tmp_path / "toys")
+    (root / "test" / "000007" / "scene_gt_info.json").unlink()
+    content = run(root, tmp_path / "out", "--no-report")
+    assert content["targets"] == 4 * IMAGES  # every instance counts as visible
+    assert content["coco_map"] == pytest.approx(1.0)
+
+
 def test_bad_input_is_one_sentence(
     scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ detection task: matching one counts neither way.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,6 +42,18 @@ def coco_map(ests: Estimates, gts: GroundTruth) -> dict[int, float]:
     limits = 1 - IOU_THRESHOLDS[None] + TOLERANCE + penalty[:, None]
     matches = match(pairs, error + penalty, limits, len(ests), len(gts))
     return average_precision(matches, ests, gts)
+
+
+def with_boxes(gts: GroundTruth, objects: Mapping[int, EvalObject]) -> GroundTruth:
+    """The ground truth with the boxes that no file gives taken from the projected meshes."""
+    rows = np.flatnonzero(np.isnan(gts.boxes).any(axis=1))
+    if len(rows) == 0:
+        return gts
+    keys = zip(gts.scene_id[rows].tolist(), gts.im_id[rows].tolist(), strict=True)
+    K = np.array([gts.K[key] for key in keys])
+    boxes = gts.boxes.copy()
+    boxes[rows] = projected_boxes(gts.obj_id[rows], gts.R[rows], gts.t[rows], K, objects)
+    return replace(gts, boxes=boxes)
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
