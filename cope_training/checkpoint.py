@@ -8,6 +8,7 @@ Nothing is pickled. A new one replaces the old one only when it is complete.
 import json
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.model_file import load_model
 from cope_training.config import TrainConfig, config_from_dict
 
 STATE = "state.json"
@@ -86,6 +88,23 @@ def load(folder: Path) -> Checkpoint:
         # A checkpoint that was moved may come without its optimiser; training then restarts it.
         optimizer=load_file(optimizer) if optimizer.is_file() else {},
     )
+
+
+def load_initial(path: Path, names: Collection[str]) -> dict[str, Tensor]:
+    """Averaged weights of a checkpoint folder, or of an exported ``model.pt``.
+
+    Args:
+        names: the network's tensors; a model file holds constants beside them.
+
+    Raises:
+        CopeError: neither; names the file.
+    """
+    if path.is_dir() and (path / STATE).exists():
+        return load(path).ema
+    scripted, _ = load_model(path, torch.device("cpu"))
+    prefix = "network."
+    state = scripted.state_dict()
+    return {name: state[prefix + name] for name in names if prefix + name in state}
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:

@@ -80,6 +80,11 @@ class Trainer:
         self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         return report
 
+    def start_from(self, weights: dict[str, Tensor], source: str) -> None:
+        """Initial weights from another training; the schedule begins anew."""
+        checkpoints.load_weights(self.network, weights, source)
+        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+
     def train_mode(self) -> None:
         """Training mode with the backbone's batch norms (and stem) frozen."""
         self.network.train()

@@ -86,7 +86,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="training configuration, YAML")
     parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
     parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
-    parser.add_argument("--init", type=Path, help="start from this checkpoint's weights alone")
+    parser.add_argument(
+        "--init", type=Path, help="start from the weights of a checkpoint or model.pt"
+    )
     parser.add_argument("--crops", type=int, help="training images in all; may change on resume")
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -108,9 +110,9 @@ def run(options: argparse.Namespace) -> None:
         trainer.resume(checkpoints.load(folder), str(folder))
         print(f"resumed {folder} at crop {trainer.step * config.batch}", flush=True)
     elif options.init:
-        saved = checkpoints.load(options.init)
-        checkpoints.load_weights(trainer.network, saved.ema, str(options.init))
-        trainer.ema = {k: v.detach().clone() for k, v in trainer.network.state_dict().items()}
+        names = trainer.network.state_dict().keys()
+        weights = checkpoints.load_initial(options.init, names)
+        trainer.start_from(weights, str(options.init))
         print(f"started from the weights of {options.init}", flush=True)
     else:
         print(f"pose head alone: {trainer.start()}", flush=True)

@@ -19,6 +19,7 @@ from cope_training.config import (
     load_config,
 )
 from cope_training.engine import Trainer, learning_rate_factor
+from cope_training.export import export_checkpoint
 from cope_training.frames import Frame
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,3 +137,17 @@ def test_augmentation_leaves_grey_grey_without_colour_noise() -> None:
     x = gray.permute(0, 3, 1, 2).float() / 255
     for operation in (augmenter._saturate, augmenter._to_gray, augmenter._blur):
         assert torch.allclose(operation(x), x, atol=1e-5)
+
+
+def test_starts_from_an_exported_model(tmp_path: Path) -> None:
+    trainer = make_trainer()
+    trainer.train_step(make_batch(0))
+    saved = trainer.checkpoint({})
+    checkpoints.save(tmp_path / "checkpoint", saved)
+    export_checkpoint(saved, tmp_path / "model.pt", input_size=(64, 64))
+    for source in (tmp_path / "model.pt", tmp_path / "checkpoint"):
+        weights = checkpoints.load_initial(source, trainer.ema)
+        other = make_trainer()
+        other.start_from(weights, str(source))
+        state = other.network.state_dict()
+        assert all(torch.equal(state[k], trainer.ema[k]) for k in state)
