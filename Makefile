@@ -30,7 +30,7 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-demo clean
+.PHONY: help setup demo test lint train-demo eval ablation runtime clean
 
 help: ## show this list
 	@echo "Targets:"
@@ -59,6 +59,15 @@ test: lint ## linters, type checker and tests
 
 train-demo: setup ## train the bundled demo's model; resumes where it stopped
 	$(RUN) -m cope_training.train --config $(TRAIN_CONFIG)
+
+eval: setup ## BOP's scores of the demo's model on its sequence, with a report page
+	$(RUN) -m cope_training.evaluate --model models/demo --data models/demo/sequence
+
+ablation: setup ## recall by the way an instance's pose is voted (the paper's Table 3)
+	$(RUN) -m cope_training.evaluation.ablation
+
+runtime: setup ## time per image over 1 to 100 instances (the paper's Figure 4)
+	$(RUN) -m cope_training.evaluation.runtime --model models/demo
 
 clean: ## remove what was built, the environment too
 	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
