@@ -43,10 +43,10 @@ class VisibilityConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with one cycle, or Adam with a plateau schedule as published."""
+    """AdamW or Adam, with one cycle or a constant rate."""
 
     name: str = "adamw"  # adamw or adam
-    schedule: str = "onecycle"  # onecycle or plateau
+    schedule: str = "onecycle"  # onecycle or constant
     learning_rate: float = 1e-3
     backbone_factor: float = 0.5  # the pretrained part learns more slowly
     weight_decay: float = 1e-4

@@ -35,6 +35,10 @@ def learning_rate_factor(progress: float, config: OptimizerConfig) -> float:
     """
     if config.schedule == "constant":
         return 1.0
+    if config.schedule != "onecycle":
+        raise CopeError(
+            f"optimizer.schedule: expected onecycle or constant, got {config.schedule!r}"
+        )
     if progress < config.warm_up:
         return 0.05 + 0.95 * progress / config.warm_up
     x = (progress - config.warm_up) / (1.0 - config.warm_up)
