@@ -59,7 +59,7 @@ class Trainer:
         layers = get_preset(config.preset)
         self.network = build_network(layers, catalogue)
         self.network.to(device).to(memory_format=torch.channels_last)
-        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self._restart_ema()
         self.optimizer = _build_optimizer(self.network, config.optimizer)
         by_diameter = layers.standardization == "diameter"
         self.loss = CopeLoss(self.network, catalogue, by_diameter, config.loss).to(device)
@@ -81,13 +81,13 @@ class Trainer:
             head.cpu()
             report = pretrain(head, self.catalogue, config.pose_pretraining, config.seed)
             head.to(self.device)
-        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self._restart_ema()
         return report
 
     def start_from(self, weights: dict[str, Tensor], source: str) -> None:
         """Initial weights from another training; the schedule begins anew."""
         checkpoints.load_weights(self.network, weights, source)
-        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self._restart_ema()
 
     def train_mode(self) -> None:
         """Training mode with the backbone's batch norms (and stem) frozen."""
@@ -128,6 +128,9 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             predictions = Predictions(*self.network(images))
         return self.loss(predictions, targets, progress)
+
+    def _restart_ema(self) -> None:
+        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
 
     def _update_ema(self) -> None:
         # A young average forgets faster, or it would carry the random start for long.

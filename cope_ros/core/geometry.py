@@ -87,14 +87,7 @@ def exp_so3(w: Tensor) -> Tensor:
 
 def log_so3(R: Tensor) -> Tensor:
     """Rotation matrix (..., 3, 3) -> rotation vector (..., 3), exact below pi."""
-    antisymmetric = torch.stack(
-        (
-            R[..., 2, 1] - R[..., 1, 2],
-            R[..., 0, 2] - R[..., 2, 0],
-            R[..., 1, 0] - R[..., 0, 1],
-        ),
-        -1,
-    )
+    antisymmetric = antisymmetric_part(R)
     sine = 0.5 * antisymmetric.square().sum(-1).clamp_min(1e-14).sqrt()
     cosine = 0.5 * (trace3(R) - 1.0)
     angle = torch.atan2(sine, cosine)
@@ -111,6 +104,18 @@ def skew(w: Tensor) -> Tensor:
         torch.stack((-y, x, zero), -1),
     )
     return torch.stack(rows, -2)
+
+
+def antisymmetric_part(R: Tensor) -> Tensor:
+    """(..., 3, 3) -> (..., 3) vector of R - R^T: axis times twice the sine of the angle."""
+    return torch.stack(
+        (
+            R[..., 2, 1] - R[..., 1, 2],
+            R[..., 0, 2] - R[..., 2, 0],
+            R[..., 1, 0] - R[..., 0, 1],
+        ),
+        -1,
+    )
 
 
 def trace3(R: Tensor) -> Tensor:
@@ -173,14 +178,7 @@ def turn_about_axis(R_relative: Tensor, axis: Tensor) -> Tensor:
         (..., 3, 3)
     """
     along = (axis.unsqueeze(-2) @ R_relative @ axis.unsqueeze(-1))[..., 0, 0]
-    antisymmetric = torch.stack(
-        (
-            R_relative[..., 2, 1] - R_relative[..., 1, 2],
-            R_relative[..., 0, 2] - R_relative[..., 2, 0],
-            R_relative[..., 1, 0] - R_relative[..., 0, 1],
-        ),
-        -1,
-    )
+    antisymmetric = antisymmetric_part(R_relative)
     sine = (axis * antisymmetric).sum(-1)
     cosine = trace3(R_relative) - along
     angle = torch.atan2(sine, cosine)
