@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -90,7 +90,15 @@ def load(folder: Path) -> Checkpoint:
     )
 
 
-def load_initial(path: Path, names: Collection[str]) -> dict[str, Tensor]:
+class Initial(NamedTuple):
+    """Weights to start from and the objects they were trained on."""
+
+    weights: dict[str, Tensor]
+    catalogue: Catalogue
+    source: str
+
+
+def load_initial(path: Path, names: Collection[str]) -> Initial:
     """Averaged weights of a checkpoint folder, or of an exported ``model.pt``.
 
     Args:
@@ -100,11 +108,14 @@ def load_initial(path: Path, names: Collection[str]) -> dict[str, Tensor]:
         CopeError: neither; names the file.
     """
     if path.is_dir() and (path / STATE).exists():
-        return load(path).ema
-    scripted, _ = load_model(path, torch.device("cpu"))
+        saved = load(path)
+        return Initial(saved.ema, saved.catalogue, str(path))
+    scripted, metadata = load_model(path, torch.device("cpu"))
     prefix = "network."
     state = scripted.state_dict()
-    return {name: state[prefix + name] for name in names if prefix + name in state}
+    weights = {name: state[prefix + name] for name in names if prefix + name in state}
+    catalogue = Catalogue.from_dict(metadata["models_info"], str(path))
+    return Initial(weights, catalogue, str(path))
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) -> None:

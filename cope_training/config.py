@@ -1,5 +1,6 @@
 """The training configuration: frozen dataclasses, loaded from YAML, kept in checkpoints."""
 
+import os
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -65,12 +66,27 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where frames come from: rendered while training from these meshes."""
+    """Where frames come from: rendered while training from these meshes.
+
+    Paths may hold environment variables, as in ``$COPE_DATA/lmo/models``.
+    """
 
     meshes: str = "models/demo"  # folder with models_info.json and meshes/
+    models_info: str = ""  # file with the objects' names, empty: the one beside the meshes
     backgrounds: str = ""  # folder of photographs, may be empty
     scene: dict[str, Any] = field(default_factory=dict)  # SceneConfig's fields
     workers: int = 1
+
+    def path(self, name: str) -> str:
+        """The path in a field, its environment variables replaced.
+
+        Raises:
+            CopeError: a variable is not set.
+        """
+        expanded = os.path.expandvars(getattr(self, name))
+        if "$" in expanded:
+            raise CopeError(f"data.{name}: {expanded}: expected the variable to be set")
+        return expanded
 
 
 @dataclass(frozen=True)

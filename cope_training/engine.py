@@ -23,6 +23,7 @@ from cope_training.pose_pretraining import pretrain
 from cope_training.targets import TargetBuilder, VisibilityRules
 from cope_training.weights import load_pretrained
 
+OBJECT_LAYERS = ("class_tower.output.", "pose_head.")  # what a network knows of its objects alone
 FINAL_RATE = 0.01  # of the peak learning rate, at the end of the cycle
 
 
@@ -70,24 +71,44 @@ class Trainer:
         self.augment = Augmenter(config.augment, self.generator)
         self.step = 0
 
-    def start(self) -> dict[str, float]:
-        """Initial weights: ImageNet's for the backbone, geometry for the pose head."""
+    def start(self, initial: checkpoints.Initial | None = None) -> dict[str, float]:
+        """Initial weights; the schedule begins anew.
+
+        Args:
+            initial: another training's weights. Of the same objects they are taken whole; of
+                others, all but what belongs to the objects: class logits and pose head. None:
+                ImageNet's for the backbone.
+
+        Returns:
+            Errors of the pose head that geometry alone taught, empty where it was taken over.
+        """
         config, layers = self.config, get_preset(self.config.preset)
-        if config.pretrained:
-            load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
         report: dict[str, float] = {}
-        head = self.network.pose_head
-        if isinstance(head, GeometricPoseHead) and config.pose_pretraining:
-            head.cpu()
-            report = pretrain(head, self.catalogue, config.pose_pretraining, config.seed)
-            head.to(self.device)
+        if initial is not None and initial.catalogue.to_dict() == self.catalogue.to_dict():
+            checkpoints.load_weights(self.network, initial.weights, initial.source)
+        else:
+            if initial is not None:
+                self._take_over(initial)
+            elif config.pretrained:
+                load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
+            report = self._pretrain_pose_head()
         self._restart_ema()
         return report
 
-    def start_from(self, weights: dict[str, Tensor], source: str) -> None:
-        """Initial weights from another training; the schedule begins anew."""
-        checkpoints.load_weights(self.network, weights, source)
-        self._restart_ema()
+    def _take_over(self, initial: checkpoints.Initial) -> None:
+        own = self.network.state_dict()
+        kept = {k: v for k, v in own.items() if k.startswith(OBJECT_LAYERS)}
+        shared = {k: v for k, v in initial.weights.items() if not k.startswith(OBJECT_LAYERS)}
+        checkpoints.load_weights(self.network, shared | kept, initial.source)
+
+    def _pretrain_pose_head(self) -> dict[str, float]:
+        head, config = self.network.pose_head, self.config
+        if not isinstance(head, GeometricPoseHead) or not config.pose_pretraining:
+            return {}
+        head.cpu()
+        report = pretrain(head, self.catalogue, config.pose_pretraining, config.seed)
+        head.to(self.device)
+        return report
 
     def train_mode(self) -> None:
         """Training mode with the backbone's batch norms (and stem) frozen."""

@@ -87,7 +87,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
     parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
     parser.add_argument(
-        "--init", type=Path, help="start from the weights of a checkpoint or model.pt"
+        "--init", type=Path, help="start from a checkpoint or model.pt, of other objects too"
     )
     parser.add_argument("--crops", type=int, help="training images in all; may change on resume")
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
@@ -103,19 +103,18 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or Path("out/train") / options.config.stem
     config = load_config(options.config).with_overrides(crops=options.crops)
     data = config.data
-    catalogue = Catalogue.from_models_info(Path(data.meshes) / "models_info.json")
+    models_info = data.path("models_info") or Path(data.path("meshes")) / "models_info.json"
+    catalogue = Catalogue.from_models_info(Path(models_info))
     trainer = Trainer(config, catalogue, torch.device(options.device))
     folder = out / "checkpoint"
     if folder.exists():
         trainer.resume(checkpoints.load(folder), str(folder))
         print(f"resumed {folder} at crop {trainer.step * config.batch}", flush=True)
-    elif options.init:
-        names = trainer.network.state_dict().keys()
-        weights = checkpoints.load_initial(options.init, names)
-        trainer.start_from(weights, str(options.init))
-        print(f"started from the weights of {options.init}", flush=True)
     else:
-        print(f"pose head alone: {trainer.start()}", flush=True)
+        names = trainer.network.state_dict().keys()
+        initial = checkpoints.load_initial(options.init, names) if options.init else None
+        report = trainer.start(initial)
+        print(f"started from {options.init or 'ImageNet'}; pose head alone: {report}", flush=True)
     train(trainer, options.max_minutes, folder)
     model = options.export or out / "model.pt"
     export_checkpoint(checkpoints.load(folder), model)
@@ -148,7 +147,8 @@ def train(trainer: Trainer, max_minutes: float, folder: Path) -> None:
 def open_stream(config: TrainConfig, start: int) -> FrameStream:
     """The stream of training frames of a configuration, from frame ``start`` on."""
     data = config.data
-    scene = SceneConfig(models=data.meshes, backgrounds=data.backgrounds or None, **data.scene)
+    meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
+    scene = SceneConfig(models=meshes, backgrounds=backgrounds, **data.scene)
     return FrameStream(scene, seed=config.seed, workers=data.workers, start=start)
 
 

@@ -8,6 +8,7 @@ import torch
 from core_factory import make_catalogue
 from test_targets import NEAR, WINDOW, make_frame
 
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training import checkpoint as checkpoints
 from cope_training.augment import Augmenter
@@ -18,7 +19,7 @@ from cope_training.config import (
     config_from_dict,
     load_config,
 )
-from cope_training.engine import Trainer, learning_rate_factor
+from cope_training.engine import OBJECT_LAYERS, Trainer, learning_rate_factor
 from cope_training.export import export_checkpoint
 from cope_training.frames import Frame
 
@@ -146,8 +147,20 @@ def test_starts_from_an_exported_model(tmp_path: Path) -> None:
     checkpoints.save(tmp_path / "checkpoint", saved)
     export_checkpoint(saved, tmp_path / "model.pt", input_size=(64, 64))
     for source in (tmp_path / "model.pt", tmp_path / "checkpoint"):
-        weights = checkpoints.load_initial(source, trainer.ema)
         other = make_trainer()
-        other.start_from(weights, str(source))
+        other.start(checkpoints.load_initial(source, trainer.ema))
         state = other.network.state_dict()
         assert all(torch.equal(state[k], trainer.ema[k]) for k in state)
+
+
+def test_starts_from_a_model_of_other_objects() -> None:
+    trainer = make_trainer()
+    saved = checkpoints.Initial(trainer.ema, trainer.catalogue, "model.pt")
+    few = Catalogue(trainer.catalogue.objects[:1])
+    other = Trainer(trainer.config, few, torch.device("cpu"))
+    other.start(saved)
+    state = other.network.state_dict()
+    assert state["class_tower.output.weight"].shape[0] == 1
+    shared = [k for k in state if not k.startswith(OBJECT_LAYERS)]
+    assert shared
+    assert all(torch.equal(state[k], trainer.ema[k]) for k in shared)
