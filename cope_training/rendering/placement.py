@@ -89,15 +89,16 @@ def heap(
     return poses
 
 
-def table_frame(rng: np.random.Generator, elevation: float) -> np.ndarray:
+def table_frame(rng: np.random.Generator, elevation: float, roll_spread: float) -> np.ndarray:
     """(3, 3) rotation from the table's frame (z up) to the camera's.
 
     Args:
         elevation: radians from looking along the table (0) to looking straight down.
+        roll_spread: radians, standard deviation of the camera's turn about its axis.
     """
     # The camera looks along +z; at elevation 0 the table's up is the image's -y.
     to_camera = rotation_about(0, np.pi / 2 + elevation)
-    roll = rotation_about(2, rng.normal(0.0, 0.12))
+    roll = rotation_about(2, rng.normal(0.0, roll_spread))
     return roll @ to_camera @ rotation_about(2, rng.uniform(0, 2 * np.pi))
 
 
@@ -108,6 +109,7 @@ def resting(
     vertices: list[np.ndarray],
     K: np.ndarray,
     R_cam_table: np.ndarray,
+    upright_share: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Objects standing or lying on a plane through ``first``, some leaning.
 
@@ -117,6 +119,8 @@ def resting(
         vertices: N arrays (V, 3), the objects' points.
         K: (3, 3).
         R_cam_table: (3, 3) from ``table_frame``.
+        upright_share: of objects that stand with their z axis up; the others on any side of
+            their box.
 
     Returns:
         (N, 4, 4) poses, and (4, 4) T_cam_table whose plane z = 0 the objects touch.
@@ -131,7 +135,8 @@ def resting(
     sides = upright_rotations()
     rotations, radii, heights = [], [], []
     for points in vertices:
-        R = rotation_about(2, rng.uniform(0, 2 * np.pi)) @ sides[rng.integers(len(sides))]
+        side = sides[0] if rng.random() < upright_share else sides[rng.integers(len(sides))]
+        R = rotation_about(2, rng.uniform(0, 2 * np.pi)) @ side
         if rng.random() < 0.2:
             R = rotation_about(int(rng.integers(2)), rng.normal(0.0, 0.4)) @ R
         turned = points @ R.T

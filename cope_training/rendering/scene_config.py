@@ -21,8 +21,10 @@ class SceneConfig:
     size_max: float = 240.0
     same_class_share: float = 0.25  # of images with one class alone
     resting_share: float = 0.4  # of images with objects on a plane instead of in the air
+    upright_share: float = 0.0  # of resting objects that stand with their z axis up
     elevation_min: float = 20.0  # degrees above that plane
     elevation_max: float = 90.0
+    roll_spread: float = 7.0  # degrees, standard deviation of an upright camera's roll
     depth_spread: float = 0.08  # of the logarithm of the depths in a heap
     photograph_share: float = 0.6  # of backgrounds, where there are photographs
     ground_share: float = 0.5  # of heaps that have a ground behind them

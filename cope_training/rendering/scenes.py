@@ -103,9 +103,12 @@ def _compose(
     ground: list[Placement] = []
     if rng.random() < config.resting_share:
         low, high = np.deg2rad([config.elevation_min, config.elevation_max])
-        R_cam_table = placement.table_frame(rng, rng.uniform(low, high))
+        roll_spread = np.deg2rad(config.roll_spread)
+        R_cam_table = placement.table_frame(rng, rng.uniform(low, high), roll_spread)
         vertices = [studio.vertices[c] for c in classes]
-        poses, T_cam_ground = placement.resting(rng, first, pixels, vertices, camera.K, R_cam_table)
+        poses, T_cam_ground = placement.resting(
+            rng, first, pixels, vertices, camera.K, R_cam_table, config.upright_share
+        )
         ground.append(_ground(rng, studio, T_cam_ground))
     else:
         radii = np.array([0.5 * studio.catalogue[c].diameter for c in classes])
