@@ -40,6 +40,8 @@ class Cause(str, Enum):
     INTRINSICS = "intrinsics"  # camera_info without a usable K, P or D
     AGE = "age"  # older than max_age
     ESTIMATE = "estimate"  # the estimator refused or failed
+    DISABLED = "disabled"  # ~/enable said so
+    NOT_TRIGGERED = "not_triggered"  # mode on_demand, and nobody asked
 
 
 class FrameError(CopeError):

@@ -5,7 +5,6 @@ but for the loading of a model. Worker thread (while active): estimates and publ
 """
 
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,23 +14,21 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cope_ros import parameters, startup, topics
+from cope_ros.control import Control
 from cope_ros.core.runtime import Estimator
 from cope_ros.counters import FrameCounters
-from cope_ros.intake import FrameError, check_image
+from cope_ros.inputs import Inputs
 from cope_ros.mailbox import Mailbox
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import ParameterError
 from cope_ros.processor import Processor, Tools
+from cope_ros.services import Services
 from cope_ros.slots import FrameSlots, SlotAssigner
 from cope_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-IMAGE_DEPTH, INFO_DEPTH = 1, 10
 
 
 class CopeNode(LifecycleNode):
@@ -59,14 +56,23 @@ class CopeNode(LifecycleNode):
         self._estimator: Any = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
-        self._inputs: list[Any] = []
+        self._inputs: Inputs | None = None
         self.fault: BaseException | None = None  # what ended the worker, if anything did
         self.counters = FrameCounters(self.get_logger().warning)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self)
         self.parameters = parameters.read(self)
         self.add_post_set_parameters_callback(self._on_parameters_set)
+        self._control = Control(lambda: self.parameters.mode)
+        Services(self, self._control, lambda: self.lifecycle, lambda: self.parameters.mode)
         topics.answer_impossible_transitions(self)
+
+    @property
+    def lifecycle(self) -> str:
+        """unconfigured, inactive or active."""
+        if self._estimator is None:
+            return "unconfigured"
+        return "inactive" if self._worker is None else "active"
 
     def start(self) -> bool:
         """Configures and activates; false where either failed, with the reason logged."""
@@ -94,16 +100,19 @@ class CopeNode(LifecycleNode):
         """Starts the worker and subscribes."""
         mailbox = Mailbox(self.counters.count_dropped, lambda: self.parameters.sync_policy)
         try:
-            self._subscribe(mailbox)
+            compressed = self.parameters.image_transport == "compressed"
+            self._inputs = Inputs(self, compressed, mailbox, self._control, self.counters)
         except RuntimeError as error:  # a refused QoS override
             self.get_logger().fatal(str(error))
             self._halt()
             return FAILURE
+        self.get_logger().info(f"listening to {self._inputs.names}")
         assert self._outputs is not None
         tools = Tools(
             clock=self.get_clock(),
             outputs=self._outputs,
             counters=self.counters,
+            control=self._control,
             slots=self._slots,
             parameters=lambda: self.parameters,
         )
@@ -137,12 +146,13 @@ class CopeNode(LifecycleNode):
         self._release()
 
     def _halt(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
+        if self._inputs is not None:
+            self._inputs.destroy()
+            self._inputs = None
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        self._control.forget_trigger()
         self._slots.reset()
 
     def _release(self) -> None:
@@ -151,35 +161,6 @@ class CopeNode(LifecycleNode):
             self._outputs = None
         self._estimator = None
         startup.free_memory()
-
-    def _subscribe(self, mailbox: Mailbox) -> None:
-        def put_image(message: Image | CompressedImage) -> None:
-            self.counters.count_received()
-            try:
-                if not compressed:
-                    check_image(message)
-                mailbox.put_image(message)
-            except FrameError as error:
-                self.counters.count_dropped(error)
-
-        compressed = self.parameters.image_transport == "compressed"
-        image_topic, info_topic = topics.input_topics(self, compressed)
-        kind = CompressedImage if compressed else Image
-        self._inputs = [
-            self._subscription(kind, image_topic, put_image, IMAGE_DEPTH),
-            self._subscription(CameraInfo, info_topic, mailbox.put_info, INFO_DEPTH),
-        ]
-        names = " and ".join(subscription.topic_name for subscription in self._inputs)
-        self.get_logger().info(f"listening to {names}")
-
-    def _subscription(
-        self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int
-    ) -> Any:
-        qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        overridable = QoSOverridingOptions.with_default_policies()
-        return self.create_subscription(
-            kind, topic, callback, qos, qos_overriding_options=overridable
-        )
 
     def _period(self) -> float:
         return 1.0 / self.parameters.max_rate if self.parameters.max_rate > 0 else 0.0

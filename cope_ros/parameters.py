@@ -126,6 +126,13 @@ class Parameters:
     classes: tuple[str, ...] = _entry(
         "classes", ("",), "Class ids to detect; empty or [''] means all of the model", live=True
     )
+    mode: str = _entry(
+        "mode",
+        "continuous",
+        "continuous: every image; on_demand: one image per call of ~/trigger",
+        live=True,
+        check=_one_of("continuous", "on_demand"),
+    )
     max_age: float = _entry(
         "max_age",
         0.0,

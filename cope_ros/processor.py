@@ -9,6 +9,7 @@ from cv_bridge import CvBridge
 from rclpy.clock import Clock
 
 from cope_ros import startup
+from cope_ros.control import Control
 from cope_ros.conversions import MessageWriter, rgb_from_image
 from cope_ros.core.errors import CopeError
 from cope_ros.counters import FrameCounters
@@ -29,6 +30,7 @@ class Tools:
     clock: Clock
     outputs: Outputs
     counters: FrameCounters
+    control: Control
     slots: SlotAssigner
     parameters: Callable[[], Parameters]  # the current ones
 
@@ -46,8 +48,10 @@ class Processor:
 
     def __call__(self, pair: Pair) -> None:
         """Processes a frame; whatever is wrong with it is counted and ends with it."""
+        self._tools.counters.count_paired()
         try:
-            self._process(pair)
+            with self._tools.control.turn():
+                self._process(pair)
         except FrameError as error:
             self._tools.counters.count_dropped(error)
         else:
@@ -59,6 +63,8 @@ class Processor:
         self._check_age(header, parameters)
         image, K = self._rectified(pair, parameters)
         estimate = publishable(self._estimate(image, K, parameters), parameters.max_instances)
+        if self._tools.control.take_reset():
+            self._tools.slots.reset()
         stamp = header.stamp.sec + header.stamp.nanosec / SECOND
         slots = self._tools.slots.assign(stamp, estimate)
         estimate, slots = select(estimate, slots >= 0), slots[slots >= 0]
@@ -68,6 +74,7 @@ class Processor:
             f"{parameters.tf_prefix}{name}_{slot}"
             for name, slot in zip(names, slots.tolist(), strict=True)
         ]
+        self._tools.control.check_enabled()
         detections = self._writer.detections(header, estimate, ids)
         transforms = self._writer.transforms(detections) if parameters.tf_enable else []
         self._tools.outputs.publish(transforms, detections)
