@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
-from cope_training.metrics import load_objects
 from demo.images import CameraImage, read_folder
 from demo.overlay import Drawable, caption, contact_sheet, draw, enlarge, make_drawable, save
 from demo.record import Processed, Shot
+from demo.shapes import load_shapes
 from demo.summary import Accuracy, measure_accuracy, read_truth, summarise
 
 MAX_OVERLAYS = 120
@@ -42,14 +42,16 @@ def write_report(
     folder, camera = source
     images = read_folder(folder, camera)
     catalogue = Catalogue.from_models_info(model / "models_info.json")
-    objects = load_objects(model)
+    objects, exact = load_shapes(model, folder, catalogue)
     by_stamp = {shot.stamp: shot.index for shot in shots}
     known = [(images[by_stamp[p.stamp]], p) for p in processed if p.stamp in by_stamp]
     truth = read_truth(folder, known, catalogue)
     accuracy = Accuracy()
     if truth is None and known:
         print("demo: no ground truth of these objects beside the images, errors are null")
-    if truth is not None:
+    if truth is not None and not exact:
+        print("demo: no meshes in the model directory or beside the images, errors are null")
+    elif truth is not None:
         accuracy = measure_accuracy(known, truth, catalogue, objects)
     content = summarise(len(shots), [frame for _, frame in known], accuracy)
     content |= {"device": device, "model": str(model)}

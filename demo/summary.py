@@ -32,12 +32,11 @@ from cope_training.metrics.matching import match
 from cope_training.metrics.tables import UNKNOWN_TIME, Pairs, pair_up
 from demo.images import CameraImage
 from demo.record import Processed
+from demo.shapes import same_objects
 
 CORRECT = 0.1  # of the diameter, the usual threshold of ADD(-S)
 MATCHED = 0.5  # of the diameter; beyond that a detection is of something else
 VISIBLE = 0.5  # least visible share of an instance that must be found
-# Meshes whose diameters differ by more than this share are of different objects.
-SAME_DIAMETER = 0.02
 Known = Sequence[tuple[CameraImage, Processed]]
 
 
@@ -53,8 +52,7 @@ class Accuracy:
 def read_truth(folder: Path, known: Known, catalogue: Catalogue) -> GroundTruth | None:
     """The ground truth of the processed images, None where there is none of these objects.
 
-    BOP numbers the objects of every data set from 1, so that equal obj_ids say nothing: where
-    the data set comes with a models_info.json, its diameters must be the catalogue's.
+    Where the data set comes with a models_info.json, its diameters must be the catalogue's.
 
     Raises:
         CopeError: a file of the data set is at fault.
@@ -65,7 +63,7 @@ def read_truth(folder: Path, known: Known, catalogue: Catalogue) -> GroundTruth 
         scenes = replace(find_scenes(folder), targets=None)
     except CopeError:
         return None
-    if not keys or (scenes.models is not None and not _same_objects(scenes.models, catalogue)):
+    if not keys or (scenes.models is not None and not same_objects(scenes.models, catalogue)):
         return None
     return read_ground_truth(scenes, keys)
 
@@ -116,13 +114,6 @@ def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy
         "mean_translation_error_mm": _rounded(None if moved is None else moved / MM, 3),
         "mean_rotation_error_deg": _rounded(None if turned is None else np.degrees(turned), 3),
     }
-
-
-def _same_objects(models: Path, catalogue: Catalogue) -> bool:
-    theirs = {o.obj_id: o.diameter for o in Catalogue.from_models_info(models / "models_info.json")}
-    shared = [o for o in catalogue if o.obj_id in theirs]
-    ratios = [theirs[o.obj_id] / o.diameter for o in shared]
-    return bool(ratios) and bool(np.allclose(ratios, 1.0, rtol=0, atol=SAME_DIAMETER))
 
 
 def _table(known: Known, catalogue: Catalogue) -> Estimates:

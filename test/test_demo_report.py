@@ -64,3 +64,28 @@ def test_no_answer_at_all(model: Path, tmp_path: Path) -> None:
     assert content["device"] == "cuda:0"
     assert not list(tmp_path.glob("*.jpg"))
     assert content["add_s_recall"] is None
+
+
+def test_meshes_may_lie_beside_the_images(model: Path, tmp_path: Path) -> None:
+    """A model directory without meshes takes those of the data set that is played."""
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "models_info.json").write_text((model / "models_info.json").read_text())
+    source = (model / "sequence", None)
+    content = write_report(tmp_path, source, bare, "cpu", [Shot(0, 1000)], [answer(0, 1000)])
+    assert content["add_s_recall"] == 0.5
+    assert (tmp_path / "frame_0000.jpg").is_file()
+
+
+def test_without_meshes_cuboids_are_drawn_and_nothing_is_measured(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    demo_scene.write_model(bare)
+    for path in (bare / "meshes").glob("*"):
+        path.unlink()
+    (bare / "meshes").rmdir()
+    demo_scene.write_scene(tmp_path / "scene", 1)
+    source = (tmp_path / "scene", None)
+    content = write_report(tmp_path, source, bare, "cpu", [Shot(0, 1000)], [answer(0, 1000)])
+    assert content["detections"] == 1
+    assert content["add_s_recall"] is None
+    assert (tmp_path / "frame_0000.jpg").is_file()
