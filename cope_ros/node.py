@@ -26,6 +26,7 @@ from cope_ros.parameters import ParameterError
 from cope_ros.processor import Processor, Tools
 from cope_ros.services import Services
 from cope_ros.slots import FrameSlots, SlotAssigner
+from cope_ros.views import Views
 from cope_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -55,6 +56,7 @@ class CopeNode(LifecycleNode):
         self._slots = slots or FrameSlots()
         self._estimator: Any = None
         self._outputs: Outputs | None = None
+        self.views: Views | None = None
         self._worker: Worker | None = None
         self._inputs: Inputs | None = None
         self.fault: BaseException | None = None  # what ended the worker, if anything did
@@ -82,14 +84,15 @@ class CopeNode(LifecycleNode):
         """Loads the model and creates the outputs."""
         try:
             self._estimator = startup.load_estimator(self.parameters, self._load)
+            where = startup.model_path(self.parameters.model).absolute()
             self._outputs = Outputs(self)
+            self.views = Views(self, self._estimator.catalogue, where)
         except (ParameterError, RuntimeError) as error:  # RuntimeError: a refused QoS override
             self.get_logger().fatal(str(error))
             self._release()
             return FAILURE
         catalogue = self._estimator.catalogue
-        where = str(startup.model_path(self.parameters.model))
-        self._outputs.announce(self._estimator.metadata, where)
+        self._outputs.announce(self._estimator.metadata, str(where))
         self.get_logger().info(
             f"model {where} on {self._estimator.device}: "
             f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
@@ -108,9 +111,11 @@ class CopeNode(LifecycleNode):
             return FAILURE
         self.get_logger().info(f"listening to {self._inputs.names}")
         assert self._outputs is not None
+        assert self.views is not None
         tools = Tools(
             clock=self.get_clock(),
             outputs=self._outputs,
+            views=self.views,
             counters=self.counters,
             control=self._control,
             slots=self._slots,
@@ -152,6 +157,8 @@ class CopeNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
+        if self.views is not None:
+            self.views.clear()
         self._control.forget_trigger()
         self._slots.reset()
 
@@ -159,6 +166,9 @@ class CopeNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
+        if self.views is not None:
+            self.views.destroy()
+            self.views = None
         self._estimator = None
         startup.free_memory()
 

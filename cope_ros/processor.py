@@ -19,6 +19,7 @@ from cope_ros.mailbox import Pair, size_mismatch
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import Parameters
 from cope_ros.slots import SlotAssigner
+from cope_ros.views import Scene, Views
 
 SECOND = 1_000_000_000  # ns
 
@@ -29,6 +30,7 @@ class Tools:
 
     clock: Clock
     outputs: Outputs
+    views: Views
     counters: FrameCounters
     control: Control
     slots: SlotAssigner
@@ -78,6 +80,7 @@ class Processor:
         detections = self._writer.detections(header, estimate, ids)
         transforms = self._writer.transforms(detections) if parameters.tf_enable else []
         self._tools.outputs.publish(transforms, detections)
+        self._tools.views.show(Scene(header, image, K, estimate, slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         if parameters.max_age <= 0:

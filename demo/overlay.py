@@ -11,28 +11,14 @@ import cv2
 import numpy as np
 import trimesh
 
-from cope_ros.core.catalogue import CORNER_SIGNS, ObjectModel
+from cope_ros.core.catalogue import ObjectModel
 from cope_ros.core.errors import CopeError
+from cope_ros.drawing import AXIS_SHARE, FONT, MIN_DEPTH, colour_of, draw_frame, project
 from cope_training.metrics import EvalObject
 from demo.record import Pose
 
-# RGB, told apart on wood, metal and by the colour-blind (Okabe and Ito), then again from the top.
-PALETTE = np.array(
-    [(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)]
-)
-AXIS_COLOURS = ((235, 64, 52), (76, 200, 80), (66, 120, 245))  # x red, y green, z blue
-# Corners that differ in exactly one sign are joined by an edge.
-EDGES = [
-    (a, b)
-    for a in range(8)
-    for b in range(a)
-    if np.abs(CORNER_SIGNS[a] - CORNER_SIGNS[b]).sum() == 1
-]
 SAMPLES = 8000  # surface points per mesh: closed to a silhouette up to about 300 px
 FILL = 0.30  # opacity of the silhouettes
-MIN_DEPTH = 0.01  # m; what is nearer is not drawn
-SHIFT = 4  # fractional bits of the drawing functions' coordinates
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
@@ -49,8 +35,7 @@ def make_drawable(item: ObjectModel, index: int, shape: EvalObject) -> Drawable:
     """Prepares an object for drawing; ``index`` chooses its colour, ``shape`` is its mesh."""
     mesh = trimesh.Trimesh(shape.vertices, shape.faces, process=False)
     surface = np.asarray(trimesh.sample.sample_surface(mesh, SAMPLES, seed=0)[0])
-    red, green, blue = (int(v) for v in PALETTE[index % len(PALETTE)])
-    return Drawable(surface, item.corners, 0.35 * item.diameter, (red, green, blue))
+    return Drawable(surface, item.corners, AXIS_SHARE * item.diameter, colour_of(index))
 
 
 def draw(
@@ -79,7 +64,8 @@ def draw(
     for row, pose in enumerate(ordered):
         _outline(canvas, owner, windows[row], row, drawables[pose.class_id].colour)
     for pose in ordered:
-        _draw_frame(canvas, K, pose, drawables[pose.class_id])
+        item = drawables[pose.class_id]
+        draw_frame(canvas, K, pose.T_cam_obj, item.corners, item.axis_length, item.colour)
     return canvas
 
 
@@ -133,13 +119,6 @@ def enlarge(image: np.ndarray, K: np.ndarray, width: int) -> tuple[np.ndarray, n
     return large, grow @ K
 
 
-def project(K: np.ndarray, T_cam_obj: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Projects points (P, 3) m of the object's frame; returns (P, 2) px."""
-    seen = points @ T_cam_obj[:3, :3].T + T_cam_obj[:3, 3]
-    seen[:, 2] = np.maximum(seen[:, 2], MIN_DEPTH)
-    return (seen @ K.T)[:, :2] / seen[:, 2:]
-
-
 def _silhouette(
     shape: tuple[int, ...], K: np.ndarray, pose: Pose, drawable: Drawable
 ) -> tuple[tuple[slice, slice], np.ndarray]:
@@ -185,20 +164,3 @@ def _tint(
         paint = np.array(colours, dtype=float)[owner[covered]]
         canvas[covered] = ((1 - FILL) * image[covered] + FILL * paint).astype(np.uint8)
     return canvas
-
-
-def _draw_frame(canvas: np.ndarray, K: np.ndarray, pose: Pose, drawable: Drawable) -> None:
-    """Draws the cuboid's edges in the class's colour and the axes of the mesh's frame."""
-    corners = _fixed(project(K, pose.T_cam_obj, drawable.corners))
-    for a, b in EDGES:
-        cv2.line(canvas, corners[a], corners[b], drawable.colour, 1, cv2.LINE_AA, SHIFT)
-    ends = np.vstack([np.zeros(3), drawable.axis_length * np.eye(3)])
-    origin, *tips = _fixed(project(K, pose.T_cam_obj, ends))
-    for tip, colour in zip(tips, AXIS_COLOURS, strict=True):
-        cv2.line(canvas, origin, tip, colour, 2, cv2.LINE_AA, SHIFT)
-
-
-def _fixed(pixels: np.ndarray) -> list[tuple[int, int]]:
-    """Pixels (P, 2) as OpenCV's fixed-point coordinates, kept within its 32-bit range."""
-    scaled = np.clip(pixels * (1 << SHIFT), -(1 << 20), 1 << 20)
-    return [(int(x), int(y)) for x, y in scaled.round()]

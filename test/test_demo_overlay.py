@@ -8,6 +8,7 @@ import demo_scene
 import numpy as np
 import pytest
 
+from cope_ros.drawing import project
 from cope_training.metrics import load_objects
 from demo.overlay import (
     Drawable,
@@ -16,7 +17,6 @@ from demo.overlay import (
     draw,
     enlarge,
     make_drawable,
-    project,
     save,
 )
 from demo.record import Pose, Processed

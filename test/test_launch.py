@@ -41,9 +41,13 @@ def test_the_launch_file_makes_a_node(description, given):
     assert len(nodes) == 2  # cope_node, and rviz2 under its condition
 
 
-def test_rviz_shows_images_frames_and_detections():
+def test_rviz_shows_images_frames_markers_and_detections():
     config = yaml.safe_load((ROOT / "config" / "cope.rviz").read_text())
     displays = {d["Name"]: d for d in config["Visualization Manager"]["Displays"]}
     assert displays["Image"]["Topic"]["Value"] == "image_rect"
     assert displays["Detections"]["Topic"]["Value"] == "cope/detections"
+    assert displays["Debug image"]["Topic"]["Value"] == "cope/debug_image"
+    assert displays["Markers"]["Class"] == "rviz_default_plugins/MarkerArray"
+    assert displays["Markers"]["Topic"]["Value"] == "cope/markers"
+    assert all(display["Enabled"] for display in displays.values())
     assert displays["TF"]["Class"] == "rviz_default_plugins/TF"
