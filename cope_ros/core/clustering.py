@@ -12,18 +12,40 @@ from torch import Tensor
 # A fixed point needs one round for each link of the longest chain "suppressed by one that
 # is itself suppressed". Chains of real scenes have 2 to 6 links.
 MAX_ROUNDS = 24
+# Rows compared at a time on a CPU: half a megabyte per matrix stays in the core's cache, and
+# what lies above the diagonal is mostly left out. A GPU takes all rows at once.
+CPU_BLOCK = 128
 
 
-def box_iou(boxes: Tensor) -> Tensor:
-    """(B, K, 4) x1 y1 x2 y2 -> (B, K, K) intersection over union."""
-    low = torch.maximum(boxes[:, :, None, 0:2], boxes[:, None, :, 0:2])
-    high = torch.minimum(boxes[:, :, None, 2:4], boxes[:, None, :, 2:4])
-    size = (high - low).clamp_min(0.0)
-    intersection = size[..., 0] * size[..., 1]
-    extent = (boxes[..., 2:4] - boxes[..., 0:2]).clamp_min(0.0)
-    area = extent[..., 0] * extent[..., 1]
-    union = area[:, :, None] + area[:, None, :] - intersection
-    return intersection / union.clamp_min(1e-6)
+def overlaps(
+    boxes: Tensor, class_index: Tensor, start: int, stop: int, iou_threshold: Tensor
+) -> Tensor:
+    """Which of the better hypotheses of its class each of the given rows overlaps.
+
+    Intersection over union exceeds a threshold q where (1 + q) times the intersection
+    exceeds q times the sum of the areas, which needs neither union nor division.
+
+    Args:
+        boxes: (B, K, 4) px x1 y1 x2 y2, best score first; empty boxes overlap nothing.
+        class_index: (B, K) int64.
+        start, stop: the rows in question.
+        iou_threshold: () float in [0, 1].
+
+    Returns:
+        (B, stop - start, stop) float, 1 where row and column overlap, else 0.
+    """
+    x1, y1, x2, y2 = boxes[:, :stop].permute(2, 0, 1).contiguous().unbind(0)
+    area = (x2 - x1).clamp_min(0.0) * (y2 - y1).clamp_min(0.0) * iou_threshold
+    width = torch.minimum(x2[:, start:, None], x2[:, None, :])
+    width = width.sub_(torch.maximum(x1[:, start:, None], x1[:, None, :])).clamp_min_(0.0)
+    height = torch.minimum(y2[:, start:, None], y2[:, None, :])
+    height = height.sub_(torch.maximum(y1[:, start:, None], y1[:, None, :])).clamp_min_(0.0)
+    both = width.mul_(height).mul_(1.0 + iou_threshold)
+    found = both > area[:, start:, None] + area[:, None, :]
+    classes = class_index[:, :stop].to(boxes.dtype)  # compared four times as fast as int64
+    found = (found & (classes[:, start:, None] == classes[:, None, :])).to(boxes.dtype)
+    found[:, :, start:].tril_(-1)
+    return found
 
 
 def cluster(
@@ -31,7 +53,7 @@ def cluster(
     class_index: Tensor,
     active: Tensor,
     iou_threshold: Tensor,
-    max_rounds: int = MAX_ROUNDS,
+    cpu_block: int = CPU_BLOCK,
 ) -> tuple[Tensor, Tensor]:
     """Groups hypotheses of one class whose boxes overlap.
 
@@ -46,26 +68,38 @@ def cluster(
         hypothesis's leader (its own row for leaders and for inactive hypotheses).
     """
     n = boxes.shape[1]
+    block = n if boxes.is_cuda else cpu_block
+    boxes = torch.where(active.unsqueeze(-1), boxes, torch.zeros_like(boxes))
     rows = torch.arange(n, device=boxes.device)
-    same = class_index[:, :, None] == class_index[:, None, :]
-    pair = active[:, :, None] & active[:, None, :]
-    better = rows[None, :] < rows[:, None]
-    overlap = (box_iou(boxes) > iou_threshold) & same & pair & better
-    weights = overlap.to(boxes.dtype)
-    leads = active
+    leads = torch.zeros_like(boxes[..., 0])
+    leader = rows.expand_as(active).clone()
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        overlap = overlaps(boxes, class_index, start, stop, iou_threshold)
+        # Better blocks are settled; inside of this one the fixed point is sought.
+        joined = torch.bmm(overlap, leads[:, :stop].unsqueeze(-1)).squeeze(-1) > 0.5
+        free = active[:, start:stop] & ~joined
+        leads[:, start:stop] = _settle(overlap[:, :, start:], free).to(leads.dtype)
+        # The best leader is the one with the most rows behind it.
+        behind = leads[:, :stop] * (n - rows[:stop])
+        best = (overlap * behind.unsqueeze(1)).amax(-1)
+        own = rows[start:stop].to(best.dtype)
+        leader[:, start:stop] = torch.where(best > 0.5, n - best, own).long()
+    return leads > 0.5, leader
+
+
+def _settle(overlap: Tensor, free: Tensor, max_rounds: int = MAX_ROUNDS) -> Tensor:
+    """(B, b, b) overlaps and (B, b) bool free rows -> (B, b) bool, which of these lead."""
+    leads = free
     for _ in range(max_rounds):
-        suppressed = torch.bmm(weights, leads.to(boxes.dtype).unsqueeze(-1)).squeeze(-1) > 0.5
-        updated = active & ~suppressed
+        suppressed = torch.bmm(overlap, leads.to(overlap.dtype).unsqueeze(-1)).squeeze(-1) > 0.5
+        updated = free & ~suppressed
         # Asking whether the fixed point is reached waits for the device: only on the CPU.
-        done = (not boxes.is_cuda) and torch.equal(updated, leads)
+        done = (not overlap.is_cuda) and torch.equal(updated, leads)
         leads = updated
         if done:
             break
-    candidates = overlap & leads[:, None, :]
-    first = candidates.to(torch.uint8).argmax(-1)
-    own = rows.unsqueeze(0).expand_as(first)
-    leader = torch.where(candidates.any(-1), first, own)
-    return leads, leader
+    return leads
 
 
 def select_leaders(leads: Tensor, max_instances: int) -> tuple[Tensor, Tensor]:

@@ -89,10 +89,10 @@ class CopeEstimator(nn.Module):
         """The network, then poses for the K best locations (all below or above threshold)."""
         logits, raw_boxes, raw_keys = self.network(image)
         centers, strides = make_locations(image.shape[1], image.shape[2], image.device)
-        probability = class_probability(logits.float()) * self.enabled.to(torch.float32)
-        best, best_class = probability.max(-1)
-        score, rows = best.topk(min(self.max_hypotheses, best.shape[1]), dim=1)
+        best, best_class = logits.float().masked_fill(~self.enabled, float("-inf")).max(-1)
+        best, rows = best.topk(min(self.max_hypotheses, best.shape[1]), dim=1)
         class_index = best_class.gather(1, rows)
+        score = class_probability(best) * self.enabled[class_index].to(best.dtype)
         center, stride = centers[rows], strides[rows]
         scales = output_scales(self.by_diameter, self.diameters[class_index], stride)
         raw_box = raw_boxes.float().gather(1, rows.unsqueeze(-1).expand(-1, -1, 4))
@@ -149,8 +149,10 @@ class CopeEstimator(nn.Module):
         batch, m = rows.shape
         quality = h.consistency * h.score.pow(self.score_power)
         vote = torch.where(member, quality.unsqueeze(1), torch.zeros_like(quality[:, :1, None]))
-        weight, index = vote.topk(min(self.max_votes, vote.shape[2]), dim=2)
-        n = index.shape[2]
+        n = min(self.max_votes, vote.shape[2])
+        if not vote.is_cuda:  # reading the number would wait for a GPU
+            n = max(1, min(n, int(self.n_hypotheses.item())))
+        weight, index = vote.topk(n, dim=2)
         rank = torch.arange(n, device=index.device)
         weight = torch.where(rank < self.n_hypotheses, weight, torch.zeros_like(weight))
         # Padding rows average their (arbitrary) first hypothesis, which keeps them finite.
