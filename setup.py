@@ -32,13 +32,14 @@ setup(
     install_requires=[
         "setuptools",
         "numpy",
+        "scipy",
         "opencv-python",
         "torch>=2.11",
         "torchvision",
         "trimesh",
         "PyYAML",
     ],
-    extras_require={"training": ["moderngl", "pillow", "scipy", "matplotlib", "faster-coco-eval"]},
+    extras_require={"training": ["moderngl", "pillow", "matplotlib", "faster-coco-eval"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (str(SHARE), ["package.xml", "LICENSE"]),

@@ -25,7 +25,7 @@ from cope_ros.outputs import Outputs
 from cope_ros.parameters import ParameterError
 from cope_ros.processor import Processor, Tools
 from cope_ros.services import Services
-from cope_ros.slots import FrameSlots, SlotAssigner
+from cope_ros.tracking import Tracker
 from cope_ros.views import Views
 from cope_ros.worker import Worker
 
@@ -38,14 +38,12 @@ class CopeNode(LifecycleNode):
     def __init__(
         self,
         load: startup.LoadEstimator = Estimator.load,
-        slots: SlotAssigner | None = None,
         **options: Any,
     ) -> None:
         """Declares the parameters; nothing is loaded before ``configure``.
 
         Args:
             load: makes the estimator, with the signature of ``Estimator.load``.
-            slots: numbers the instances.
             options: of ``rclpy.node.Node``.
 
         Raises:
@@ -53,7 +51,7 @@ class CopeNode(LifecycleNode):
         """
         super().__init__("cope", **options)
         self._load = load
-        self._slots = slots or FrameSlots()
+        self._tracker = Tracker()
         self._estimator: Any = None
         self._outputs: Outputs | None = None
         self.views: Views | None = None
@@ -92,6 +90,7 @@ class CopeNode(LifecycleNode):
             self._release()
             return FAILURE
         catalogue = self._estimator.catalogue
+        self._tracker.prepare(catalogue)
         self._outputs.announce(self._estimator.metadata, str(where))
         self.get_logger().info(
             f"model {where} on {self._estimator.device}: "
@@ -118,7 +117,7 @@ class CopeNode(LifecycleNode):
             views=self.views,
             counters=self.counters,
             control=self._control,
-            slots=self._slots,
+            tracker=self._tracker,
             parameters=lambda: self.parameters,
         )
         process = Processor(self._estimator, tools)
@@ -160,7 +159,7 @@ class CopeNode(LifecycleNode):
         if self.views is not None:
             self.views.clear()
         self._control.forget_trigger()
-        self._slots.reset()
+        self._tracker.reset()
 
     def _release(self) -> None:
         if self._outputs is not None:

@@ -6,17 +6,19 @@ these fields; nothing else in the package knows a parameter's name.
 """
 
 import difflib
+import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cope_ros.core.errors import CopeError
+from cope_ros.declaration import Spec, descriptor, entry, matching, one_of
+from cope_ros.tracking import TrackSettings
 
 # Overrides that belong to rclpy, not to this table.
 FOREIGN_NAMES = ("use_sim_time", "start_type_description_service")
@@ -24,7 +26,7 @@ FOREIGN_PREFIXES = ("qos_overrides.",)
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 TF_PREFIX_PATTERN = re.compile(r"([A-Za-z0-9_.\-][A-Za-z0-9_.\-/]*)?")
 
-Check = Callable[[Any], str | None]  # the reason to refuse a value, None where it is accepted
+TRACK = TrackSettings()  # the defaults of track.*
 
 
 class ParameterError(CopeError):
@@ -35,118 +37,132 @@ class ParameterError(CopeError):
 
 
 @dataclass(frozen=True)
-class Spec:
-    """What is declared about one parameter, apart from its default."""
-
-    name: str
-    description: str
-    live: bool = False  # may be set while the node runs
-    span: tuple[float, float] | None = None  # inclusive
-    check: Check | None = None
-
-
-def _entry(name: str, default: Any, description: str, **options: Any) -> Any:
-    return field(default=default, metadata={"spec": Spec(name, description, **options)})
-
-
-def _one_of(*choices: str) -> Check:
-    text = ", ".join(choices)
-    return lambda value: None if value in choices else f"expected one of {text}; got '{value}'"
-
-
-def _matching(pattern: re.Pattern[str], expected: str) -> Check:
-    def check(value: str) -> str | None:
-        return None if pattern.fullmatch(value) else f"expected {expected}; got '{value}'"
-
-    return check
-
-
-@dataclass(frozen=True)
 class Parameters:
     """The node's settings. Lengths in metres, times in seconds."""
 
-    model: str = _entry(
+    model: str = entry(
         "model",
         "demo",
         "Model directory, model.pt inside one, or the name of a bundled model",
     )
-    device: str = _entry(
+    device: str = entry(
         "device",
         "auto",
         "Where the network runs: auto (CUDA if there is any), cpu, cuda or cuda:N",
-        check=_matching(DEVICE_PATTERN, "auto, cpu, cuda or cuda:N"),
+        check=matching(DEVICE_PATTERN, "auto, cpu, cuda or cuda:N"),
     )
-    half: bool = _entry("half", False, "Half precision (CUDA only)")
-    image_transport: str = _entry(
+    half: bool = entry("half", False, "Half precision (CUDA only)")
+    image_transport: str = entry(
         "image_transport",
         "raw",
         "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage)",
-        check=_one_of("raw", "compressed"),
+        check=one_of("raw", "compressed"),
     )
-    image_is_rectified: bool = _entry(
+    image_is_rectified: bool = entry(
         "image_is_rectified",
         True,
         "true: pixels follow P of camera_info; false: undistort with K and D",
     )
-    autostart: bool = _entry("autostart", True, "Configure and activate by itself at start-up")
-    tf_prefix: str = _entry(
+    autostart: bool = entry("autostart", True, "Configure and activate by itself at start-up")
+    tf_prefix: str = entry(
         "tf.prefix",
         "",
         "Prepended to the name of every TF frame published (one prefix per camera)",
-        check=_matching(TF_PREFIX_PATTERN, "a TF name without spaces or a leading slash"),
+        check=matching(TF_PREFIX_PATTERN, "a TF name without spaces or a leading slash"),
     )
-    tf_enable: bool = _entry("tf.enable", True, "Publish one TF frame per instance", live=True)
-    sync_policy: str = _entry(
+    tf_enable: bool = entry("tf.enable", True, "Publish one TF frame per instance", live=True)
+    sync_policy: str = entry(
         "sync.policy",
         "latest",
         "exact: camera_info of the image's stamp only; latest: else the newest that fits",
         live=True,
-        check=_one_of("exact", "latest"),
+        check=one_of("exact", "latest"),
     )
-    score_threshold: float = _entry(
+    score_threshold: float = entry(
         "score_threshold", 0.5, "Least score of a hypothesis", live=True, span=(0.0, 1.0)
     )
-    iou_threshold: float = _entry(
+    iou_threshold: float = entry(
         "iou_threshold",
         0.5,
         "Least overlap (IoU of amodal boxes) that makes two hypotheses one instance",
         live=True,
         span=(0.0, 1.0),
     )
-    n_hypotheses: int = _entry(
+    n_hypotheses: int = entry(
         "n_hypotheses", 10, "Most hypotheses averaged per instance", live=True, span=(1, 64)
     )
-    max_instances: int = _entry(
+    max_instances: int = entry(
         "max_instances",
         100,
         "Most instances published per frame, best scores first (the model has its own limit)",
         live=True,
         span=(1, 10000),
     )
-    classes: tuple[str, ...] = _entry(
+    classes: tuple[str, ...] = entry(
         "classes", ("",), "Class ids to detect; empty or [''] means all of the model", live=True
     )
-    mode: str = _entry(
+    track_enable: bool = entry(
+        "track.enable",
+        TRACK.enable,
+        "true: an object keeps its id over time; false: ids from left to right, every frame anew",
+        live=True,
+    )
+    track_confirm: int = entry(
+        "track.confirm",
+        TRACK.confirm,
+        "Frames in which an instance must be seen before it is published",
+        live=True,
+        span=(1, 100),
+    )
+    track_timeout: float = entry(
+        "track.timeout",
+        TRACK.timeout,
+        "Seconds without a sighting after which an id is given up",
+        live=True,
+        span=(0.0, 3600.0),
+    )
+    track_gate_distance: float = entry(
+        "track.gate_distance",
+        TRACK.gate_distance,
+        "Farthest jump of a tracked object between sightings, in diameters, motion apart",
+        live=True,
+        span=(0.0, 10.0),
+    )
+    track_gate_rotation: float = entry(
+        "track.gate_rotation",
+        TRACK.gate_rotation,
+        "Largest rotation of a tracked object between sightings in rad, symmetries apart",
+        live=True,
+        span=(0.0, math.pi),
+    )
+    mode: str = entry(
         "mode",
         "continuous",
         "continuous: every image; on_demand: one image per call of ~/trigger",
         live=True,
-        check=_one_of("continuous", "on_demand"),
+        check=one_of("continuous", "on_demand"),
     )
-    max_age: float = _entry(
+    max_age: float = entry(
         "max_age",
         0.0,
         "Images older than this many seconds are dropped; 0 = off",
         live=True,
         span=(0.0, 3600.0),
     )
-    max_rate: float = _entry(
+    max_rate: float = entry(
         "max_rate",
         0.0,
         "Most frames processed per second; 0 = no limit",
         live=True,
         span=(0.0, 1e4),
     )
+
+    @property
+    def tracking(self) -> TrackSettings:
+        """The values of ``track.*``."""
+        return TrackSettings(
+            **{f.name: getattr(self, f"track_{f.name}") for f in fields(TrackSettings)}
+        )
 
     @property
     def class_ids(self) -> tuple[str, ...]:
@@ -157,19 +173,6 @@ class Parameters:
 def specs() -> tuple[Spec, ...]:
     """The declaration table, in the order of the fields."""
     return tuple(f.metadata["spec"] for f in fields(Parameters))
-
-
-def descriptor(spec: Spec, default: Any) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows of a parameter."""
-    text = spec.description if spec.live else f"{spec.description}. Fixed at start-up"
-    message = ParameterDescriptor(description=text, read_only=not spec.live)
-    if spec.span is not None and isinstance(default, float):
-        low, high = spec.span
-        message.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
-    elif spec.span is not None:
-        low, high = (int(bound) for bound in spec.span)
-        message.integer_range = [IntegerRange(from_value=low, to_value=high)]
-    return message
 
 
 def refusal(parameters: Iterable[Parameter]) -> str | None:

@@ -18,7 +18,7 @@ from cope_ros.intrinsics import Undistorter, camera_from_info
 from cope_ros.mailbox import Pair, size_mismatch
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import Parameters
-from cope_ros.slots import SlotAssigner
+from cope_ros.tracking import Tracker
 from cope_ros.views import Scene, Views
 
 SECOND = 1_000_000_000  # ns
@@ -33,7 +33,7 @@ class Tools:
     views: Views
     counters: FrameCounters
     control: Control
-    slots: SlotAssigner
+    tracker: Tracker
     parameters: Callable[[], Parameters]  # the current ones
 
 
@@ -66,10 +66,11 @@ class Processor:
         image, K = self._rectified(pair, parameters)
         estimate = publishable(self._estimate(image, K, parameters), parameters.max_instances)
         if self._tools.control.take_reset():
-            self._tools.slots.reset()
+            self._tools.tracker.reset()
         stamp = header.stamp.sec + header.stamp.nanosec / SECOND
-        slots = self._tools.slots.assign(stamp, estimate)
-        estimate, slots = select(estimate, slots >= 0), slots[slots >= 0]
+        tracked = self._tools.tracker.track(stamp, estimate, parameters.tracking)
+        shown = tracked.slots >= 0
+        estimate, slots = select(tracked.estimate, shown), tracked.slots[shown]
         class_ids = self._estimator.catalogue.class_ids
         names = [class_ids[index] for index in estimate.class_index.tolist()]
         ids = [
