@@ -9,12 +9,11 @@ import torch
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.execution import halve, make_execution
 from cope_ros.core.memory import keep_freed_memory
 from cope_ros.core.model_file import load_model
-from cope_ros.core.preprocess import Fit, check_image, check_intrinsics, fit_image
-from cope_ros.core.types import Instances
-
-WARM_UP_RUNS = 3  # TorchScript specialises its graph during the first two
+from cope_ros.core.packing import unpack
+from cope_ros.core.preprocess import check_image, check_intrinsics
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ class Estimator:
         input_size: (width, height) px of the network's input.
         device: where it runs.
         max_instances: most instances one image can yield.
+        execution: how the model runs, in words: as a CUDA graph or operation by operation.
     """
 
     def __init__(
@@ -76,12 +76,16 @@ class Estimator:
         self.input_size: tuple[int, int] = (int(width), int(height))
         self.max_instances = int(metadata["max_instances"])
         self.device = device
+        self._execute = make_execution(scripted, self.input_size, device)
+        self.execution = self._execute.name
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto", half: bool = False) -> "Estimator":
         """Loads ``model.pt`` or a model directory and warms it up.
 
-        On the CPU the process keeps freed memory from then on (``keep_freed_memory``).
+        On the CPU the process keeps freed memory from then on (``keep_freed_memory``). On a
+        GPU the whole pipeline is captured as one CUDA graph; where that fails, a warning says
+        why and the operations are launched one by one.
 
         Args:
             half: convolutions in half precision; CUDA only.
@@ -96,19 +100,8 @@ class Estimator:
             keep_freed_memory()
         scripted, metadata = load_model(path, target)
         if half:
-            scripted.network.half()
-            scripted.network.pose_head.float()  # poses need the mantissa
-        estimator = cls(scripted, metadata, target)
-        estimator.warm_up()
-        return estimator
-
-    def warm_up(self) -> None:
-        """Runs a few empty frames, so that the first real one takes no longer than others."""
-        width, height = self.input_size
-        blank = np.zeros((height, width, 3), np.uint8)
-        K = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], dtype=float)
-        for _ in range(WARM_UP_RUNS):
-            self.estimate(blank, K)
+            halve(scripted.network)
+        return cls(scripted, metadata, target)
 
     def configure(
         self,
@@ -160,21 +153,9 @@ class Estimator:
         K = np.asarray(K, dtype=np.float64)
         check_intrinsics(K)
         with torch.inference_mode():
-            tensor, fit = fit_image(torch.from_numpy(image), *self.input_size)
-            K_fit = torch.from_numpy(fit.intrinsics(K)).float()
-            batch = tensor.to(self.device).unsqueeze(0)
-            out = Instances(*self._model(batch, K_fit.to(self.device).unsqueeze(0)))
-            return _to_numpy(out, fit)
-
-
-def _to_numpy(out: Instances, fit: Fit) -> Estimate:
-    valid = out.valid[0].cpu()
-    rows = {
-        name: value[0].cpu()[valid].numpy()
-        for name, value in out._asdict().items()
-        if name != "valid"
-    }
-    n = len(rows["score"])
-    rows["boxes"] = fit.to_original(rows["boxes"].reshape(n, 2, 2)).reshape(n, 4)
-    rows["keypoints"] = fit.to_original(rows["keypoints"])
-    return Estimate(**rows)
+            packed, fit = self._execute(torch.from_numpy(image), K)
+        rows = unpack(packed, self._execute.fields)
+        n = len(rows["score"])
+        rows["boxes"] = fit.to_original(rows["boxes"].reshape(n, 2, 2)).reshape(n, 4)
+        rows["keypoints"] = fit.to_original(rows["keypoints"])
+        return Estimate(**rows)

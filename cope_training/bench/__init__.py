@@ -1,0 +1,1 @@
+"""How fast, how constant and how exact the pipeline is on the device at hand."""
