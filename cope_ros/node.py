@@ -19,14 +19,15 @@ from cope_ros import parameters, startup, topics
 from cope_ros.control import Control
 from cope_ros.core.runtime import Estimator
 from cope_ros.counters import FrameCounters
+from cope_ros.diagnostics import Diagnostics, Sources
 from cope_ros.inputs import Inputs
 from cope_ros.mailbox import Mailbox
+from cope_ros.monitor import Monitor
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import ParameterError
 from cope_ros.processor import Processor, Tools
 from cope_ros.services import Services
 from cope_ros.tracking import Tracker
-from cope_ros.views import Views
 from cope_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -53,8 +54,7 @@ class CopeNode(LifecycleNode):
         self._load = load
         self._tracker = Tracker()
         self._estimator: Any = None
-        self._outputs: Outputs | None = None
-        self.views: Views | None = None
+        self.outputs: Outputs | None = None
         self._worker: Worker | None = None
         self._inputs: Inputs | None = None
         self.fault: BaseException | None = None  # what ended the worker, if anything did
@@ -65,6 +65,8 @@ class CopeNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._on_parameters_set)
         self._control = Control(lambda: self.parameters.mode)
         Services(self, self._control, lambda: self.lifecycle, lambda: self.parameters.mode)
+        self._monitor = Monitor()
+        Diagnostics(self, self._sources())
         topics.answer_impossible_transitions(self)
 
     @property
@@ -81,17 +83,17 @@ class CopeNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model and creates the outputs."""
         try:
-            self._estimator = startup.load_estimator(self.parameters, self._load)
+            warn = self.get_logger().warning
+            self._estimator = startup.load_estimator(self.parameters, self._load, warn)
             where = startup.model_path(self.parameters.model).absolute()
-            self._outputs = Outputs(self)
-            self.views = Views(self, self._estimator.catalogue, where)
+            self.outputs = Outputs(self, self._estimator.catalogue, where)
         except (ParameterError, RuntimeError) as error:  # RuntimeError: a refused QoS override
             self.get_logger().fatal(str(error))
             self._release()
             return FAILURE
         catalogue = self._estimator.catalogue
         self._tracker.prepare(catalogue)
-        self._outputs.announce(self._estimator.metadata, str(where))
+        self.outputs.announce(self._estimator.metadata, str(where))
         self.get_logger().info(
             f"model {where} on {self._estimator.device}: "
             f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
@@ -109,14 +111,13 @@ class CopeNode(LifecycleNode):
             self._halt()
             return FAILURE
         self.get_logger().info(f"listening to {self._inputs.names}")
-        assert self._outputs is not None
-        assert self.views is not None
+        assert self.outputs is not None
         tools = Tools(
             clock=self.get_clock(),
-            outputs=self._outputs,
-            views=self.views,
+            outputs=self.outputs,
             counters=self.counters,
             control=self._control,
+            monitor=self._monitor,
             tracker=self._tracker,
             parameters=lambda: self.parameters,
         )
@@ -156,20 +157,31 @@ class CopeNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-        if self.views is not None:
-            self.views.clear()
+        if self.outputs is not None:
+            self.outputs.views.clear()
         self._control.forget_trigger()
+        self._monitor.clear()
         self._tracker.reset()
 
     def _release(self) -> None:
-        if self._outputs is not None:
-            self._outputs.destroy()
-            self._outputs = None
-        if self.views is not None:
-            self.views.destroy()
-            self.views = None
+        if self.outputs is not None:
+            self.outputs.destroy()
+            self.outputs = None
         self._estimator = None
         startup.free_memory()
+
+    def _sources(self) -> Sources:
+        """What the diagnostics are made from."""
+        return Sources(
+            counters=self.counters,
+            control=self._control,
+            monitor=self._monitor,
+            parameters=lambda: self.parameters,
+            lifecycle=lambda: self.lifecycle,
+            subscriptions=lambda: self._inputs.subscriptions if self._inputs else (),
+            subscribers=lambda: self.outputs.subscribers() if self.outputs else {},
+            model=lambda: startup.describe(self._estimator, self.parameters),
+        )
 
     def _period(self) -> float:
         return 1.0 / self.parameters.max_rate if self.parameters.max_rate > 0 else 0.0

@@ -1,5 +1,6 @@
-"""The node's publishers: detections, transforms and the vision information."""
+"""The node's publishers: detections, transforms, the vision information, and the views."""
 
+from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import TransformStamped
@@ -10,6 +11,9 @@ from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray, VisionInfo
 
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.views import Views
+
 
 def latched() -> QoSProfile:
     """Reliable, the last message kept for late subscribers."""
@@ -17,9 +21,18 @@ def latched() -> QoSProfile:
 
 
 class Outputs:
-    """Everything the node publishes; exists from configure to cleanup."""
+    """Everything the node publishes of frames; exists from configure to cleanup.
 
-    def __init__(self, node: LifecycleNode) -> None:
+    Attributes:
+        views: markers and the debug image.
+    """
+
+    def __init__(self, node: LifecycleNode, catalogue: Catalogue, model: Path) -> None:
+        """Creates the publishers; ``model`` is the model's directory or file.
+
+        Raises:
+            RuntimeError: a refused QoS override.
+        """
         self._node = node
         self._detections = node.create_publisher(
             Detection3DArray,
@@ -29,6 +42,7 @@ class Outputs:
         )
         self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
         self._broadcaster = TransformBroadcaster(node)
+        self.views = Views(node, catalogue, model)
 
     def publish(self, transforms: list[TransformStamped], detections: Detection3DArray) -> None:
         """Sends one frame: first its transforms as one batch, then its detections."""
@@ -36,6 +50,14 @@ class Outputs:
         if transforms and detections.header.frame_id:
             self._broadcaster.sendTransform(transforms)
         self._detections.publish(detections)
+
+    def subscribers(self) -> dict[str, int]:
+        """How many listen, by topic."""
+        return {
+            "detections": self._detections.get_subscription_count(),
+            "tf": self._broadcaster.pub_tf.get_subscription_count(),
+            **self.views.subscribers(),
+        }
 
     def announce(self, metadata: dict[str, Any], database: str) -> None:
         """Latches what the model is and where the description of its objects lies."""
@@ -46,5 +68,6 @@ class Outputs:
 
     def destroy(self) -> None:
         """Takes the publishers off the graph."""
+        self.views.destroy()
         for publisher in (self._detections, self._vision_info, self._broadcaster.pub_tf):
             self._node.destroy_publisher(publisher)

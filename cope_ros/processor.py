@@ -1,5 +1,6 @@
 """One paired frame in, one set of messages out: the worker's job."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -16,10 +17,11 @@ from cope_ros.counters import FrameCounters
 from cope_ros.intake import Cause, FrameError
 from cope_ros.intrinsics import Undistorter, camera_from_info
 from cope_ros.mailbox import Pair, size_mismatch
+from cope_ros.monitor import Monitor
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import Parameters
 from cope_ros.tracking import Tracker
-from cope_ros.views import Scene, Views
+from cope_ros.views import Scene
 
 SECOND = 1_000_000_000  # ns
 
@@ -30,9 +32,9 @@ class Tools:
 
     clock: Clock
     outputs: Outputs
-    views: Views
     counters: FrameCounters
     control: Control
+    monitor: Monitor
     tracker: Tracker
     parameters: Callable[[], Parameters]  # the current ones
 
@@ -43,7 +45,7 @@ class Processor:
     def __init__(self, estimator: Any, tools: Tools) -> None:
         self._estimator = estimator
         self._tools = tools
-        self._applied = tools.parameters()
+        self._applied: Parameters | None = None  # so that the first frame applies them
         self._writer = MessageWriter(estimator.catalogue)
         self._bridge = CvBridge()
         self._undistort = Undistorter()
@@ -51,6 +53,7 @@ class Processor:
     def __call__(self, pair: Pair) -> None:
         """Processes a frame; whatever is wrong with it is counted and ends with it."""
         self._tools.counters.count_paired()
+        self._tools.monitor.begin()
         try:
             with self._tools.control.turn():
                 self._process(pair)
@@ -58,6 +61,8 @@ class Processor:
             self._tools.counters.count_dropped(error)
         else:
             self._tools.counters.count_processed()
+        finally:
+            self._tools.monitor.end()
 
     def _process(self, pair: Pair) -> None:
         parameters = self._tools.parameters()
@@ -81,32 +86,37 @@ class Processor:
         detections = self._writer.detections(header, estimate, ids)
         transforms = self._writer.transforms(detections) if parameters.tf_enable else []
         self._tools.outputs.publish(transforms, detections)
-        self._tools.views.show(Scene(header, image, K, estimate, slots))
+        self._tools.monitor.published(pair.arrived, len(ids))
+        self._tools.outputs.views.show(Scene(header, image, K, estimate, slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
-        if parameters.max_age <= 0:
-            return
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative
         age = (self._tools.clock.now().nanoseconds - stamp) / SECOND
-        if age > parameters.max_age:
+        self._tools.monitor.age = age
+        if 0 < parameters.max_age < age:
             text = f"image: expected an age of at most {parameters.max_age} s, got {age:.3f} s"
             raise FrameError(Cause.AGE, text)
 
     def _rectified(self, pair: Pair, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """The frame's pixels (H, W, 3) RGB, undistorted, and their K (3, 3)."""
         camera = camera_from_info(pair.info, parameters.image_is_rectified)
+        K = camera.K
+        self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
         image = rgb_from_image(self._bridge, pair.image)
         error = size_mismatch((image.shape[1], image.shape[0]), pair.info)
         if error is not None:
             raise error
-        return self._undistort(image, camera), camera.K
+        return self._undistort(image, camera), K
 
     def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:
         try:
             if parameters is not self._applied:
                 startup.configure(self._estimator, parameters)
                 self._applied = parameters
-            return self._estimator.estimate(image, K)
+            start = time.monotonic()
+            estimate = self._estimator.estimate(image, K)
+            self._tools.monitor.estimated(time.monotonic() - start)
+            return estimate
         except (CopeError, RuntimeError) as error:  # torch reports its failures as RuntimeError
             raise FrameError(Cause.ESTIMATE, f"estimator: {error}") from error
 

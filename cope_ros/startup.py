@@ -1,6 +1,7 @@
 """From the static parameters to an estimator that is ready, or the parameter at fault."""
 
 import gc
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.runtime import Estimator
+from cope_ros.fallback import FallbackEstimator
 from cope_ros.parameters import ParameterError, Parameters
+from cope_ros.snapshot import Model
 
 PACKAGE = "cope_ros"
+LOG = logging.getLogger(PACKAGE)
 LoadEstimator = Callable[..., Any]  # Estimator.load, or a stand-in with its signature
 
 
@@ -45,8 +49,16 @@ def _bundled_models() -> list[Path]:
         return [checkout]
 
 
-def load_estimator(parameters: Parameters, load: LoadEstimator = Estimator.load) -> Any:
+def load_estimator(
+    parameters: Parameters,
+    load: LoadEstimator = Estimator.load,
+    warn: Callable[[str], object] = LOG.warning,
+) -> FallbackEstimator:
     """Loads the model and applies the live parameters to it.
+
+    Args:
+        load: makes the estimator, with the signature of ``Estimator.load``.
+        warn: told when CUDA fails and the CPU takes over.
 
     Raises:
         ParameterError: names the parameter that stands in the way.
@@ -54,7 +66,12 @@ def load_estimator(parameters: Parameters, load: LoadEstimator = Estimator.load)
     path = model_path(parameters.model)
     _check_device(parameters)
     try:
-        estimator = load(path, device=parameters.device, half=parameters.half)
+        estimator = FallbackEstimator(
+            lambda device, half: load(path, device=device, half=half),
+            parameters.device,
+            parameters.half,
+            warn,
+        )
     except CopeError as error:
         raise ParameterError("model", str(error)) from error
     reason = unknown_classes(parameters, estimator.catalogue)
@@ -88,6 +105,20 @@ def configure(estimator: Any, parameters: Parameters) -> None:
         iou_threshold=parameters.iou_threshold,
         n_hypotheses=parameters.n_hypotheses,
         class_ids=parameters.class_ids,
+    )
+
+
+def describe(estimator: FallbackEstimator | None, parameters: Parameters) -> Model | None:
+    """What is loaded, and where it runs, for the diagnostics; None where nothing is."""
+    if estimator is None:
+        return None
+    return Model(
+        path=str(model_path(parameters.model).absolute()),
+        sha256=str(estimator.metadata.get("sha256", "")),
+        preset=str(estimator.metadata.get("preset", "")),
+        device=estimator.device,
+        asked=parameters.device,
+        fallback=estimator.fallback,
     )
 
 

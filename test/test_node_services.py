@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from cope_ros.intake import Cause
-from cope_ros.slots import FrameSlots
+from cope_ros.tracking import Tracker
 
 
 def enable(rig, value):
@@ -134,27 +134,25 @@ def test_a_disabled_node_refuses_triggers():
         assert (answer.success, "~/enable" in answer.message) == (False, True)
 
 
-class CountingSlots(FrameSlots):
-    """Remembers how often it was reset, and by which thread."""
+def test_tracks_are_reset_by_the_worker_before_the_next_frame(monkeypatch):
+    resets = []
+    reset = Tracker.reset
 
-    def __init__(self):
-        self.resets = []
+    def recording(self):
+        resets.append(threading.current_thread().name)
+        reset(self)
 
-    def reset(self):
-        self.resets.append(threading.current_thread().name)
-
-
-def test_tracks_are_reset_by_the_worker_before_the_next_frame():
-    slots = CountingSlots()
-    with running(FakeEstimator(), slots=slots) as rig:
+    with running(FakeEstimator()) as rig:
         rig.connect()
         send(rig, 1)
         rig.wait_for(1)
-        assert slots.resets == []
+        monkeypatch.setattr(Tracker, "reset", recording)
         assert reset_tracks(rig).success
+        assert resets == []
         send(rig, 2)
         rig.wait_for(2)
-        assert [name.startswith("cope_worker") for name in slots.resets] == [True]
+        assert [name.startswith("cope_worker") for name in resets] == [True]
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("service", ["enable", "trigger", "reset_tracks"])

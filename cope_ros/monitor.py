@@ -1,0 +1,96 @@
+"""What the worker measures of itself, and the process' memory."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+KEPT = 300  # frames whose times are kept: ten seconds at 30 Hz
+STATM = Path("/proc/self/statm")
+MIB = 2**20
+
+
+class Spread(NamedTuple):
+    """Median and 99th percentile, s; zero without samples."""
+
+    p50: float
+    p99: float
+
+
+class Monitor:
+    """Times of the last frames. One thread writes; others read single values at any time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._latencies: deque[float] = deque(maxlen=KEPT)
+        self._estimates: deque[float] = deque(maxlen=KEPT)
+        self._started: float | None = None
+        self.age: float | None = None  # s, stamp to arrival at the worker, of the last frame
+        self.intrinsics: tuple[float, float, float, float] | None = None  # fx fy cx cy, px
+        self.instances: int | None = None  # in the last frame
+
+    def clear(self) -> None:
+        """Forgets everything: the node was deactivated."""
+        self._latencies.clear()
+        self._estimates.clear()
+        self._started = self.age = self.intrinsics = self.instances = None
+
+    def begin(self) -> None:
+        """The worker takes a frame in hand."""
+        self._started = self._clock()
+
+    def end(self) -> None:
+        """It is done with it, one way or another."""
+        self._started = None
+
+    def estimated(self, seconds: float) -> None:
+        """The estimator took so long."""
+        self._estimates.append(seconds)
+
+    def published(self, arrived: float, instances: int) -> None:
+        """A frame that came in at ``arrived`` (s, steady clock) is out."""
+        self._latencies.append(self._clock() - arrived)
+        self.instances = instances
+
+    @property
+    def busy(self) -> float:
+        """Seconds the worker has spent on the frame in hand, 0 where it has none."""
+        started = self._started
+        return 0.0 if started is None else self._clock() - started
+
+    @property
+    def latency(self) -> Spread:
+        """From the image's arrival to its detections' departure."""
+        return _spread(self._latencies)
+
+    @property
+    def estimate(self) -> Spread:
+        """Of the estimator alone."""
+        return _spread(self._estimates)
+
+
+def _spread(samples: deque[float]) -> Spread:
+    values = np.sort(np.fromiter(tuple(samples), float))
+    if len(values) == 0:
+        return Spread(0.0, 0.0)
+    last = len(values) - 1
+    return Spread(float(values[last // 2]), float(values[round(0.99 * last)]))
+
+
+def resident_mib() -> float | None:
+    """Memory of this process in RAM, MiB; None where the system does not tell."""
+    try:
+        pages = int(STATM.read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+
+
+def gpu_mib(device: str) -> float | None:
+    """Memory that torch holds on a CUDA device, MiB; None on the CPU."""
+    return torch.cuda.memory_reserved(device) / MIB if device.startswith("cuda") else None
