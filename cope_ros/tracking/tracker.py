@@ -97,7 +97,7 @@ class Tracker:
         self._confirm(settings.confirm, now)
         slots = np.full(len(estimate.t), UNPUBLISHED, dtype=np.int64)
         slots[seen.rows] = self._tracks.slot[track_of]
-        self._forget_lost(now)
+        self._forget_lost(track_of)
         return Tracked(_aligned(estimate, seen), slots)
 
     def _elapsed(self, stamp: float) -> float:
@@ -159,8 +159,9 @@ class Tracker:
         for row in np.flatnonzero(ripe).tolist():
             tracks.slot[row] = self._slots.acquire(self._class_ids[tracks.class_index[row]], now)
 
-    def _forget_lost(self, now: float) -> None:
-        lost = np.flatnonzero(self._tracks.seen < now)
+    def _forget_lost(self, in_sight: np.ndarray) -> None:
+        """Drops the longest lost tracks beyond MAX_LOST; ``in_sight`` holds the others' rows."""
+        lost = np.setdiff1d(np.arange(len(self._tracks)), in_sight)
         if len(lost) > MAX_LOST:
             gone = np.zeros(len(self._tracks), dtype=bool)
             gone[lost[np.argsort(self._tracks.seen[lost], kind="stable")[:-MAX_LOST]]] = True
