@@ -22,7 +22,7 @@ MIN_RELATIVE_DEPTH = 0.2  # of the object's depth: no corner may come nearer to 
 
 def _select(values: Tensor, class_index: Tensor) -> Tensor:
     """(N, C * 9) and (N,) -> (N, 9) of each row's class."""
-    per_class = values.reshape(values.shape[0], -1, 9)
+    per_class = values.reshape(values.shape[0], values.shape[1] // 9, 9)  # also of no row
     index = class_index.view(-1, 1, 1).expand(-1, 1, 9)
     return per_class.gather(1, index).squeeze(1)
 

@@ -81,9 +81,9 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_channels=(512, 256),
         standardization="diameter",
     ),
-    # Any camera, narrower heads, pose from normalised coordinates.
+    # Any camera, narrower heads, pose from normalised coordinates; small enough to move.
     "improved": NetworkConfig(
-        backbone="resnet50",
+        backbone="efficientnet_lite0",
         fold_batch_norm=True,
         pyramid_channels=256,
         class_tower=TowerConfig(128, 2),
