@@ -21,7 +21,7 @@ IMAGE_KINDS = (("rgb", ".png"), ("rgb", ".jpg"), ("gray", ".png"), ("gray", ".ti
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """The ground truth of one scene folder, images in ascending order."""
 
     folder: Path
@@ -54,8 +54,8 @@ class BopDataset:
         if missing_images not in ("refuse", "skip"):
             raise ValueError(f"missing_images: expected refuse or skip, got {missing_images!r}")
         folder = Path(folder)
-        folders = [folder] if (folder / "scene_gt.json").is_file() else _scene_folders(folder)
-        self._scenes = [_read_scene(f, catalogue, missing_images == "skip") for f in folders]
+        folders = [folder] if (folder / "scene_gt.json").is_file() else scene_folders(folder)
+        self._scenes = [read_scene(f, catalogue, missing_images == "skip") for f in folders]
         sizes = [len(s.image_ids) for s in self._scenes]
         self._ends = np.cumsum(sizes)
         if not sum(sizes):
@@ -78,23 +78,9 @@ class BopDataset:
             CopeError: an image is missing, broken, or a mask has another size.
         """
         scene, place = self._find(index)
-        image_id = int(scene.image_ids[place])
-        rows = slice(scene.first[place], scene.first[place + 1])
-        image = _read_image(_image_path(scene.folder, image_id), "RGB")
-        poses = np.tile(np.eye(4), (rows.stop - rows.start, 1, 1))
-        poses[:, :3, :3] = scene.pose[rows, :9].reshape(-1, 3, 3)
-        poses[:, :3, 3] = scene.pose[rows, 9:]
-        return Frame(
-            image=image,
-            K=scene.K[place].reshape(3, 3).copy(),
-            class_index=scene.class_index[rows].astype(np.int64),
-            T_cam_obj=poses,
-            visibility=scene.visibility[rows].copy(),
-            instance_map=_read_instances(scene.folder, image_id, scene.row[rows], image.shape[:2]),
-            boxes=scene.boxes[rows].copy(),
-        )
+        return read_frame(scene, place)
 
-    def _find(self, index: int) -> tuple[_Scene, int]:
+    def _find(self, index: int) -> tuple[Scene, int]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index}: the set has {len(self)}")
         index %= len(self)
@@ -103,14 +89,39 @@ class BopDataset:
         return self._scenes[number], index - before
 
 
-def _scene_folders(folder: Path) -> list[Path]:
+def read_frame(scene: Scene, place: int) -> Frame:
+    """The frame at a place of a scene; see ``BopDataset.__getitem__``."""
+    image_id = int(scene.image_ids[place])
+    rows = slice(scene.first[place], scene.first[place + 1])
+    image = _read_image(_image_path(scene.folder, image_id), "RGB")
+    poses = np.tile(np.eye(4), (rows.stop - rows.start, 1, 1))
+    poses[:, :3, :3] = scene.pose[rows, :9].reshape(-1, 3, 3)
+    poses[:, :3, 3] = scene.pose[rows, 9:]
+    return Frame(
+        image=image,
+        K=scene.K[place].reshape(3, 3).copy(),
+        class_index=scene.class_index[rows].astype(np.int64),
+        T_cam_obj=poses,
+        visibility=scene.visibility[rows].copy(),
+        instance_map=_read_instances(scene.folder, image_id, scene.row[rows], image.shape[:2]),
+        boxes=scene.boxes[rows].copy(),
+    )
+
+
+def scene_folders(folder: Path) -> list[Path]:
+    """The scenes of a split in ascending order.
+
+    Raises:
+        CopeError: none.
+    """
     found = sorted(p.parent for p in folder.glob("*/scene_gt.json"))
     if not found:
         raise CopeError(f"{folder}: expected scene folders with scene_gt.json, got none")
     return found
 
 
-def _read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool) -> _Scene:
+def read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool = False) -> Scene:
+    """Reads and checks one scene folder's ground truth; see ``BopDataset``."""
     gt, camera = _read_json(folder / "scene_gt.json"), _read_json(folder / "scene_camera.json")
     info_path = folder / "scene_gt_info.json"
     info = _read_json(info_path)
@@ -129,7 +140,7 @@ def _read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool) -> _Scen
         counts.append(len(parsed))
         rows += parsed
     table = np.array(rows, dtype=np.float64).reshape(-1, 19)
-    return _Scene(
+    return Scene(
         folder=folder,
         image_ids=np.array(ids, dtype=np.int32),
         K=np.array(intrinsics, dtype=np.float64).reshape(-1, 9),

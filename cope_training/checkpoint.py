@@ -1,8 +1,10 @@
 """Checkpoints: weights, moving average and optimiser as safetensors, the rest as JSON.
 
-A checkpoint is a folder: ``weights.safetensors``, ``ema.safetensors``,
-``optimizer.safetensors`` and ``state.json`` (configuration, catalogue, step, metrics).
-Nothing is pickled. A new one replaces the old one only when it is complete.
+A checkpoint is a folder. What has to be moved to go on elsewhere: ``state.json``
+(configuration, catalogue, step), ``weights.safetensors`` and ``ema.safetensors`` (their large
+tensors in half precision). Beside them ``exact.safetensors`` holds both in full and the
+optimiser; with it a training goes on to the bit, without it with a fresh optimiser. Nothing
+is pickled. A new checkpoint replaces the old one only when it is complete.
 """
 
 import json
@@ -25,7 +27,9 @@ from cope_training.config import TrainConfig, config_from_dict
 STATE = "state.json"
 WEIGHTS = "weights.safetensors"
 EMA = "ema.safetensors"
-OPTIMIZER = "optimizer.safetensors"
+EXACT = "exact.safetensors"
+OPTIMIZER = "optimizer.safetensors"  # of older checkpoints, whose weights are exact
+SMALL_TENSOR = 4096  # numbers; smaller tensors (norms, biases) stay as exact as they are
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,12 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     temporary = folder.with_name(folder.name + ".new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    save_file(_contiguous(checkpoint.weights), temporary / WEIGHTS)
-    save_file(_contiguous(checkpoint.ema), temporary / EMA)
-    save_file(_contiguous(checkpoint.optimizer), temporary / OPTIMIZER)
+    parts = {"weights": checkpoint.weights, "ema": checkpoint.ema}
+    parts["optimizer"] = checkpoint.optimizer
+    exact = {f"{part}/{name}": v for part, rows in parts.items() for name, v in rows.items()}
+    save_file(_contiguous(exact), temporary / EXACT)
+    save_file(_halved(checkpoint.weights), temporary / WEIGHTS)
+    save_file(_halved(checkpoint.ema), temporary / EMA)
     state = {
         "config": checkpoint.config.to_dict(),
         "models_info": checkpoint.catalogue.to_dict(),
@@ -77,17 +84,32 @@ def load(folder: Path) -> Checkpoint:
     for name in (WEIGHTS, EMA):
         if not (folder / name).is_file():
             raise CopeError(f"{folder / name}: expected a file of the checkpoint, found none")
-    optimizer = folder / OPTIMIZER
+    weights, ema, optimizer = _load_tensors(folder)
     return Checkpoint(
         config=config_from_dict(state["config"], str(folder / STATE)),
         catalogue=Catalogue.from_dict(state["models_info"], str(folder / STATE)),
         step=int(state["step"]),
         state=state["state"],
-        weights=load_file(folder / WEIGHTS),
-        ema=load_file(folder / EMA),
-        # A checkpoint that was moved may come without its optimiser; training then restarts it.
-        optimizer=load_file(optimizer) if optimizer.is_file() else {},
+        weights=weights,
+        ema=ema,
+        optimizer=optimizer,
     )
+
+
+def _load_tensors(folder: Path) -> tuple[dict[str, Tensor], ...]:
+    """Weights, average and optimiser; the latter empty in a checkpoint that was moved."""
+    if (folder / EXACT).is_file():
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "ema": {}, "optimizer": {}}
+        for name, value in load_file(folder / EXACT).items():
+            part, key = name.split("/", 1)
+            parts[part][key] = value
+        return parts["weights"], parts["ema"], parts["optimizer"]
+    optimizer = folder / OPTIMIZER
+    weights, ema = (
+        {k: v.float() if v.dtype == torch.float16 else v for k, v in load_file(path).items()}
+        for path in (folder / WEIGHTS, folder / EMA)
+    )
+    return weights, ema, load_file(optimizer) if optimizer.is_file() else {}
 
 
 class Initial(NamedTuple):
@@ -153,3 +175,13 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: dict[str, Tensor]
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+
+
+def _halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Large float tensors in half precision, as far as its range goes."""
+    limit = torch.finfo(torch.float16).max
+    small = _contiguous(tensors)
+    for name, value in small.items():
+        if value.is_floating_point() and value.numel() >= SMALL_TENSOR:
+            small[name] = value.clamp(-limit, limit).half()
+    return small

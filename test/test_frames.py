@@ -11,6 +11,7 @@ from cope_training.frames import Frame, FrameStream
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.scenes import sample_crop, sample_scene
 from cope_training.rendering.studio import Studio, load_objects
+from cope_training.sources import RenderedFrames
 
 MODELS = str(Path(__file__).resolve().parent.parent / "models" / "demo")
 CONFIG = SceneConfig(models=MODELS, crop_size=96)
@@ -103,9 +104,9 @@ def test_select_renumbers_the_instance_map(studio):
 
 def test_stream_is_the_same_for_any_number_of_workers_and_resumes():
     config = SceneConfig(models=MODELS, crop_size=64)
-    with FrameStream(config, seed=5, workers=1) as stream:
+    with FrameStream(RenderedFrames(config, 5), workers=1) as stream:
         frames = list(itertools.islice(stream, 5))
-    with FrameStream(config, seed=5, workers=2, start=2) as stream:
+    with FrameStream(RenderedFrames(config, 5), workers=2, start=2) as stream:
         for expected in frames[2:]:
             got = stream.next_frame()
             assert (got.image == expected.image).all()
@@ -115,10 +116,11 @@ def test_stream_is_the_same_for_any_number_of_workers_and_resumes():
 
 def test_a_worker_that_fails_tells_why():
     config = SceneConfig(models="no/such/folder")
-    with FrameStream(config, seed=0) as stream, pytest.raises(CopeError, match="no/such/folder"):
+    source = RenderedFrames(config, 0)
+    with FrameStream(source) as stream, pytest.raises(CopeError, match="no/such/folder"):
         stream.next_frame()
 
 
 def test_workers_are_counted():
     with pytest.raises(ValueError, match="workers"):
-        FrameStream(CONFIG, seed=0, workers=0)
+        FrameStream(RenderedFrames(CONFIG, 0), workers=0)
