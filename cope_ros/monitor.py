@@ -92,5 +92,10 @@ def resident_mib() -> float | None:
 
 
 def gpu_mib(device: str) -> float | None:
-    """Memory that torch holds on a CUDA device, MiB; None on the CPU."""
-    return torch.cuda.memory_reserved(device) / MIB if device.startswith("cuda") else None
+    """Memory that torch holds on a CUDA device, MiB; None on the CPU or a lost device."""
+    if not device.startswith("cuda"):
+        return None
+    try:
+        return torch.cuda.memory_reserved(device) / MIB
+    except RuntimeError:
+        return None

@@ -3,6 +3,7 @@
 import gc
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,4 +127,5 @@ def free_memory() -> None:
     """Gives back what a dropped estimator held, on the GPU too."""
     gc.collect()
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # a lost device cannot free anything
+            torch.cuda.empty_cache()
