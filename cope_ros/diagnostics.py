@@ -71,7 +71,13 @@ class Diagnostics:
         total = self._total()
         self._history.append((now, total))
         start, earlier = self._history[0]
-        topics = [graph.inspect(self._node, item) for item in sources.subscriptions()]
+        recent = total.since(earlier)
+        topics = [
+            graph.inspect(self._node, item, heard > 0)
+            for item, heard in zip(
+                sources.subscriptions(), (recent.received, recent.infos), strict=False
+            )
+        ]
         model, monitor = sources.model(), sources.monitor
         return Snapshot(
             lifecycle=lifecycle,
@@ -79,7 +85,7 @@ class Diagnostics:
             mode=parameters.mode,
             triggered=sources.control.triggered,
             window=now - start,
-            recent=total.since(earlier),
+            recent=recent,
             total=total,
             reasons=sources.counters.reasons,
             silence=min(sources.counters.silence, now - self._since),

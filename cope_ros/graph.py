@@ -13,9 +13,11 @@ from cope_ros.snapshot import Topic
 HINTS = 3  # other topics named
 
 
-def inspect(node: Node, subscription: Subscription) -> Topic:
-    """Looks at the publishers of a subscription's topic."""
+def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
+    """Looks at the publishers of a subscription's topic; what is ``heard`` has no fault."""
     name, kind = subscription.topic_name, type_name(subscription.msg_type)
+    if heard:
+        return Topic(name, node.count_publishers(name), None)
     publishers = node.get_publishers_info_by_topic(name)
     if publishers:
         fault = fault_of(name, kind, subscription.qos_profile, publishers)
