@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -30,12 +31,15 @@ def model_path(name: str) -> Path:
     """
     if not name:
         raise ParameterError("model", "expected a model directory or a bundled model, got ''")
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ParameterError("model", f"'{name}': {error}") from error
     bare = len(path.parts) == 1 and not name.startswith((".", "~"))
     places = [folder / name for folder in _bundled_models()] if bare else []
     places.append(path)
     for place in places:
-        if place.exists():
+        if os.path.exists(place):  # unlike Path.exists: false for names that are too long
             return place
     looked = ", ".join(str(place) for place in places)
     raise ParameterError("model", f"'{name}' not found; looked for {looked}")
@@ -79,6 +83,8 @@ def load_estimator(
     if reason is not None:
         raise ParameterError("classes", reason)
     configure(estimator, parameters)
+    if not estimator.metadata.get("file", {}).get("verified", True):
+        warn(f"model {path}: no checksum beside it, so it was not verified (see docs/security.md)")
     return estimator
 
 
@@ -115,7 +121,7 @@ def describe(estimator: FallbackEstimator | None, parameters: Parameters) -> Mod
         return None
     return Model(
         path=str(model_path(parameters.model).absolute()),
-        sha256=str(estimator.metadata.get("sha256", "")),
+        sha256=str(estimator.metadata.get("file", {}).get("sha256", "")),
         preset=str(estimator.metadata.get("preset", "")),
         device=estimator.device,
         asked=parameters.device,

@@ -3,6 +3,7 @@
 The interface is two functions, so that another export format can stand beside this one.
 """
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -11,25 +12,28 @@ from typing import Any
 import torch
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.integrity import read_model, write_checksum
 
 METADATA_FILE = "cope.json"  # TorchScript extra file
 FORMAT = "cope_ros/1"
 REQUIRED = ("format", "preset", "models_info", "input_size", "max_instances", "training", "metrics")
-MODEL_NAME = "model.pt"  # inside a model directory
+FILE = "file"  # key of the metadata that load_model adds about the file itself
 
 
 def save_model(scripted: torch.jit.ScriptModule, metadata: dict[str, Any], path: Path) -> None:
-    """Writes a scripted estimator with its metadata.
+    """Writes a scripted estimator with its metadata, and the file's checksum beside it.
 
     Args:
         metadata: JSON-serialisable; ``format`` is added here.
     """
     content = {"format": FORMAT, **metadata}
+    content.pop(FILE, None)
     missing = [key for key in REQUIRED if key not in content]
     if missing:
         raise CopeError(f"{path}: metadata lacks {', '.join(missing)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     scripted.save(str(path), _extra_files={METADATA_FILE: json.dumps(content)})
+    write_checksum(path)
 
 
 def load_model(
@@ -40,25 +44,29 @@ def load_model(
     Args:
         path: a ``model.pt`` or the directory that holds one.
 
+    Returns:
+        The model and its metadata, with ``file``: ``sha256`` and whether it was ``verified``
+        against a checksum beside the file.
+
     Raises:
         CopeError: names the file and what was expected of it.
     """
-    file = Path(path)
-    file = file / MODEL_NAME if file.is_dir() else file
-    if not file.is_file():
-        raise CopeError(f"{file}: expected an exported model ({MODEL_NAME}), found no such file")
+    file, content, sha256, verified = read_model(path)
     extra = {METADATA_FILE: ""}
     try:
         with warnings.catch_warnings():
             # TorchScript is deprecated upstream, which every start of a node would repeat.
             warnings.simplefilter("ignore", FutureWarning)
-            scripted = torch.jit.load(str(file), map_location=device, _extra_files=extra)
+            source = io.BytesIO(content)
+            scripted = torch.jit.load(source, map_location=device, _extra_files=extra)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CopeError(
             f"{file}: expected a TorchScript file, cannot load it ({reason})"
         ) from error
-    return scripted.eval(), _parse_metadata(extra[METADATA_FILE], file)
+    metadata = _parse_metadata(extra[METADATA_FILE], file)
+    metadata[FILE] = {"sha256": sha256, "verified": verified}
+    return scripted.eval(), metadata
 
 
 def _parse_metadata(text: str | bytes, file: Path) -> dict[str, Any]:
