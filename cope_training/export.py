@@ -12,6 +12,8 @@ import torch
 
 from cope_ros.core.backbone import fold_batch_norm
 from cope_ros.core.build import build_estimator, build_network
+from cope_ros.core.calibration import KEY as COVARIANCE
+from cope_ros.core.calibration import set_factors
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.model_file import load_model, save_model
@@ -34,12 +36,14 @@ def export_network(
     max_instances: int = 100,
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
+    covariance: dict[str, Any] | None = None,
 ) -> None:
     """Writes ``path`` (model.pt) and fails if the file does not compute the same.
 
     Args:
         input_size: (width, height) px that images are fitted into, multiples of 32.
         training, metrics: go into the file's metadata as they are.
+        covariance: factors per class (``core.calibration``); None leaves the spread as it is.
 
     Raises:
         CopeError: size not a multiple of 32, or the parity check failed.
@@ -50,6 +54,7 @@ def export_network(
     fold_batch_norm(network.backbone)
     network = network.to(memory_format=torch.channels_last)
     estimator = build_estimator(network, config, catalogue, max_instances)
+    set_factors(estimator.calibrate, covariance, catalogue.class_ids)
     for parameter in estimator.parameters():
         parameter.requires_grad_(False)
     with warnings.catch_warnings():
@@ -65,6 +70,8 @@ def export_network(
         "training": training or {},
         "metrics": metrics or {},
     }
+    if covariance is not None:
+        metadata[COVARIANCE] = covariance
     save_model(scripted, metadata, path)
     check_parity(estimator, path)
 
@@ -114,6 +121,41 @@ def export_checkpoint(
         preset=config.preset,
         input_size=input_size,
         training=training,
+    )
+
+
+def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) -> None:
+    """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
+
+    Args:
+        source: model.pt or the directory that holds it.
+        covariance: as in ``export_network``.
+
+    Raises:
+        CopeError: as ``export_network``; the weights do not fit the network of this version.
+    """
+    scripted, metadata = load_model(source, torch.device("cpu"))
+    if "network" not in metadata:
+        raise CopeError(f"{source}: does not say which network it holds; export it again")
+    layers = NetworkConfig.from_dict(metadata["network"])
+    catalogue = Catalogue.from_dict(metadata["models_info"], str(source))
+    network = build_network(layers, catalogue)
+    fold_batch_norm(network.backbone)
+    names, state = set(network.state_dict()), scripted.state_dict()
+    weights = {name: state[f"network.{name}"] for name in names if f"network.{name}" in state}
+    checkpoints.load_weights(network, weights, str(source))
+    width, height = metadata["input_size"]
+    export_network(
+        network,
+        layers,
+        catalogue,
+        path,
+        preset=metadata["preset"],
+        input_size=(width, height),
+        max_instances=metadata["max_instances"],
+        training=metadata["training"],
+        metrics=metadata["metrics"],
+        covariance=covariance,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cope_ros.core import geometry
 from cope_ros.core.averaging import SymmetryAligner, robust_mean
+from cope_ros.core.calibration import CovarianceCalibration
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.clustering import cluster, select_leaders
 from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
@@ -63,6 +64,7 @@ class CopeEstimator(nn.Module):
         super().__init__()
         self.network = network
         self.align = SymmetryAligner(catalogue)
+        self.calibrate = CovarianceCalibration(len(catalogue))
         self.by_diameter = by_diameter
         self.score_power = score_power
         self.max_instances = max_instances
@@ -166,6 +168,7 @@ class CopeEstimator(nn.Module):
         R_m, t_m, covariance = robust_mean(
             R_a.view(-1, n, 3, 3), t_a.view(-1, n, 3), weight.reshape(-1, n)
         )
+        covariance = self.calibrate(covariance, t_m, class_index.view(-1, n)[:, 0])
         return (
             R_m.view(batch, m, 3, 3),
             t_m.view(batch, m, 3),

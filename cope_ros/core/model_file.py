@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from cope_ros.core.calibration import KEY as COVARIANCE
+from cope_ros.core.calibration import check_factors
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.integrity import read_model, write_checksum
 
@@ -66,6 +69,8 @@ def load_model(
         ) from error
     metadata = _parse_metadata(extra[METADATA_FILE], file)
     metadata[FILE] = {"sha256": sha256, "verified": verified}
+    class_ids = Catalogue.from_dict(metadata["models_info"], str(file)).class_ids
+    check_factors(scripted, metadata.get(COVARIANCE), class_ids, str(file))
     return scripted.eval(), metadata
 
 
