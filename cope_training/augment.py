@@ -1,15 +1,29 @@
-"""Photometric augmentation on batches of tensors (paper, Table 4); geometry stays exact."""
+"""Photometric augmentation on batches of tensors (paper, Table 4); geometry stays as it is.
 
-import math
+The rows of the table in its order, each with its own chance for each image and, where the
+table says so, with a chance of one half for each channel on its own. The 5 % scale, which
+moves the geometry too, is in windows.py.
+"""
+
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from cope_training import filters
 from cope_training.config import AugmentConfig
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+PER_CHANNEL = 0.5  # chance that each channel gets a number of its own, where it may
+HUE_RANGE = 15.0 / 255.0  # of a turn, and of full saturation: the table counts in 255ths
+
+
+class Row(NamedTuple):
+    """A row of Table 4: the chance that an image is changed, and how."""
+
+    name: str
+    chance: float
+    operation: Callable[[Tensor], Tensor]
 
 
 class Augmenter:
@@ -23,82 +37,96 @@ class Augmenter:
     def __init__(self, config: AugmentConfig, generator: torch.Generator) -> None:
         self.config = config
         self.generator = generator
+        self.rows = (
+            Row("gaussian blur", 0.2, self._gaussian),
+            Row("average/median/motion blur", 0.2, self._one_of_three_blurs),
+            Row("bilateral blur", 0.2, self._bilateral),
+            Row("hue/saturation", 0.5, self._hue_saturation),
+            Row("grayscale", 0.5, self._grayscale),
+            Row("add", 0.5, lambda x: x + self._draw(x, -0.04, 0.04, True)),
+            Row("multiply", 0.5, lambda x: x * self._draw(x, 0.75, 1.25, True)),
+            Row("gamma contrast", 0.5, lambda x: x.pow(self._draw(x, 0.75, 1.25, True))),
+            Row("sigmoid contrast", 0.5, self._sigmoid_contrast),
+            Row("logarithmic contrast", 0.5, self._logarithmic_contrast),
+            Row("linear contrast", 0.5, self._linear_contrast),
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 -> the same shape, uint8, augmented."""
         if not self.config.enabled:
             return images
         x = images.permute(0, 3, 1, 2).float() / 255.0
-        x = self._where(0.3, self._blur, x)
-        x = self._where(0.5, self._saturate, x)
-        x = self._where(0.3, self._to_gray, x)
-        x = self._where(0.5, lambda v: v * self._draw(v, 0.75, 1.25, per_channel=True), x)
-        x = self._where(0.5, lambda v: v + self._draw(v, -0.04, 0.04, per_channel=True), x)
-        x = self._where(0.5, self._gamma, x)
-        x = self._where(0.25, self._sigmoid_contrast, x)
-        x = self._where(0.5, self._linear_contrast, x)
-        x = self._where(0.4, self._noise, x)
-        x = x.mul(255.0).round().clamp(0, 255).to(torch.uint8)
+        for row in self.rows:
+            x = self._apply(row, x)
+        x = x.mul(255.0).round().to(torch.uint8)
         return x.permute(0, 2, 3, 1).contiguous()
 
-    def _where(self, chance: float, operation: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        chosen = torch.rand(len(x), generator=self.generator) < chance * self.config.strength
+    def _apply(self, row: Row, x: Tensor) -> Tensor:
+        chosen = self._random(len(x)) < row.chance * self.config.strength
         rows = chosen.nonzero().squeeze(1).to(x.device)
-        if len(rows):
-            x = x.index_copy(0, rows, operation(x[rows]))
-        return x
+        if not len(rows):
+            return x
+        return x.index_copy(0, rows, row.operation(x[rows]).clamp(0.0, 1.0))
+
+    def _random(self, *shape: int) -> Tensor:
+        """Uniform in [0, 1), on the CPU, where it is the same for every device."""
+        return torch.rand(*shape, generator=self.generator)
 
     def _draw(self, x: Tensor, low: float, high: float, per_channel: bool = False) -> Tensor:
-        """(B, 1 or 3, 1, 1) uniform numbers; per channel with a chance of one half."""
-        channels = 3 if per_channel and self._flip() else 1
-        values = torch.rand(len(x), channels, 1, 1, generator=self.generator)
-        return (low + (high - low) * values).to(x.device)
+        """(B, 3, 1, 1) uniform numbers, one for each image or, by chance, for each channel."""
+        own = self._random(len(x), 3)
+        if per_channel:
+            split = self._random(len(x), 1) < PER_CHANNEL
+            own = torch.where(split, own, own[:, :1])
+        else:
+            own = own[:, :1].expand(-1, 3)
+        return (low + (high - low) * own)[..., None, None].to(x.device)
 
-    def _flip(self) -> bool:
-        return bool(torch.rand((), generator=self.generator) < 0.5)
+    def _gaussian(self, x: Tensor) -> Tensor:
+        return filters.gaussian_blur(x, 2.0 * self._random(len(x)))
 
-    def _blur(self, x: Tensor) -> Tensor:
-        """Gaussian, sigma 0 to 2 px, along both axes or (motion) along one."""
-        sigma = 2.0 * float(torch.rand((), generator=self.generator)) + 1e-2
-        radius = max(1, math.ceil(2.5 * sigma))
-        taps = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-        kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
-        kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
-        padded = F.pad(x, (radius, radius, 0, 0), mode="replicate")
-        motion = self._flip() and self._flip()
-        y = F.conv2d(padded, kernel, groups=3)
-        if motion:
-            return y
-        padded = F.pad(y, (0, 0, radius, radius), mode="replicate")
-        return F.conv2d(padded, kernel.transpose(2, 3), groups=3)
+    def _one_of_three_blurs(self, x: Tensor) -> Tensor:
+        """Mean, median, or mean along a line; 3 to 7 px wide."""
+        kind = torch.randint(3, (len(x),), generator=self.generator)
+        width = torch.randint(3, 8, (len(x),), generator=self.generator)
+        angle = torch.pi * self._random(len(x))
+        kernels = torch.where(
+            (kind == 2)[:, None, None],
+            filters.line_kernels(width, angle),
+            filters.box_kernels(width),
+        )
+        y = filters.convolve(x, kernels)
+        for row in (kind == 1).nonzero().flatten().tolist():
+            odd = int(width[row]) // 2 * 2 + 1
+            y[row] = filters.median_blur(x[row], odd)
+        return y
 
-    def _luma(self, x: Tensor) -> Tensor:
-        weights = x.new_tensor(LUMA).view(1, 3, 1, 1)
-        return (x * weights).sum(1, keepdim=True)
+    def _bilateral(self, x: Tensor) -> Tensor:
+        """Mean of like-coloured neighbours, 1 to 7 px wide; how like is random too."""
+        width = torch.randint(1, 8, (len(x),), generator=self.generator)
+        color = (10.0 + 240.0 * self._random(len(x))) / 255.0
+        settings = zip(x, width.tolist(), color.tolist(), strict=True)
+        return torch.stack([filters.bilateral_blur(*one) for one in settings])
 
-    def _saturate(self, x: Tensor) -> Tensor:
-        """Saturation and a small hue turn, in the plane across the grey axis."""
-        gray = self._luma(x)
-        turn = self._draw(x, -15.0, 15.0) * math.pi / 180.0
-        cross = torch.stack((x[:, 2] - x[:, 1], x[:, 0] - x[:, 2], x[:, 1] - x[:, 0]), 1)
-        turned = gray + (x - gray) * turn.cos() + cross / math.sqrt(3.0) * turn.sin()
-        return gray + (turned - gray) * self._draw(x, 0.7, 1.3)
+    def _hue_saturation(self, x: Tensor) -> Tensor:
+        shift = HUE_RANGE * (2.0 * self._random(2, len(x)) - 1.0)
+        hue, saturation = shift.to(x.device)[..., None, None]
+        return filters.shift_hue_saturation(x, hue, saturation)
 
-    def _to_gray(self, x: Tensor) -> Tensor:
-        return torch.lerp(x, self._luma(x).expand_as(x), self._draw(x, 0.0, 0.4))
-
-    def _gamma(self, x: Tensor) -> Tensor:
-        return x.clamp(1e-4, 1.0).pow(self._draw(x, 0.75, 1.25, per_channel=True))
+    def _grayscale(self, x: Tensor) -> Tensor:
+        return torch.lerp(x, filters.luma(x).expand_as(x), self._draw(x, 0.0, 0.2))
 
     def _sigmoid_contrast(self, x: Tensor) -> Tensor:
-        gain = self._draw(x, 2.0, 10.0)
-        y = torch.sigmoid(gain * (x - 0.5))
+        """A sigmoid about one half, stretched so that black stays black and white white.
+
+        Without the stretch the lower end of the range, a gain of 0, would be a grey picture.
+        """
+        gain = self._draw(x, 0.0, 10.0, True).clamp_min(1e-2)
         low, high = torch.sigmoid(-0.5 * gain), torch.sigmoid(0.5 * gain)
-        return (y - low) / (high - low)
+        return (torch.sigmoid(gain * (x - 0.5)) - low) / (high - low)
+
+    def _logarithmic_contrast(self, x: Tensor) -> Tensor:
+        return self._draw(x, 0.75, 1.0, True) * torch.log2(1.0 + x)
 
     def _linear_contrast(self, x: Tensor) -> Tensor:
-        return 0.5 + (x - 0.5) * self._draw(x, 0.7, 1.3, per_channel=True)
-
-    def _noise(self, x: Tensor) -> Tensor:
-        noise = torch.randn(x.shape, generator=self.generator).to(x.device)
-        return x + noise * self._draw(x, 0.0, 0.05)
+        return 0.5 + (x - 0.5) * self._draw(x, 0.7, 1.3, True)

@@ -111,9 +111,8 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     if not 0.0 <= augment.scale < 0.5:
         raise CopeError(f"augment.scale: expected 0 to 0.5, got {augment.scale}")
     if augment.scale_by not in SCALE_MODES:
-        raise CopeError(
-            f"augment.scale_by: expected one of {SCALE_MODES}, got {augment.scale_by!r}"
-        )
+        modes = " or ".join(SCALE_MODES)
+        raise CopeError(f"augment.scale_by: expected {modes}, got {augment.scale_by!r}")
     meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
     scene = SceneConfig(models=meshes, backgrounds=backgrounds, **data.scene)
     source: FrameSource = RenderedFrames(scene, config.seed)

@@ -108,11 +108,3 @@ def test_augmentation_keeps_shape_is_repeatable_and_changes_pixels() -> None:
     assert not torch.equal(first, images)
     off = Augmenter(AugmentConfig(enabled=False), torch.Generator())(images)
     assert torch.equal(off, images)
-
-
-def test_augmentation_leaves_grey_grey_without_colour_noise() -> None:
-    gray = torch.full((4, 16, 16, 3), 128, dtype=torch.uint8)
-    augmenter = Augmenter(AugmentConfig(), torch.Generator().manual_seed(0))
-    x = gray.permute(0, 3, 1, 2).float() / 255
-    for operation in (augmenter._saturate, augmenter._to_gray, augmenter._blur):
-        assert torch.allclose(operation(x), x, atol=1e-5)
