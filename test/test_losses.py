@@ -23,7 +23,7 @@ def perfect(targets: Targets, hypothesis: int = 0) -> Predictions:
     logits = torch.full((batch, n, 3), -20.0)
     positive = (targets.labels >= 0).nonzero(as_tuple=True)
     logits[(*positive, targets.labels[positive])] = 20.0
-    boxes, keys = torch.zeros(batch * n, 4), torch.zeros(batch * n, 16)
+    boxes, keys = (targets.boxes.new_zeros(batch * n, width) for width in (4, 16))
     scale = targets.strides[:, None] * 8.0
     box = targets.boxes[targets.instance]
     boxes[targets.rows] = (targets.centers.repeat(1, 2) - box) / scale
