@@ -40,7 +40,11 @@ def allowed():
 
 def seen(rig):
     """The names of the node in the client's graph, by rule."""
-    return {rule: {n for n, _ in getattr(rig.client, m)("cope", "/")} for rule, m in RULES.items()}
+    name = rig.node.get_name()
+    return {
+        rule: {topic for topic, _ in getattr(rig.client, method)(name, "/")}
+        for rule, method in RULES.items()
+    }
 
 
 def complete(rig):
@@ -59,18 +63,17 @@ def complete(rig):
 def used():
     """The names of a node in every variant, by rule."""
     found = {rule: set() for rule in RULES}
-    for parameters in VARIANTS:
-        with running(FakeEstimator(), parameters) as rig:
+    for number, parameters in enumerate(VARIANTS):
+        # A node of its own name: DDS may remember the last one for a while.
+        arguments = ("-r", f"__node:=cope{number}")
+        with running(FakeEstimator(), parameters, arguments) as rig:
             rig.wait(lambda rig=rig: complete(rig), "the graph")
             for rule, names in seen(rig).items():
-                found[rule] |= names
+                found[rule] |= {name.replace(f"/cope{number}/", "/cope/") for name in names}
     return found
 
 
 def test_the_policy_allows_what_the_node_uses_and_nothing_else():
-    assert allowed() == used()
-
-
-def test_the_node_has_no_actions():
-    assert "action" not in {element.tag for element in ElementTree.parse(POLICY).iter()}
-    assert all("/_action/" not in name for names in used().values() for name in names)
+    names = used()
+    assert allowed() == names
+    assert not any("/_action/" in name for group in names.values() for name in group)
