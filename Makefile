@@ -30,7 +30,7 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-demo eval ablation runtime clean
+.PHONY: help setup demo test lint train-demo eval ablation runtime tracking calibrate clean
 
 help: ## show this list
 	@echo "Targets:"
@@ -68,6 +68,12 @@ ablation: setup ## recall by the way an instance's pose is voted (the paper's Ta
 
 runtime: setup ## time per image over 1 to 100 instances (the paper's Figure 4)
 	$(RUN) -m cope_training.evaluation.runtime --model models/demo
+
+tracking: setup ## MOTA, IDF1 and id switches on the demo's sequence
+	$(RUN) -m cope_training.evaluation.tracking --model models/demo --data models/demo/sequence
+
+calibrate: setup ## fit the covariances of the demo's model and write them into it
+	$(RUN) -m cope_training.calibrate --model models/demo --data models/demo/sequence
 
 clean: ## remove what was built, the environment too
 	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -39,7 +39,9 @@ setup(
         "trimesh",
         "PyYAML",
     ],
-    extras_require={"training": ["moderngl", "pillow", "matplotlib", "faster-coco-eval"]},
+    extras_require={
+        "training": ["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (str(SHARE), ["package.xml", "LICENSE"]),
@@ -55,6 +57,7 @@ setup(
             "cope_export = cope_training.export:main",
             "cope_eval = cope_training.evaluate:main",
             "cope_render = cope_training.render:main",
+            "cope_calibrate = cope_training.calibrate:main",
         ],
     },
 )

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tracking_scene import CATALOGUE, SETTINGS, Watcher, camera_motion, make_estimate
+from tracking_scene import CATALOGUE, ROW, SETTINGS, Watcher, camera_motion, make_estimate
 
 from cope_ros.tracking import Tracker, left_to_right
 from cope_ros.tracking.slot_pool import MAX_RESTING, REST, SlotPool
 from cope_ros.tracking.tracker import JUMP, MAX_LOST
 
 RATES = (30.0, 10.0, 4.0)
-ROW = np.array([[x, 0.0, 1.0] for x in (-0.3, -0.15, 0.0, 0.15, 0.3)])
 
 
 def noisy(t: np.ndarray, seed: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from cope_ros.tracking.symmetry import rotations
 
 CATALOGUE = make_catalogue()
 SETTINGS = TrackSettings()
+ROW = np.array([[x, 0.0, 1.0] for x in (-0.3, -0.15, 0.0, 0.15, 0.3)])  # m, in front of a camera
 
 
 def make_estimate(
