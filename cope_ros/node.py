@@ -188,6 +188,8 @@ class CopeNode(LifecycleNode):
 
     def _on_fault(self, error: BaseException) -> None:
         """The worker ended by an error nobody foresaw: end the process, loudly."""
+        if isinstance(error, RuntimeError) and not self.context.ok():
+            return  # told to stop while it published a frame
         self.fault = error
         self.get_logger().fatal(f"the worker thread failed: {error!r}")
         rclpy.try_shutdown(context=self.context)

@@ -20,6 +20,30 @@ from vision_msgs.msg import Detection3DArray, VisionInfo
 
 from cope_ros.node import CopeNode
 
+START_UP = 180.0  # s; processes that import torch on a busy machine
+
+
+class Client:
+    """A node that is spun while it waits, for tests whose nodes are other processes."""
+
+    def __init__(self, name: str, context: Context) -> None:
+        self.node = Node(name, context=context)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+
+    def wait(self, condition: Callable[[], bool], what: str, period: float = 0.02) -> None:
+        """Spins until ``condition``, asked every ``period`` s; fails after START_UP."""
+        deadline = time.monotonic() + START_UP
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {START_UP} s for {what}"
+            end = time.monotonic() + period
+            while (left := end - time.monotonic()) > 0:
+                self._executor.spin_once(timeout_sec=left)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+
 
 class Rig:
     """A node in a thread of its own and a client beside it, over DDS."""

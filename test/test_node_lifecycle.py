@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,19 @@ def test_an_unforeseen_error_ends_the_node_instead_of_leaving_it_deaf():
         assert isinstance(rig.node.fault, KeyError)
 
 
+def test_being_told_to_stop_while_a_frame_is_in_hand_is_no_fault():
+    estimator = FakeEstimator(gate=threading.Event())
+    with running(estimator) as rig:
+        rig.connect()
+        rig.send(make_image(gray()), make_info())
+        rig.wait(lambda: len(estimator.seen) == 1, "the estimate's start")
+        rig.context.try_shutdown()  # as a signal does: nothing can be published any more
+        estimator.gate.set()
+        rig.node.stop()
+        assert rig.node.counters.processed == 0
+        assert rig.node.fault is None
+
+
 def test_live_parameters_reach_the_next_frame():
     estimator = FakeEstimator()
     with running(estimator) as rig:
@@ -105,6 +119,18 @@ def test_live_parameters_reach_the_next_frame():
         assert len(rig.wait_for(1).detections) == 1
     assert estimator.settings[-1]["score_threshold"] == 0.25
     assert estimator.settings[-1]["class_ids"] == ("cup",)
+
+
+def test_parameters_set_while_inactive_reach_the_first_frame():
+    estimator = FakeEstimator()
+    with running(estimator, activate=False) as rig:
+        assert change(rig, Transition.TRANSITION_CONFIGURE)
+        assert put(rig, "score_threshold", 0.125).successful
+        assert change(rig, Transition.TRANSITION_ACTIVATE)
+        rig.connect()
+        rig.send(make_image(gray()), make_info())
+        rig.wait_for(1)
+    assert estimator.settings[-1]["score_threshold"] == 0.125
 
 
 @pytest.mark.parametrize(
