@@ -41,6 +41,19 @@ def test_the_launch_file_makes_a_node(description, given):
     assert len(nodes) == 2  # cope_node, and rviz2 under its condition
 
 
+def test_two_cameras_get_a_node_each(description):
+    launch = pytest.importorskip("launch")
+    names = []
+    for side in ("left", "right"):
+        context = launch.LaunchContext()
+        context.launch_configurations.update({"namespace": side, "image": f"/{side}/image_rect"})
+        made = [entity.visit(context) for entity in description.entities]
+        cope = next(node for nodes in made for node in nodes or [])
+        cope._perform_substitutions(context)  # launch offers no other way short of a process
+        names.append(cope.node_name)
+    assert names == ["/left/cope", "/right/cope"]
+
+
 def test_rviz_shows_images_frames_markers_and_detections():
     config = yaml.safe_load((ROOT / "config" / "cope.rviz").read_text())
     displays = {d["Name"]: d for d in config["Visualization Manager"]["Displays"]}
