@@ -1,0 +1,63 @@
+"""Whole images of scenes that no training saw: rendered from another seed, or of a data set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_training.evaluation.inference import available_images, read_image
+from cope_training.frames import Frame
+from cope_training.metrics.detection import with_boxes
+from cope_training.metrics.ground_truth import find_scenes, read_ground_truth
+from cope_training.metrics.objects import load_objects
+from cope_training.rendering.scene_config import SceneConfig
+
+INSTANCES = (3, 16)  # per rendered image
+
+
+def rendered(config: SceneConfig, catalogue: Catalogue, seed: int, count: int) -> Iterator[Frame]:
+    """``count`` whole images of random scenes; image i depends on the seed and i alone.
+
+    Raises:
+        CopeError: the meshes are missing, or are of other objects than the catalogue's.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's; set before the context opens
+    from cope_training.rendering.scenes import sample_scene
+    from cope_training.rendering.studio import Studio, load_objects
+
+    objects = load_objects(config.models, config.max_faces)
+    if objects.catalogue.class_ids != catalogue.class_ids:
+        raise CopeError(
+            f"{config.models}: expected the objects {list(catalogue.class_ids)}, "
+            f"got {list(objects.catalogue.class_ids)}"
+        )
+    studio = Studio(objects, config.backgrounds, seed)
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        yield sample_scene(rng, studio, config, int(rng.integers(INSTANCES[0], INSTANCES[1] + 1)))
+
+
+def recorded(data: Path, model: Path, catalogue: Catalogue) -> Iterator[Frame]:
+    """The images of a BOP data set.
+
+    Raises:
+        CopeError: data, images or meshes are missing.
+    """
+    scenes = find_scenes(data)
+    objects = load_objects(scenes.models or (model if model.is_dir() else model.parent))
+    gts = read_ground_truth(scenes)
+    gts = with_boxes(read_ground_truth(scenes, available_images(scenes, gts)), objects)
+    index = {item.obj_id: c for c, item in enumerate(catalogue)}
+    for key in gts.images:
+        rows = (gts.scene_id == key[0]) & (gts.im_id == key[1])
+        rows &= np.isin(gts.obj_id, list(index))
+        T = np.tile(np.eye(4), (int(rows.sum()), 1, 1))
+        T[:, :3, :3], T[:, :3, 3] = gts.R[rows], gts.t[rows]
+        classes = np.array([index[i] for i in gts.obj_id[rows].tolist()], dtype=np.int64)
+        image = read_image(scenes.image_path(*key), str(scenes.root))
+        visibility = gts.visibility[rows].astype(np.float32)
+        boxes = gts.boxes[rows].astype(np.float32)
+        yield Frame(image, gts.K[key], classes, T, visibility, None, boxes)
