@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cope_ros import topics
 from cope_ros.control import Control
 from cope_ros.counters import FrameCounters
+from cope_ros.encoded import encoded_size
 from cope_ros.intake import FrameError, check_image
 from cope_ros.mailbox import Mailbox
 
@@ -75,7 +76,9 @@ class Inputs:
         self._counters.count_received(message.header.frame_id)
         try:
             self._control.admit()
-            if not self._compressed:
+            if self._compressed:
+                encoded_size(message.data)
+            else:
                 check_image(message)
             self._mailbox.put_image(message)
         except FrameError as error:

@@ -64,6 +64,17 @@ def size_mismatch(size: tuple[int, int], info: Any) -> FrameError | None:
     return FrameError(Cause.SIZE, text.format(*size, *described))
 
 
+def check_size(size: tuple[int, int], info: Any) -> None:
+    """Refuses an image of ``size`` (width, height) that ``info`` does not describe.
+
+    Raises:
+        FrameError: (cause SIZE).
+    """
+    error = size_mismatch(size, info)
+    if error is not None:
+        raise error
+
+
 class Mailbox:
     """The slot between the ROS callbacks and the worker thread."""
 

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from cv_bridge import CvBridge
 from rclpy.clock import Clock
+from sensor_msgs.msg import CompressedImage
 
 from cope_ros import startup
 from cope_ros.control import Control
 from cope_ros.conversions import MessageWriter, rgb_from_image
 from cope_ros.core.errors import CopeError
 from cope_ros.counters import FrameCounters
+from cope_ros.encoded import encoded_size
 from cope_ros.intake import Cause, FrameError
 from cope_ros.intrinsics import Undistorter, camera_from_info
-from cope_ros.mailbox import Pair, size_mismatch
+from cope_ros.mailbox import Pair, check_size
 from cope_ros.monitor import Monitor
 from cope_ros.outputs import Outputs
 from cope_ros.parameters import Parameters
@@ -102,10 +104,10 @@ class Processor:
         camera = camera_from_info(pair.info, parameters.image_is_rectified)
         K = camera.K
         self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+        if isinstance(pair.image, CompressedImage):  # before memory is reserved for its pixels
+            check_size(encoded_size(pair.image.data), pair.info)
         image = rgb_from_image(self._bridge, pair.image)
-        error = size_mismatch((image.shape[1], image.shape[0]), pair.info)
-        if error is not None:
-            raise error
+        check_size((image.shape[1], image.shape[0]), pair.info)
         return self._undistort(image, camera), K
 
     def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:

@@ -10,6 +10,7 @@ from node_harness import running
 from sensor_msgs.msg import CompressedImage
 
 from cope_ros.intake import Cause
+from cope_ros.monitor import resident_mib
 
 
 def test_distorted_images_are_rectified():
@@ -45,6 +46,23 @@ def test_compressed_images(suffix):
         rig.send(message, make_info())
         rig.wait_for(1)
     assert np.abs(estimator.seen[0][0].astype(int) - pixels.astype(int)).mean() < 3
+
+
+def test_a_header_that_claims_more_pixels_than_camera_info_is_never_decoded():
+    data = cv2.imencode(".jpg", gray())[1].tobytes()
+    claim = data.replace(b"\0\x30\0\x40", b"\x3f\xff\x3f\xff")  # 16383x16383: 805 MB of pixels
+    assert claim != data
+    message = CompressedImage(format="jpeg", data=array.array("B", claim))
+    message.header = make_image(gray()).header
+    with running(FakeEstimator(), {"image_transport": "compressed"}) as rig:
+        rig.connect(image="image_rect/compressed", kind=CompressedImage)
+        before = resident_mib()
+        rig.send(message, make_info())
+        rig.wait_for_drop(Cause.SIZE)
+        assert resident_mib() < before + 100
+        message.data = array.array("B", data)
+        rig.send(message, make_info())
+        rig.wait_for(1)
 
 
 def test_vision_info_waits_for_late_subscribers():
