@@ -61,6 +61,7 @@ def judge_input(s: Snapshot) -> Verdict:
         "image_rate_hz": f"{s.rate(s.recent.received):.1f}",
         "camera_info_rate_hz": f"{s.rate(s.recent.infos):.1f}",
         "images_received": str(s.total.received),
+        "camera_infos_received": str(s.total.infos),
         "images_malformed": str(s.total.dropped.get(Cause.IMAGE, 0)),
     }
     for label, topic in (("image", s.image), ("camera_info", s.info)):

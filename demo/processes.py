@@ -34,6 +34,11 @@ class Child:
             if output is not None:
                 output.close()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
         return self._process.poll()
