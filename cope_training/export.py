@@ -124,15 +124,11 @@ def export_checkpoint(
     )
 
 
-def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) -> None:
-    """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
-
-    Args:
-        source: model.pt or the directory that holds it.
-        covariance: as in ``export_network``.
+def network_of(source: Path) -> tuple[CopeNetwork, NetworkConfig, Catalogue, dict[str, Any]]:
+    """The network of an exported model, built anew with the file's weights, and its metadata.
 
     Raises:
-        CopeError: as ``export_network``; the weights do not fit the network of this version.
+        CopeError: the weights do not fit the network of this version.
     """
     scripted, metadata = load_model(source, torch.device("cpu"))
     if "network" not in metadata:
@@ -144,6 +140,20 @@ def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) ->
     names, state = set(network.state_dict()), scripted.state_dict()
     weights = {name: state[f"network.{name}"] for name in names if f"network.{name}" in state}
     checkpoints.load_weights(network, weights, str(source))
+    return network.eval(), layers, catalogue, metadata
+
+
+def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) -> None:
+    """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
+
+    Args:
+        source: model.pt or the directory that holds it.
+        covariance: as in ``export_network``.
+
+    Raises:
+        CopeError: as ``export_network``; the weights do not fit the network of this version.
+    """
+    network, layers, catalogue, metadata = network_of(source)
     width, height = metadata["input_size"]
     export_network(
         network,

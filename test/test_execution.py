@@ -1,6 +1,7 @@
 """How frames run: one packed copy back, no waiting for the device, fallback without a graph."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,14 @@ from core_factory import make_catalogue, make_estimator, make_K, make_network
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cope_ros.core import execution
+from cope_ros.core import execution, geometry
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.execution import Direct, Graph, Stage, halve, make_execution
 from cope_ros.core.packing import layout, pack, unpack
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
 from cope_ros.core.types import Instances
-from cope_training.bench.agreement import LIMITS, compare, scene_images
+from cope_training.bench.agreement import LIMITS, angle_deg, compare, scene_images
 from cope_training.export import export_network
 
 # Operations that hand a value to the host or have as many results as the values say.
@@ -157,17 +158,29 @@ def test_other_errors_are_no_reason_to_go_on(monkeypatch: pytest.MonkeyPatch) ->
         make_execution(make_estimator(), SIZE, torch.device("cuda"))
 
 
-def test_half_precision_leaves_the_pose_head_alone() -> None:
+def test_half_precision_leaves_stem_and_pose_head_alone() -> None:
     network = make_network()
-    before = {name: p.clone() for name, p in network.pose_head.named_parameters()}
-    corners = network.pose_head.corners.clone()
+    image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     scripted = torch.jit.script(network)
-    halve(scripted)
-    assert scripted.mean.dtype == torch.float16
-    assert {p.dtype for p in scripted.key_tower.parameters()} == {torch.float16}
-    assert torch.equal(scripted.pose_head.corners, corners)
-    for name, parameter in scripted.pose_head.named_parameters():
-        assert torch.equal(parameter, before[name])
+    with torch.inference_mode():
+        expected = scripted(image)
+        halve(scripted)
+        got = scripted(image)
+    for name, value in scripted.state_dict().items():
+        exact = name.startswith(("backbone.stem", "pose_head", "mean", "std"))
+        assert value.dtype == (torch.float32 if exact else torch.float16), name
+        if exact and name in before:
+            assert torch.equal(value, before[name])
+    for a, b in zip(expected, got, strict=True):
+        assert b.dtype == torch.float16
+        assert 0 < (a - b.float()).abs().max() < 0.02 * a.abs().max()
+
+
+def test_angle_by_hand() -> None:
+    turn = geometry.exp_so3(torch.tensor([0.0, math.radians(0.05), 0.0]))
+    assert angle_deg(np.eye(3), turn.numpy()) == pytest.approx(0.05, rel=1e-3)
+    assert angle_deg(np.eye(3), np.diag([1.0, -1.0, -1.0])) == pytest.approx(180.0)
 
 
 @pytest.fixture(scope="module")

@@ -45,10 +45,14 @@ class Backbone(nn.Module):
         self.stage3, self.stage4, self.stage5 = stages
         self.channels = channels
         self.normalization = normalization
+        self.half_stages = False  # whether everything behind the stem is in half precision
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) normalised float -> three maps at strides 8, 16, 32."""
-        c3 = self.stage3(self.stem(image))
+        x = self.stem(image)
+        if self.half_stages:
+            x = x.half()
+        c3 = self.stage3(x)
         c4 = self.stage4(c3)
         return c3, c4, self.stage5(c4)
 

@@ -52,6 +52,10 @@ class CopeNetwork(nn.Module):
             (B, L, C) class logits, (B, L, 4) and (B, L, 16) standardised boxes and
             keypoints, in the order of ``locations.make_locations``.
         """
+        return self.dense(image)
+
+    def dense(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``forward`` does; a name for subclasses, as scripted modules have no super."""
         x = backbones.normalize_image(image, self.mean, self.std)
         c3, c4, c5 = self.backbone(x)
         p3, p4, p5 = self.pyramid(c3, c4, c5)

@@ -6,17 +6,16 @@ On a GPU it runs them as programs do; on a CPU, half precision is emulated (20 s
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cope_ros.core.errors import CopeError
 from cope_ros.core.execution import halve
-from cope_ros.core.geometry import rotation_angle
 from cope_ros.core.model_file import load_model
 from cope_ros.core.runtime import Estimate, Estimator, resolve_device
 from cope_training.evaluation.inference import read_image
@@ -58,9 +57,14 @@ def compare(first: Sequence[Estimate], second: Sequence[Estimate]) -> Agreement:
                 unmatched += 1
                 continue
             shift.append(1e3 * float(np.linalg.norm(a.t[i] - b.t[j]) / a.t[i, 2]))
-            R_a, R_b = torch.tensor(a.R[i]).double(), torch.tensor(b.R[j]).double()
-            turn.append(float(torch.rad2deg(rotation_angle(R_a, R_b))))
+            turn.append(angle_deg(a.R[i], b.R[j]))
     return Agreement(np.array(shift), np.array(turn), unmatched)
+
+
+def angle_deg(R1: np.ndarray, R2: np.ndarray) -> float:
+    """Between rotations (3, 3) float32; exact for small angles too, where acos is not."""
+    chord = float(np.linalg.norm(R1.astype(np.float64) - R2.astype(np.float64)))
+    return math.degrees(2.0 * math.asin(min(1.0, chord / math.sqrt(8.0))))
 
 
 def _same(a: Estimate, row: int, b: Estimate) -> int | None:
