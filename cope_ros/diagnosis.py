@@ -161,6 +161,7 @@ def _inference_values(s: Snapshot) -> dict[str, str]:
         "superseded": str(s.total.dropped.get(Cause.SUPERSEDED, 0)),
         "failed": str(s.total.dropped.get(Cause.ESTIMATE, 0)),
     }
+    values |= {f"stage_{n}_p50_ms": f"{1000 * t.p50:.1f}" for n, t in s.stages.items()}
     if s.model is not None:
         values |= {
             "device": s.model.device,

@@ -21,6 +21,7 @@ from cope_ros.snapshot import Counts, Model, Snapshot
 
 TOPIC = "/diagnostics"
 PERIOD = 1.0  # s
+LONGEST_NAME = 80  # characters shown of a frame_id, which may be anything
 WINDOW = 5  # periods that rates and recent drops are counted over
 
 
@@ -56,9 +57,13 @@ class Diagnostics:
         message.header.stamp = self._node.get_clock().now().to_msg()
         name = self._node.get_fully_qualified_name()[1:]
         namespace = self._node.get_namespace()
-        hardware = self._sources.counters.frame_id or namespace
+        hardware = self._sources.counters.frame_id[:LONGEST_NAME] or namespace
         message.status = [_message(status, name, hardware) for status in statuses]
-        self._publisher.publish(message)
+        try:
+            self._publisher.publish(message)
+        except RuntimeError:  # rclpy's RCLError
+            if self._node.context.ok():
+                raise  # else told to stop in the meantime
 
     def snapshot(self) -> Snapshot:
         """The node now; also begins a new period of the window."""
@@ -102,6 +107,7 @@ class Diagnostics:
             subscribers=sources.subscribers(),
             rss_mib=resident_mib(),
             gpu_mib=None if model is None else gpu_mib(model.device),
+            stages=monitor.stages,
         )
 
     def _total(self) -> Counts:

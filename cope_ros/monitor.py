@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,27 +22,43 @@ class Spread(NamedTuple):
     p99: float
 
 
+class Timeline(NamedTuple):
+    """One published frame: when its image came in (s, steady clock), and s spent per stage."""
+
+    arrived: float
+    stages: dict[str, float]  # wait, prepare, estimate, convert, publish; in that order
+
+
 class Monitor:
     """Times of the last frames. One thread writes; others read single values at any time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._latencies: deque[float] = deque(maxlen=KEPT)
         self._estimates: deque[float] = deque(maxlen=KEPT)
+        self._timelines: deque[Timeline] = deque(maxlen=KEPT)
         self._started: float | None = None
+        self._marked = 0.0
+        self._stages: dict[str, float] = {}
         self.age: float | None = None  # s, stamp to arrival at the worker, of the last frame
         self.intrinsics: tuple[float, float, float, float] | None = None  # fx fy cx cy, px
         self.instances: int | None = None  # in the last frame
 
     def clear(self) -> None:
         """Forgets everything: the node was deactivated."""
-        self._latencies.clear()
         self._estimates.clear()
+        self._timelines.clear()
         self._started = self.age = self.intrinsics = self.instances = None
 
     def begin(self) -> None:
         """The worker takes a frame in hand."""
-        self._started = self._clock()
+        self._started = self._marked = self._clock()
+        self._stages = {}
+
+    def mark(self, stage: str) -> None:
+        """A stage of the frame in hand is over."""
+        now = self._clock()
+        self._stages[stage] = now - self._marked
+        self._marked = now
 
     def end(self) -> None:
         """It is done with it, one way or another."""
@@ -54,8 +70,22 @@ class Monitor:
 
     def published(self, arrived: float, instances: int) -> None:
         """A frame that came in at ``arrived`` (s, steady clock) is out."""
-        self._latencies.append(self._clock() - arrived)
+        self.mark("publish")
+        wait = self._marked - sum(self._stages.values()) - arrived
+        self._timelines.append(Timeline(arrived, {"wait": wait, **self._stages}))
         self.instances = instances
+
+    @property
+    def timelines(self) -> tuple[Timeline, ...]:
+        """Of the last published frames, oldest first."""
+        return tuple(self._timelines)
+
+    @property
+    def stages(self) -> dict[str, Spread]:
+        """Of every stage, in order."""
+        timelines = self.timelines
+        names = timelines[-1].stages if timelines else ()
+        return {n: _spread(t.stages[n] for t in timelines if n in t.stages) for n in names}
 
     @property
     def busy(self) -> float:
@@ -66,16 +96,16 @@ class Monitor:
     @property
     def latency(self) -> Spread:
         """From the image's arrival to its detections' departure."""
-        return _spread(self._latencies)
+        return _spread(sum(timeline.stages.values()) for timeline in self.timelines)
 
     @property
     def estimate(self) -> Spread:
         """Of the estimator alone."""
-        return _spread(self._estimates)
+        return _spread(tuple(self._estimates))
 
 
-def _spread(samples: deque[float]) -> Spread:
-    values = np.sort(np.fromiter(tuple(samples), float))
+def _spread(samples: Iterable[float]) -> Spread:
+    values = np.sort(np.fromiter(samples, float))
     if len(values) == 0:
         return Spread(0.0, 0.0)
     last = len(values) - 1

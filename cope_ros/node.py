@@ -53,6 +53,7 @@ class CopeNode(LifecycleNode):
         super().__init__("cope", **options)
         self._load = load
         self._tracker = Tracker()
+        self.lifecycle = "unconfigured"  # later inactive, active or finalized
         self._estimator: Any = None
         self.outputs: Outputs | None = None
         self._worker: Worker | None = None
@@ -65,16 +66,9 @@ class CopeNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._on_parameters_set)
         self._control = Control(lambda: self.parameters.mode)
         Services(self, self._control, lambda: self.lifecycle, lambda: self.parameters.mode)
-        self._monitor = Monitor()
+        self.monitor = Monitor()
         Diagnostics(self, self._sources())
         topics.answer_impossible_transitions(self)
-
-    @property
-    def lifecycle(self) -> str:
-        """unconfigured, inactive or active."""
-        if self._estimator is None:
-            return "unconfigured"
-        return "inactive" if self._worker is None else "active"
 
     def start(self) -> bool:
         """Configures and activates; false where either failed, with the reason logged."""
@@ -98,6 +92,7 @@ class CopeNode(LifecycleNode):
             f"model {where} on {self._estimator.device}: "
             f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
         )
+        self.lifecycle = "inactive"
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -117,32 +112,37 @@ class CopeNode(LifecycleNode):
             outputs=self.outputs,
             counters=self.counters,
             control=self._control,
-            monitor=self._monitor,
+            monitor=self.monitor,
             tracker=self._tracker,
             parameters=lambda: self.parameters,
         )
         process = Processor(self._estimator, tools)
         self._worker = Worker(mailbox, process, self._period, self._on_fault)
+        self.lifecycle = "active"
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribes and stops the worker; the model stays loaded."""
         self._halt()
+        self.lifecycle = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Drops the model and the outputs."""
         self._release()
+        self.lifecycle = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """From any state: as deactivate and cleanup."""
         self.stop()
+        self.lifecycle = "finalized"
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """A transition failed half-way: back to unconfigured."""
         self.stop()
+        self.lifecycle = "unconfigured"
         return super().on_error(state)
 
     def stop(self) -> None:
@@ -160,7 +160,7 @@ class CopeNode(LifecycleNode):
         if self.outputs is not None:
             self.outputs.views.clear()
         self._control.forget_trigger()
-        self._monitor.clear()
+        self.monitor.clear()
         self._tracker.reset()
 
     def _release(self) -> None:
@@ -175,7 +175,7 @@ class CopeNode(LifecycleNode):
         return Sources(
             counters=self.counters,
             control=self._control,
-            monitor=self._monitor,
+            monitor=self.monitor,
             parameters=lambda: self.parameters,
             lifecycle=lambda: self.lifecycle,
             subscriptions=lambda: self._inputs.subscriptions if self._inputs else (),

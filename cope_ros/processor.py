@@ -71,7 +71,11 @@ class Processor:
         header = pair.image.header
         self._check_age(header, parameters)
         image, K = self._rectified(pair, parameters)
-        estimate = publishable(self._estimate(image, K, parameters), parameters.max_instances)
+        monitor = self._tools.monitor
+        monitor.mark("prepare")
+        estimate = self._estimate(image, K, parameters)
+        monitor.mark("estimate")
+        estimate = publishable(estimate, parameters.max_instances)
         if self._tools.control.take_reset():
             self._tools.tracker.reset()
         stamp = header.stamp.sec + header.stamp.nanosec / SECOND
@@ -87,8 +91,9 @@ class Processor:
         self._tools.control.check_enabled()
         detections = self._writer.detections(header, estimate, ids)
         transforms = self._writer.transforms(detections) if parameters.tf_enable else []
+        monitor.mark("convert")
         self._tools.outputs.publish(transforms, detections)
-        self._tools.monitor.published(pair.arrived, len(ids))
+        monitor.published(pair.arrived, len(ids))
         self._tools.outputs.views.show(Scene(header, image, K, estimate, slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:

@@ -76,6 +76,7 @@ class Snapshot:
     subscribers: Mapping[str, int]
     rss_mib: float | None
     gpu_mib: float | None
+    stages: Mapping[str, Spread] = field(default_factory=dict)  # of a frame, in order
 
     def lost(self, *causes: Cause) -> int:
         """Frames dropped for these causes within the window."""

@@ -141,9 +141,35 @@ def test_latencies_are_kept_in_a_bounded_window():
     for step in range(1, KEPT + 1):
         monitor.published(arrived=-step / 100, instances=2)
     assert monitor.latency == pytest.approx((1.50, 2.97))
-    assert len(monitor._latencies) == KEPT
+    assert len(monitor.timelines) == KEPT
     monitor.begin()
     now[0] = 3.0
     assert monitor.busy == 3.0
     monitor.end()
     assert (monitor.busy, monitor.instances) == (0.0, 2)
+
+
+def test_the_stages_of_a_frame_add_up_to_its_latency():
+    now = [0.0]
+    monitor = Monitor(clock=lambda: now[0])
+    for lost in (False, True, False):  # what a lost frame took belongs to no other
+        now[0] += 10.0
+        arrived = now[0]
+        now[0] += 0.25
+        monitor.begin()
+        for stage, seconds in (("prepare", 1.0), ("estimate", 2.0), ("convert", 0.5)):
+            now[0] += seconds
+            monitor.mark(stage)
+        now[0] += 0.125
+        if not lost:
+            monitor.published(arrived, 1)
+        monitor.end()
+    expected = {"wait": 0.25, "prepare": 1.0, "estimate": 2.0, "convert": 0.5, "publish": 0.125}
+    assert [timeline.stages for timeline in monitor.timelines] == [expected, expected]
+    assert monitor.timelines[1].arrived == arrived
+    assert monitor.stages == {name: Spread(value, value) for name, value in expected.items()}
+    assert monitor.latency == Spread(3.875, 3.875)
+    values = judged(replace(HEALTHY, stages=monitor.stages))["inference"].values
+    assert values["stage_convert_p50_ms"] == "500.0"
+    monitor.clear()
+    assert (monitor.timelines, monitor.stages) == ((), {})
