@@ -1,0 +1,1 @@
+"""What the node costs beside its estimator: latency of real messages, stage by stage."""
