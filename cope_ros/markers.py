@@ -47,9 +47,12 @@ def uri_of(path: Path) -> str:
 
 
 def has_vertex_colours(path: Path) -> bool:
-    """Whether a PLY file brings colours of its own."""
-    with path.open("rb") as file:
-        header = file.read(PLY_HEADER).partition(b"end_header")[0]
+    """Whether a PLY file brings colours of its own, as far as this process may read it."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(PLY_HEADER).partition(b"end_header")[0]
+    except OSError:
+        return False
     return b"property uchar red" in header
 
 

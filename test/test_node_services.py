@@ -114,7 +114,7 @@ def test_the_services_answer_in_every_state_with_the_reason():
             ("active", Transition.TRANSITION_DEACTIVATE),
             ("inactive", Transition.TRANSITION_CLEANUP),
             ("unconfigured", Transition.TRANSITION_UNCONFIGURED_SHUTDOWN),
-            ("unconfigured", None),
+            ("finalized", None),
         ):
             refused = trigger(rig)
             assert refused.success == (state == "active")
