@@ -73,14 +73,15 @@ def draw_frame(
 
 
 def draw_label(canvas: np.ndarray, text: str, place: np.ndarray, colour: Colour) -> None:
-    """Writes a line with its lower middle at ``place`` (2,) px, kept inside the image, in place."""
+    """Writes a line on a dark bar, its lower middle at ``place`` (2,) px, inside the image."""
     scale = max(LEAST_SCALE, canvas.shape[1] / LABEL_WIDTH)
     (width, height), below = cv2.getTextSize(text, FONT, scale, 1)
     rightmost = max(canvas.shape[1] - width, 0)
     lowest = max(canvas.shape[0] - below, height)
     x = int(np.clip(place[0] - width / 2, 0, rightmost))
     y = int(np.clip(place[1] - below, height, lowest))
-    cv2.putText(canvas, text, (x, y), FONT, scale, (0, 0, 0), 3, cv2.LINE_AA)
+    bar = canvas[y - height : y + below, x : x + width]
+    bar[:] = bar // 4
     cv2.putText(canvas, text, (x, y), FONT, scale, colour, 1, cv2.LINE_AA)
 
 
