@@ -30,7 +30,7 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-demo eval ablation runtime tracking calibrate clean
+.PHONY: help setup demo test lint train-demo eval ablation runtime tracking calibrate supervision bench-train clean
 
 help: ## show this list
 	@echo "Targets:"
@@ -59,6 +59,12 @@ test: lint ## linters, type checker and tests
 
 train-demo: setup ## train the bundled demo's model; resumes where it stopped
 	$(RUN) -m cope_training.train --config $(TRAIN_CONFIG)
+
+supervision: setup ## what each pose loss is worth, on the demo's objects (the paper's Table 3); hours
+	$(RUN) -m cope_training.supervision
+
+bench-train: setup ## images per second of rendering, targets and training step; out/bench/train.json
+	$(RUN) -W ignore -m cope_training.bench.training
 
 eval: setup ## BOP's scores of the demo's model on its sequence, with a report page
 	$(RUN) -m cope_training.evaluate --model models/demo --data models/demo/sequence

@@ -174,6 +174,10 @@ class TrainConfig:
         """Plain data; ``from_dict`` reads it back."""
         return asdict(self)
 
+    def of_objects(self, folder: Path) -> "TrainConfig":
+        """The same training on the objects of another models folder, all rendered."""
+        return replace(self, data=replace(self.data, meshes=str(folder), models_info=""))
+
     def with_overrides(self, **values: Any) -> "TrainConfig":
         """A copy with the given top-level values that are not None."""
         return replace(self, **{k: v for k, v in values.items() if v is not None})

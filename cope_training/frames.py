@@ -3,6 +3,7 @@
 import itertools
 import multiprocessing
 import queue as queue_module
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -137,6 +138,7 @@ def _make_frames(
     source: FrameSource, first: int, step: int, queue: "multiprocessing.Queue[Frame | str]"
 ) -> None:
     """A worker: makes frames first, first + step, ... until it or its parent ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
     parent = multiprocessing.parent_process()
     try:
         read = source.open()

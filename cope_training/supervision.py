@@ -1,0 +1,170 @@
+"""The paper's Table 3 on the demo objects: what the pose losses are worth.
+
+``python -m cope_training.supervision`` trains a common start with keypoints alone (IM), goes on
+from it once for each supervision with the same frames, and scores all of them by ADD(-S) recall,
+with the pose from RANSAC-EPnP and from direct regression. Writes ``supervision.json`` and
+``supervision.md`` into ``--out``; every training resumes where it stopped.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.memory import keep_freed_memory
+from cope_training import checkpoint as checkpoints
+from cope_training.config import SUPERVISIONS, TrainConfig, load_config
+from cope_training.engine import Trainer
+from cope_training.export import export_checkpoint
+from cope_training.train import train
+
+OUT = Path("out/supervision")
+IMAGE_ONLY = "IM"  # its pose head learns nothing: no direct pose is scored
+SCORE = "add_s_recall"
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Trains and scores every row.
+
+    Returns:
+        Configuration, numbers of images, and the recall of each supervision and voting.
+
+    Raises:
+        CopeError: a file is missing or broken, or a supervision unknown.
+    """
+    config = load_config(options.config).with_overrides(crops=options.crops)
+    for mode in options.modes:
+        config.loss.supervised(mode)
+    start = _common_start(config, options)
+    rows = []
+    for mode in options.modes:
+        folder = options.out / mode
+        branch = replace(config, supervision=mode)
+        _train(branch, folder / "checkpoint", options.device, start)
+        export_checkpoint(checkpoints.load(folder / "checkpoint"), folder / "model.pt")
+        recall, images = _score(folder / "model.pt", options, config)
+        if mode == IMAGE_ONLY:
+            recall = {k: v for k, v in recall.items() if k == "RANSAC-EPnP"}
+        rows.append({"supervision": mode, SCORE: recall})
+        print(f"{mode}: {recall}", flush=True)
+    return {
+        "config": config.to_dict(),
+        "start": start.source,
+        "start_crops": 0 if options.init else options.start_crops or config.crops,
+        "crops": config.crops,
+        "data": str(options.data),
+        "images": images,
+        "rows": rows,
+    }
+
+
+def _common_start(config: TrainConfig, options: argparse.Namespace) -> checkpoints.Initial:
+    """The weights that all rows begin with: a given model's, or of a training without poses."""
+    folder = options.out / "start" / "checkpoint"
+    if options.init is None:
+        crops = options.start_crops or config.crops
+        _train(replace(config, supervision=IMAGE_ONLY, crops=crops), folder, options.device)
+    catalogue = Catalogue.from_models_info(config.data.models_info_path)
+    names = Trainer(config, catalogue, torch.device("cpu")).network.state_dict().keys()
+    return checkpoints.load_initial(options.init or folder, names)
+
+
+def _train(
+    config: TrainConfig,
+    folder: Path,
+    device: str,
+    start: checkpoints.Initial | None = None,
+) -> None:
+    """Trains to the end of the configuration, from a start or from where it stopped."""
+    catalogue = Catalogue.from_models_info(config.data.models_info_path)
+    trainer = Trainer(config, catalogue, torch.device(device))
+    if folder.exists():
+        trainer.resume(checkpoints.load(folder), str(folder))
+    else:
+        trainer.start(start)
+    print(f"{folder.parent}: crops {trainer.step * config.batch} to {config.crops}", flush=True)
+    train(trainer, float("inf"), folder)
+    if trainer.step < config.steps:
+        raise CopeError(f"{folder}: stopped before the end; run again to go on")
+
+
+def _score(
+    model: Path, options: argparse.Namespace, config: TrainConfig
+) -> tuple[dict[str, float], int]:
+    """ADD(-S) recall by voting, and the number of images."""
+    # Here, for they need OpenCV, and training does not.
+    from cope_training.evaluation.ablation import run_votings
+    from cope_training.evaluation.inference import available_images
+    from cope_training.evaluation.voting import VotingModel
+    from cope_training.metrics.ground_truth import find_scenes, read_ground_truth
+    from cope_training.metrics.measure import measure
+    from cope_training.metrics.objects import load_objects
+
+    scenes = find_scenes(options.data)
+    objects = load_objects(scenes.models or Path(config.data.path("meshes")))
+    gts = read_ground_truth(scenes)
+    gts = read_ground_truth(scenes, available_images(scenes, gts)[: options.limit])
+    voting = VotingModel(model, options.device, options.score_threshold)
+    found = run_votings(voting, scenes, gts)
+    scores = {k: measure(v, gts, objects).summary[SCORE] for k, v in found.estimates.items()}
+    recall = {name: score for name, score in scores.items() if score is not None}
+    if len(recall) < len(scores):
+        raise CopeError(f"{options.data}: expected visible instances of the objects, got none")
+    return recall, len(gts.images)
+
+
+def table(result: dict[str, Any]) -> str:
+    """Markdown: a row for each supervision, a column for each way to the pose."""
+    votings = list(dict.fromkeys(name for row in result["rows"] for name in row[SCORE]))
+    head = "| supervision | " + " | ".join(votings) + " |"
+    lines = [head, "|---|" + "---:|" * len(votings)]
+    for row in result["rows"]:
+        cells = [f"{row[SCORE][v]:.3f}" if v in row[SCORE] else "-" for v in votings]
+        lines.append(f"| {row['supervision']} | " + " | ".join(cells) + " |")
+    start = result["start"] if not result["start_crops"] else f"{result['start_crops']} crops of IM"
+    note = (
+        f"ADD(-S) recall on {result['images']} images of {result['data']}; "
+        f"{result['crops']} crops each after {start}."
+    )
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--config", type=Path, default=Path("config/training/supervision.yaml"))
+    add("--data", type=Path, default=Path("models/demo/sequence"), help="BOP set to score on")
+    add("--out", type=Path, default=OUT)
+    add("--crops", type=int, help="training images of each row (the configuration's)")
+    add("--start-crops", type=int, help="of the common start (as many)")
+    add("--init", type=Path, help="checkpoint or model.pt to start from instead")
+    add("--modes", nargs="+", default=list(SUPERVISIONS), metavar="MODE")
+    add("--limit", type=int, help="score the first N images only")
+    add("--score-threshold", type=float, help="default: the model's")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--threads", type=int, help="of torch on the CPU")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    try:
+        result = run(options)
+    except CopeError as error:
+        print(f"supervision: {error}", file=sys.stderr)
+        return 1
+    (options.out / "supervision.json").write_text(json.dumps(result, indent=2) + "\n")
+    (options.out / "supervision.md").write_text(table(result))
+    print(table(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
