@@ -15,7 +15,7 @@ RATE = 30.0  # Hz of the camera
 COMPRESSED_RATE = 2.0  # Hz
 GOOD_FRAME = "soak_camera_optical_frame"  # of true frames; malformed messages may claim it too
 FUZZ_FRAME = "soak_fuzz_optical_frame"
-SMALL_SIZES = ((64, 48), (32, 24), (40, 1))  # px, of fuzzed images that decode
+SMALL_SIZES = ((64, 48), (32, 24), (40, 2))  # px, of fuzzed images that decode
 
 
 def image_topic(namespace: str) -> str:
