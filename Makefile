@@ -33,7 +33,7 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-demo eval ablation runtime tracking calibrate supervision bench-train soak bench-node clean
+.PHONY: help setup demo test lint train-demo eval ablation runtime bench tracking calibrate supervision bench-train soak bench-node clean
 
 help: ## show this list
 	@echo "Targets:"
@@ -89,6 +89,10 @@ soak: setup ## faults and fuzzed messages for MINUTES at 30 Hz; out/soak/summary
 
 bench-node: setup ## the node's latency minus its estimator's; out/bench/node.json
 	$(RUN) -m tools.bench_node.run
+
+bench: setup ## latency of every model over 1 to 100 instances, memory, profile: out/bench
+	$(RUN) -m cope_training.bench.latency
+	$(RUN) -m cope_training.evaluation.two_stage
 
 clean: ## remove what was built, the environment too
 	rm -rf $(VENV) out build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
