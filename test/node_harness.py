@@ -131,8 +131,12 @@ class Rig:
         self.node.destroy_node()
 
     def _spin_node(self) -> None:
-        with suppress(ExternalShutdownException):
-            self._node_executor.spin()
+        try:
+            with suppress(ExternalShutdownException):
+                self._node_executor.spin()
+        except RuntimeError:  # rclpy's RCLError
+            if self.context.ok():
+                raise  # else it was about to send something when the context was shut down
 
 
 @contextmanager
