@@ -73,4 +73,4 @@ class CameraMotion:
 
 def displacement(x: np.ndarray, change: np.ndarray, dt: float) -> np.ndarray:
     """(M, 3) m that a change (6,) of the twist moves points (M, 3) in ``dt`` (s)."""
-    return dt * (change[:3] + np.cross(change[3:], x))
+    return dt * (change[:3] + x @ skew(change[3:]).T)

@@ -75,9 +75,8 @@ class Symmetries:
         relative = (np.swapaxes(R, 1, 2) @ R_ref).reshape(-1, 9, 1)
         functionals = self._functionals[class_index]
         n, count = functionals.shape[:2]
-        products = functionals.reshape(n, 3 * count, 9) @ relative
-        trace, sine, along = np.moveaxis(products.reshape(n, count, 3), 2, 0)
-        return trace, sine, along
+        products = (functionals.reshape(n, 3 * count, 9) @ relative).reshape(n, count, 3)
+        return products[..., 0], products[..., 1], products[..., 2]
 
     def _linear_functionals(self) -> np.ndarray:
         """(C, S, 3, 3, 3): inner products with R^T R_ref give M's trace, sine and part along a.
@@ -104,13 +103,15 @@ def _fixed_point(item: ObjectModel) -> np.ndarray:
 def skew(w: np.ndarray) -> np.ndarray:
     """(..., 3) -> (..., 3, 3) with ``skew(w) @ v == cross(w, v)``."""
     W = np.zeros((*w.shape[:-1], 3, 3))
-    W[..., 2, 1], W[..., 0, 2], W[..., 1, 0] = np.moveaxis(w, -1, 0)
-    return W - np.swapaxes(W, -1, -2)
+    for i, j, k in ((2, 1, 0), (0, 2, 1), (1, 0, 2)):
+        W[..., i, j] = w[..., k]
+        W[..., j, i] = -w[..., k]
+    return W
 
 
 def rotations(w: np.ndarray) -> np.ndarray:
     """Rotation vectors (..., 3) in rad -> matrices (..., 3, 3), by Rodrigues' formula."""
-    angle = np.linalg.norm(w, axis=-1)[..., None, None]
+    angle = np.sqrt((w * w).sum(axis=-1))[..., None, None]
     W = skew(w)
     a = np.sinc(angle / np.pi)
     b = 0.5 * np.sinc(0.5 * angle / np.pi) ** 2

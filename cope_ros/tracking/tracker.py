@@ -161,7 +161,9 @@ class Tracker:
 
     def _forget_lost(self, in_sight: np.ndarray) -> None:
         """Drops the longest lost tracks beyond MAX_LOST; ``in_sight`` holds the others' rows."""
-        lost = np.setdiff1d(np.arange(len(self._tracks)), in_sight)
+        out_of_sight = np.ones(len(self._tracks), dtype=bool)
+        out_of_sight[in_sight] = False
+        lost = np.flatnonzero(out_of_sight)
         if len(lost) > MAX_LOST:
             gone = np.zeros(len(self._tracks), dtype=bool)
             gone[lost[np.argsort(self._tracks.seen[lost], kind="stable")[:-MAX_LOST]]] = True
@@ -196,5 +198,7 @@ def _aligned(estimate: Any, seen: _Sightings) -> Any:
     R, t, covariance = (np.array(getattr(estimate, n)) for n in ("R", "t", "covariance"))
     shift = seen.t - np.asarray(estimate.t, dtype=float)[seen.rows]
     R[seen.rows], t[seen.rows] = seen.R, seen.t
-    covariance[seen.rows] = moved_covariance(covariance[seen.rows], shift)
+    moved = np.any(shift != 0.0, axis=1)
+    rows = seen.rows[moved]
+    covariance[rows] = moved_covariance(covariance[rows], shift[moved])
     return replace(estimate, R=R, t=t, covariance=covariance)
