@@ -104,6 +104,7 @@ def plant(
         keypoints = pixels + NOISE * torch.randn(len(rows), 8, 2, generator=generator)
         box = torch.cat((pixels.amin(0), pixels.amax(0)))
         scales = output_scales(by_diameter, diameters[index], strides[rows])
+        logits[rows] = BACKGROUND  # a location that two instances reach votes for the second
         logits[rows, index] = OBJECT + torch.rand(len(rows), generator=generator)
         boxes[rows] = (centers[rows].repeat(1, 2) - box) / scales.box.unsqueeze(-1)
         offsets = centers[rows].unsqueeze(1) - keypoints
