@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, action="append", default=[], help="BOP set to check on"
     )
     parser.add_argument("--meshes", type=Path, help="models folder; default: the training's")
-    parser.add_argument("--images", type=int, default=150, help="per rendered set (%(default)s)")
+    parser.add_argument("--images", type=int, default=100, help="per rendered set (%(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")

@@ -21,7 +21,10 @@ from cope_training.export import export_network
 from cope_training.frames import Frame
 
 NAMES = ("object0", "object1", "object2")
-TRUE = {name: {"scale": [1.5, 3.0, 2.0], "bias": [0.004, 0.05, 0.1]} for name in NAMES}
+TRUE = {
+    name: {"scale": [1.5, 3.0, 2.0], "bias": [0.004, 0.05, 0.1], "power": [0.2, 0.5, 0.8]}
+    for name in NAMES
+}
 
 
 def random_samples(n: int, seed: int, outliers: float = 0.0) -> Samples:
@@ -33,11 +36,12 @@ def random_samples(n: int, seed: int, outliers: float = 0.0) -> Samples:
     index = np.arange(n) % 3
     axis = np.zeros((n, 3))
     axis[index == 2] = [0, 0, 1]
-    blank = Samples(index, t, np.zeros((n, 6)), spread, axis)
+    support = rng.integers(2, 60, n)
+    blank = Samples(index, t, np.zeros((n, 6)), spread, axis, support)
     covariance = calibrated(blank, TRUE, NAMES).covariance
-    error = np.stack([rng.multivariate_normal(np.zeros(6), c) for c in covariance])
+    error = (np.linalg.cholesky(covariance) @ rng.normal(size=(n, 6, 1)))[..., 0]
     error[rng.random(n) < outliers] *= 30.0
-    return Samples(index, t, error, spread, axis)
+    return Samples(index, t, error, spread, axis, support)
 
 
 def test_the_fit_covers_what_a_gaussian_would() -> None:
@@ -53,6 +57,7 @@ def test_known_factors_are_found_again() -> None:
     for found in fit_factors(random_samples(6000, 2), NAMES).values():
         assert found["scale"] == pytest.approx([1.5, 3.0, 2.0], rel=0.25)
         assert found["bias"] == pytest.approx([0.004, 0.05, 0.1], rel=0.25)
+        assert found["power"] == pytest.approx([0.2, 0.5, 0.8], abs=0.1)
 
 
 def test_a_few_outliers_do_not_blow_the_ellipsoids_up() -> None:
@@ -73,7 +78,8 @@ def test_squares_by_hand() -> None:
     covariance = np.diag([1.0, 4.0, 9.0, 1.0, 1.0, 4.0])[None].repeat(2, axis=0)
     error = np.tile([1.0, 2.0, 3.0, 2.0, 1.0, 2.0], (2, 1))
     axis = np.array([[0.0, 0, 0], [1.0, 0, 0]])  # the second object may spin about x
-    samples = Samples(np.array([0, 2]), np.ones((2, 3)), error, covariance, axis)
+    seen = np.full(2, 10)
+    samples = Samples(np.array([0, 2]), np.ones((2, 3)), error, covariance, axis, seen)
     for part, values, freedom in (
         ("position", [3.0, 3.0], [3, 3]),
         ("rotation", [6.0, 2.0], [3, 2]),

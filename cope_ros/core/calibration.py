@@ -1,13 +1,14 @@
 """From the spread of an instance's hypotheses to the error that is to be expected.
 
 Hypotheses of one cluster see the same pixels and share their bias, so that their spread alone
-says too little. Measured on held-out scenes, each class has three factors by which the spread is
-stretched and three biases that no spread shows: of the position across and along the viewing
-ray, both in shares of the distance, and of the rotation in radians.
+says too little. Measured on held-out scenes, each class has for each of three blocks (position
+across the viewing ray, along it, rotation) a factor by which the spread is stretched, a bias that
+no spread shows (shares of the distance; rad), and a power of the number of hypotheses in the
+cluster with which both shrink: whoever is hardly seen has few of them.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.geometry import length, normalize
 
 BLOCKS = 3  # across the ray, along it, rotation
+NEUTRAL = {"scale": 1.0, "bias": 0.0, "power": 0.0}  # kinds of factors, without effect
+TYPICAL_SUPPORT = 10.0  # hypotheses with which the power changes nothing
 KEY = "covariance"  # of the model file's metadata
 
 
@@ -29,26 +32,33 @@ class CovarianceCalibration(nn.Module):
 
     scale: Tensor  # (C, 3) factors of standard deviations
     bias: Tensor  # (C, 3) standard deviations: shares of the distance twice, rad
+    power: Tensor  # (C, 3) of TYPICAL_SUPPORT over the cluster's size
+    typical_support: Final[float] = TYPICAL_SUPPORT
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(classes, BLOCKS))
-        self.register_buffer("bias", torch.zeros(classes, BLOCKS))
+        for kind, value in NEUTRAL.items():
+            self.register_buffer(kind, torch.full((classes, BLOCKS), value))
 
-    def forward(self, covariance: Tensor, t: Tensor, class_index: Tensor) -> Tensor:
+    def forward(
+        self, covariance: Tensor, t: Tensor, class_index: Tensor, support: Tensor
+    ) -> Tensor:
         """Calibrates the spreads of N instances.
 
         Args:
             covariance: (N, 6, 6) position (m) and rotation (rad) about the camera's axes.
             t: (N, 3) m.
             class_index: (N,) int64.
+            support: (N,) int64, hypotheses in each cluster.
         """
         ray = normalize(t)
         along = ray.unsqueeze(-1) @ ray.unsqueeze(-2)
         eye = torch.eye(3, dtype=t.dtype, device=t.device)
         across = eye - along
-        scale = self.scale[class_index].unsqueeze(-1).unsqueeze(-1)
-        variance = self.bias[class_index].square()
+        lack = (self.typical_support / support.to(t.dtype).clamp_min(1.0)).unsqueeze(-1)
+        lack = lack.pow(self.power[class_index])
+        scale = (self.scale[class_index] * lack).unsqueeze(-1).unsqueeze(-1)
+        variance = (self.bias[class_index] * lack).square()
         variance = torch.cat(
             (variance[:, :2] * length(t).square().unsqueeze(-1), variance[:, 2:]), 1
         )
@@ -69,19 +79,19 @@ def set_factors(
 
     Args:
         module: a ``CovarianceCalibration``, scripted or not.
-        factors: class_id -> {"scale": three numbers, "bias": three numbers}; None means none.
+        factors: class_id -> kind (of NEUTRAL) -> three numbers >= 0; None means none.
 
     Raises:
         CopeError: other classes, not three finite numbers, or negative ones.
     """
     if factors is None:
-        factors = {name: {"scale": [1.0] * BLOCKS, "bias": [0.0] * BLOCKS} for name in class_ids}
-    for kind in ("scale", "bias"):
+        factors = {name: {k: [v] * BLOCKS for k, v in NEUTRAL.items()} for name in class_ids}
+    for kind in NEUTRAL:
         getattr(module, kind).copy_(torch.from_numpy(factor_table(factors, kind, class_ids)))
 
 
 def factor_table(factors: dict[str, Any], kind: str, class_ids: Sequence[str]) -> np.ndarray:
-    """(C, 3) float32 of the factors of a kind, "scale" or "bias".
+    """(C, 3) float32 of the factors of a kind.
 
     Raises:
         CopeError: as ``set_factors``.
@@ -110,8 +120,10 @@ def check_factors(
         if factors is not None:
             raise CopeError(f"{source}: states {KEY} factors, but its module has none")
         return
-    for kind, neutral in (("scale", 1.0), ("bias", 0.0)):
-        got = getattr(module, kind).cpu().numpy()
+    for kind, neutral in NEUTRAL.items():
+        buffer = getattr(module, kind, None)  # files of earlier versions know fewer kinds
+        shape = (len(class_ids), BLOCKS)
+        got = np.full(shape, neutral) if buffer is None else buffer.cpu().numpy()
         stated = np.full_like(got, neutral)
         if factors is not None:
             stated = factor_table(factors, kind, class_ids)

@@ -168,7 +168,8 @@ class CopeEstimator(nn.Module):
         R_m, t_m, covariance = robust_mean(
             R_a.view(-1, n, 3, 3), t_a.view(-1, n, 3), weight.reshape(-1, n)
         )
-        covariance = self.calibrate(covariance, t_m, class_index.view(-1, n)[:, 0])
+        support = member.sum(2).view(-1)
+        covariance = self.calibrate(covariance, t_m, class_index.view(-1, n)[:, 0], support)
         return (
             R_m.view(batch, m, 3, 3),
             t_m.view(batch, m, 3),

@@ -1,11 +1,13 @@
 """Fits the factors of ``core.calibration`` to errors measured on held-out scenes.
 
 Per class and block (position across the ray, along it, rotation) a Student-t likelihood, which
-outliers hardly move, finds how stretched spread and constant bias share the variance. One more
-factor then brings the covered shares of the errors as near to the nominal ones as it can.
+outliers hardly move, finds how stretched spread and constant bias share the variance and how both
+shrink with the number of hypotheses. One more factor then brings the covered shares of the errors
+as near to the nominal ones as it can.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,19 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import chi2
 
-from cope_ros.core.calibration import CovarianceCalibration, set_factors
+from cope_ros.core.calibration import (
+    NEUTRAL,
+    TYPICAL_SUPPORT,
+    CovarianceCalibration,
+    set_factors,
+)
 from cope_training.evaluation.uncertainty import Samples, across_basis
 
 FREEDOM = 4.0  # of the Student-t distribution: a tenth of the errors far out
 LEVELS = np.array([0.5, 0.9, 0.95])  # nominal shares at which coverage is compared
 LEAST_SAMPLES = 30  # of a class, for six numbers
 LARGEST = 30.0  # factor; beyond it the spread says nothing
+MOST_POWER = 2.0
 
 
 def fit_factors(samples: Samples, class_ids: Sequence[str]) -> dict[str, Any]:
@@ -28,14 +36,13 @@ def fit_factors(samples: Samples, class_ids: Sequence[str]) -> dict[str, Any]:
     Args:
         samples: with uncalibrated covariances.
     """
-    factors = {}
+    factors: dict[str, Any] = {}
     for index, name in enumerate(class_ids):
         own = samples.class_index == index
         chosen = samples.take(own) if own.sum() >= LEAST_SAMPLES else samples
-        pairs = [_fit_block(*block) for block in _blocks(chosen)]
+        fits = np.array([_fit_block(block) for block in _blocks(chosen)])  # (3, kinds)
         factors[name] = {
-            "scale": [round(float(a), 4) for a, _ in pairs],
-            "bias": [round(float(b), 5) for _, b in pairs],
+            kind: [round(float(v), 5) for v in fits[:, k]] for k, kind in enumerate(NEUTRAL)
         }
     return factors
 
@@ -44,17 +51,30 @@ def calibrated(samples: Samples, factors: dict[str, Any], class_ids: Sequence[st
     """The samples with the covariances that a model with these factors gives them."""
     module = CovarianceCalibration(len(class_ids)).double()
     set_factors(module, factors, class_ids)
-    covariance, t = torch.from_numpy(samples.covariance), torch.from_numpy(samples.t)
+    inputs = (samples.covariance, samples.t, samples.class_index, samples.support)
     with torch.inference_mode():
-        out = module(covariance, t, torch.from_numpy(samples.class_index)).numpy()
-    return Samples(samples.class_index, samples.t, samples.error, out, samples.axis)
+        out = module(*(torch.from_numpy(values) for values in inputs)).numpy()
+    return replace(samples, covariance=out)
 
 
-Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # errors (N, k), spreads (N, k, k), units (N,)
+@dataclass(frozen=True)
+class _Block:
+    """One block of N errors in the k axes of each spread, where its covariance is diagonal."""
+
+    error: np.ndarray  # (N, k)
+    variance: np.ndarray  # (N, k) of the spread
+    unit: np.ndarray  # (N,) of a bias: the distance, or 1
+    lack: np.ndarray  # (N,) TYPICAL_SUPPORT over the support
+
+    def squares(self, scale: float, bias: float, power: float) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) squared Mahalanobis lengths and (N,) logarithms of the determinants."""
+        variance = scale**2 * self.variance + (bias * self.unit[:, None]) ** 2
+        variance = variance * self.lack[:, None] ** (2.0 * power)
+        return (self.error**2 / variance).sum(axis=1), np.log(variance).sum(axis=1)
 
 
-def _blocks(samples: Samples) -> list[Block]:
-    """The three blocks, in the order of the factors; the unit of a bias is the distance or 1."""
+def _blocks(samples: Samples) -> list[_Block]:
+    """The three blocks, in the order of the factors."""
     distance = np.linalg.norm(samples.t, axis=1)
     ray = samples.t / distance[:, None]
     turn = across_basis(samples.axis) if np.any(samples.axis) else np.eye(3)[None]
@@ -63,38 +83,36 @@ def _blocks(samples: Samples) -> list[Block]:
         (ray[:, None], slice(0, 3), distance),
         (np.broadcast_to(turn, (len(samples), *turn.shape[1:])), slice(3, 6), np.ones(len(ray))),
     )
+    lack = TYPICAL_SUPPORT / np.maximum(samples.support, 1)
     blocks = []
     for basis, part, unit in bases:
-        error = (basis @ samples.error[:, part, None])[..., 0]
         spread = basis @ samples.covariance[:, part, part] @ np.swapaxes(basis, 1, 2)
-        blocks.append((error, spread, unit))
+        variance, axes = np.linalg.eigh(spread)
+        error = (np.swapaxes(axes, 1, 2) @ basis @ samples.error[:, part, None])[..., 0]
+        blocks.append(_Block(error, np.maximum(variance, 0.0), unit, lack))
     return blocks
 
 
-def _fit_block(error: np.ndarray, spread: np.ndarray, unit: np.ndarray) -> tuple[float, float]:
-    """Stretch of the spread and bias in ``unit`` that suit the errors best."""
-    k = error.shape[1]
-    constant = unit[:, None, None] ** 2 * np.eye(k)
+def _fit_block(block: _Block) -> tuple[float, float, float]:
+    """Scale, bias and power (the kinds of NEUTRAL, in its order) that suit the errors best."""
+    k = block.error.shape[1]
 
-    def squares(a: float, b: float) -> tuple[np.ndarray, np.ndarray]:
-        covariance = a * a * spread + b * b * constant
-        solved = np.linalg.solve(covariance, error[..., None])[..., 0]
-        return (error * solved).sum(axis=1), np.linalg.slogdet(covariance)[1]
-
-    def cost(logs: np.ndarray) -> float:
-        m2, logdet = squares(*np.exp(logs))
+    def cost(x: np.ndarray) -> float:
+        m2, logdet = block.squares(*np.exp(x[:2]), x[2])
         tail = (FREEDOM + k) / 2.0 * np.log1p(m2 / FREEDOM)
         return float(np.mean(0.5 * logdet + tail))
 
-    typical = np.sqrt(np.median(np.sum(error**2, axis=1) / k / unit**2))
-    start = np.log([1.0, max(typical, 1e-6)])
-    bounds = [(np.log(1e-3), np.log(LARGEST)), (np.log(1e-6), np.log(LARGEST))]
-    a, b = np.exp(minimize(cost, start, method="Nelder-Mead", bounds=bounds).x)
-    m2 = squares(a, b)[0]
+    typical = np.sqrt(np.median(np.sum(block.error**2, axis=1) / k / block.unit**2))
+    start = [0.0, np.log(max(typical, 1e-6)), 0.3]
+    bounds = [(np.log(1e-3), np.log(LARGEST)), (np.log(1e-6), np.log(LARGEST)), (0.0, MOST_POWER)]
+    options = {"maxiter": 2000, "xatol": 1e-4, "fatol": 1e-7}
+    x = minimize(cost, start, method="Nelder-Mead", bounds=bounds, options=options).x
+    scale, bias = np.exp(x[:2])
+    m2 = block.squares(scale, bias, x[2])[0]
 
     def miss(log_factor: float) -> float:
         covered = np.mean(m2[:, None] <= np.exp(2 * log_factor) * chi2.ppf(LEVELS, k), axis=0)
         return float(np.mean((covered - LEVELS) ** 2))
 
     factor = np.exp(minimize_scalar(miss, bounds=(-2.0, 2.0), method="bounded").x)
-    return a * factor, b * factor
+    return scale * factor, bias * factor, float(x[2])

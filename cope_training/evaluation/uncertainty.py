@@ -40,6 +40,7 @@ class Samples:
     error: np.ndarray  # (N, 6) m and rad
     covariance: np.ndarray  # (N, 6, 6) as estimated
     axis: np.ndarray  # (N, 3) of the continuous symmetry in the camera frame, zero without
+    support: np.ndarray  # (N,) int64, hypotheses behind each estimate
 
     def __len__(self) -> int:
         return len(self.class_index)
@@ -112,6 +113,7 @@ def _compare(
         error=np.concatenate([t_gt - t, turn], axis=1),
         covariance=moved_covariance(found.covariance[rows].astype(float), t - t_est),
         axis=(R @ axes[classes][:, :, None])[..., 0],
+        support=found.support[rows].astype(np.int64),
     )
 
 
