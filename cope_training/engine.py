@@ -206,7 +206,10 @@ class Trainer:
         state = self.network.state_dict()
         with torch.no_grad():
             for key, average in self.ema.items():
-                average.lerp_(state[key].to(average.dtype), 1.0 - decay)
+                if average.is_floating_point():
+                    average.lerp_(state[key], 1.0 - decay)
+                else:
+                    average.copy_(state[key])  # counters of batch norms
 
     def checkpoint(self, state: dict[str, Any]) -> checkpoints.Checkpoint:
         """The current state; ``state`` adds what the caller wants to keep."""

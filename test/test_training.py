@@ -71,6 +71,23 @@ def test_gradients_that_stay_broken_stop_the_training(monkeypatch: pytest.Monkey
         trainer.train_step(make_batch(1))
 
 
+def test_the_average_follows_and_takes_counters_as_they_are() -> None:
+    """The paper preset's batch norms have integer counters."""
+    trainer = make_trainer()
+    trainer.network.backbone.register_buffer("counter", torch.tensor(0))
+    trainer._restart_ema()
+    bias = trainer.network.box_tower.output.bias
+    before = trainer.ema["box_tower.output.bias"].clone()
+    with torch.no_grad():
+        bias += 1.0
+        trainer.network.backbone.counter += 5
+    trainer.step = 1
+    trainer._update_ema()
+    moved = trainer.ema["box_tower.output.bias"] - before
+    assert torch.allclose(moved, torch.full_like(moved, 1.0 - 2.0 / 11.0))
+    assert trainer.ema["backbone.counter"] == 5
+
+
 def test_frozen_layers_stay_and_others_move() -> None:
     trainer = make_trainer()
     stem = [p.clone() for p in trainer.network.backbone.stem.parameters()]
