@@ -98,7 +98,7 @@ def _fit_block(block: _Block) -> tuple[float, float, float]:
     k = block.error.shape[1]
 
     def cost(x: np.ndarray) -> float:
-        m2, logdet = block.squares(*np.exp(x[:2]), x[2])
+        m2, logdet = block.squares(float(np.exp(x[0])), float(np.exp(x[1])), float(x[2]))
         tail = (FREEDOM + k) / 2.0 * np.log1p(m2 / FREEDOM)
         return float(np.mean(0.5 * logdet + tail))
 
