@@ -100,7 +100,9 @@ class Reporter:
         self.progress.restart()
 
     def close(self) -> None:
-        """Ends the bar and writes what TensorBoard has not got yet."""
+        """Reports what is left, ends the bar and writes TensorBoard's files."""
+        if self.progress.count:
+            self._report([])
         if self.bar is not None:
             self.bar.close()
         if self.board is not None:
@@ -120,7 +122,7 @@ class Reporter:
         for group, values in (("loss", means), ("rate", rates)):
             for name, value in values.items():
                 self.board.add_scalar(f"{group}/{name}", value, step)
-        if time.monotonic() >= self.overlay_due:
+        if frames and time.monotonic() >= self.overlay_due:
             picture = overlay(self.trainer, frames[:OVERLAYS])
             self.board.add_image("poses", picture, step, dataformats="HWC")
             self.overlay_due = time.monotonic() + OVERLAY_SECONDS

@@ -44,6 +44,18 @@ def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture) -> No
     assert "step 1/20 crops 2 " in capsys.readouterr().out
 
 
+def test_a_short_training_is_reported_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(reporting, "LOG_SECONDS", 1e9)
+    trainer = make_trainer()
+    reporter = Reporter(trainer)
+    reporter.step({"total": 0.5}, 0.0, [])
+    assert not capsys.readouterr().out
+    reporter.close()
+    assert "total 0.5000" in capsys.readouterr().out
+
+
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     trainer = make_trainer()
