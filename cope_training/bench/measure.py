@@ -86,7 +86,8 @@ class Stages:
 def stage_ms(stages: Stages, image: np.ndarray, K: torch.Tensor, rounds: int) -> dict[str, float]:
     """Median ms of every stage; operations are launched one by one here, also on a GPU.
 
-    Decoding and clustering are what remains of the sums that hold them.
+    Decoding and clustering are what remains of the sums that hold them, so that noise can
+    make a short one negative.
     """
     with torch.inference_mode():
         calls = stages.calls(image, K)
@@ -99,10 +100,13 @@ def stage_ms(stages: Stages, image: np.ndarray, K: torch.Tensor, rounds: int) ->
                 stages.wait()
                 if turn >= 2:
                     times[name].append(1e3 * (time.perf_counter() - start))
-    ms = {name: statistics.median(values) for name, values in times.items()}
-    ms["decode"] = ms.pop("network to poses") - ms["network"] - ms["pose head"]
-    ms["clustering"] = ms.pop("clustering to averaging") - ms["averaging"]
-    return {name: round(ms[name], 3) for name in STAGES}
+    for rest, whole, parts in (
+        ("decode", "network to poses", ("network", "pose head")),
+        ("clustering", "clustering to averaging", ("averaging",)),
+    ):
+        rows = zip(times[whole], *(times[part] for part in parts), strict=True)
+        times[rest] = [total - sum(known) for total, *known in rows]
+    return {name: round(statistics.median(times[name]), 3) for name in STAGES}
 
 
 def profile_table(stages: Stages, image: np.ndarray, K: torch.Tensor) -> str:

@@ -62,7 +62,7 @@ def plot_instances(models: Mapping[str, Any], device: str, path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, loc="lower right")
     panels[0][0].set_ylabel("ms per image")
-    figure.suptitle(device, fontsize=9)
+    figure.suptitle(device, fontsize=9, y=1.06)
     _save(figure, path)
 
 
