@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from core_factory import make_catalogue
 from ddp_worker import CONFIG, run_steps
 from safetensors.torch import load_file
 from test_training import make_trainer
 
 from cope_ros.core.errors import CopeError
 from cope_training import checkpoint as checkpoints
+from cope_training import train
 from cope_training.distributed import Ranks, joined
+from cope_training.engine import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = ROOT / "test" / "ddp_worker.py"
@@ -53,6 +56,21 @@ def test_one_process_of_torchrun_is_one_process_to_the_bit(tmp_path: Path) -> No
     torch.set_num_threads(threads)
     shared = torchrun(1, tmp_path)
     assert all(torch.equal(alone[name].cpu(), shared[name]) for name in alone)
+
+
+def test_processes_share_the_sequence_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they see what one would: no frame twice, none left out, also after a resume."""
+    opened = []
+    monkeypatch.setattr(train, "FrameStream", lambda *a, **k: opened.append((a, k)))
+    monkeypatch.setattr(train, "build_source", lambda *_: None)
+    for rank in range(2):
+        trainer = Trainer(CONFIG, make_catalogue(), torch.device("cpu"), Ranks(rank, 2))
+        trainer.step = 3
+        train._open_stream(trainer)
+    numbers = []
+    for (_, _, start), options in opened:
+        numbers += [start + options["stride"] * i for i in range(CONFIG.batch // 2)]
+    assert sorted(numbers) == list(range(3 * CONFIG.batch, 4 * CONFIG.batch))
 
 
 def test_a_batch_is_divided_evenly_or_refused() -> None:
