@@ -40,7 +40,10 @@ setup(
         "PyYAML",
     ],
     extras_require={
-        "training": ["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"]
+        "training": [
+            *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
+            *["safetensors", "tqdm", "tensorboard"],
+        ]
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
