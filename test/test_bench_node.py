@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from node_fakes import gray, make_image
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import Image
 
 from cope_ros.core.errors import CopeError
-from tools.bench_node.run import STAGES, Shot, join, summarize
+from tools.bench_node.run import STAGES, Shot, join, stamped, summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 240.0  # s; on an idle machine it takes 15
@@ -36,6 +39,14 @@ def test_each_frame_finds_its_stages_and_the_rest_is_transport():
     assert found["breakdown_ms"]["estimate"] == {"p50": 30.0, "p99": 30.0}
     with pytest.raises(CopeError):
         summarize([], lost=3)
+
+
+def test_the_stamp_of_a_serialised_message_is_replaced_and_nothing_else():
+    image = make_image(gray())
+    changed = deserialize_message(stamped(serialize_message(image), 7_000_000_042), Image)
+    assert (changed.header.stamp.sec, changed.header.stamp.nanosec) == (7, 42)
+    changed.header.stamp = image.header.stamp
+    assert changed == image
 
 
 def test_the_overhead_of_the_real_node_is_measured(tmp_path):
