@@ -73,7 +73,11 @@ def export_network(
     if covariance is not None:
         metadata[COVARIANCE] = covariance
     save_model(scripted, metadata, path)
-    check_parity(estimator, path)
+    try:
+        check_parity(estimator, path)
+    except CopeError:
+        path.unlink()  # nobody shall load it
+        raise
 
 
 def check_parity(estimator: torch.nn.Module, path: Path) -> None:

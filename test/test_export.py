@@ -11,10 +11,11 @@ import torch
 from core_factory import make_catalogue, make_estimator, make_K, make_network
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.model_file import METADATA_FILE, load_model
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
-from cope_training.export import export_network
+from cope_training.export import check_parity, export_network
 
 ALONE = """
 import json, sys, torch
@@ -142,3 +143,25 @@ def test_input_size_has_to_fit_the_pyramid(tmp_path: Path) -> None:
         export_network(
             network, config, catalogue, tmp_path / "m.pt", preset="lite", input_size=(100, 64)
         )
+
+
+def test_a_file_that_computes_something_else_fails_the_export(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CopeError, match=r"model\.pt: \w+ differs by .* from the network's"):
+        check_parity(other_estimator(), exported)
+    catalogue, config = make_catalogue(), PRESETS["lite"]
+    # Scripting that silently yields another network.
+    script, wrong = torch.jit.script, other_estimator()
+    monkeypatch.setattr(torch.jit, "script", lambda _: script(wrong))
+    with pytest.raises(CopeError, match="differs by"):
+        export_network(make_network(), config, catalogue, tmp_path / "m.pt", preset="lite")
+    assert not (tmp_path / "m.pt").exists()
+
+
+def other_estimator() -> CopeEstimator:
+    estimator = make_estimator(seed=7)
+    estimator.score_threshold.fill_(0.5)
+    with torch.no_grad():
+        estimator.network.class_tower.output.bias.fill_(3.0)
+    return estimator
