@@ -12,7 +12,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
 from cope_ros.core.errors import CopeError
-from tools.bench_node.run import STAGES, Shot, join, stamped, summarize
+from tools.bench_node.run import STAGES, Shot, join, stamp_of, stamped, summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 LIMIT = 240.0  # s; on an idle machine it takes 15
@@ -43,7 +43,9 @@ def test_each_frame_finds_its_stages_and_the_rest_is_transport():
 
 def test_the_stamp_of_a_serialised_message_is_replaced_and_nothing_else():
     image = make_image(gray())
-    changed = deserialize_message(stamped(serialize_message(image), 7_000_000_042), Image)
+    data = stamped(serialize_message(image), 7_000_000_042)
+    assert stamp_of(data) == 7_000_000_042
+    changed = deserialize_message(data, Image)
     assert (changed.header.stamp.sec, changed.header.stamp.nanosec) == (7, 42)
     changed.header.stamp = image.header.stamp
     assert changed == image
