@@ -149,18 +149,20 @@ class Soak:
 
     def _summary(self, watch: Watch, minutes: float) -> dict[str, Any]:
         nodes = {name: summary.describe(item, minutes) for name, item in watch.watched.items()}
+        growths = [item["rss_growth_percent"] for item in nodes.values()]
         fuzzed = names.read_counts(self._files["fuzzer"])
         camera = names.read_counts(self._files["camera"])
+        summary.write_samples(watch.watched, self._out / "samples.csv")
         summary.plot(watch.watched, self._out / "soak.png")
         return {
             "minutes": round(minutes, 2),
-            "rate_hz": round(camera["rate_hz"], 2),
+            "rate_hz": round(camera.get("rate_hz", 0.0), 2),
             "messages_fuzzed": sum(n for name, n in fuzzed.items() if name != "done"),
             "crashes": len(self.crashes),
             "crash_reasons": self.crashes,
             "hangs": sum(item["hangs"] for item in nodes.values()),
             "non_finite": sum(item["non_finite"] for item in nodes.values()),
-            "rss_growth_percent": max(item["rss_growth_percent"] for item in nodes.values()),
+            "rss_growth_percent": None if None in growths else max(growths),
             "latency_ms": nodes[names.RAW]["latency_ms"],
             "fuzzed": fuzzed,
             "views": dict(watch.viewed),

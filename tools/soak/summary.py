@@ -1,5 +1,6 @@
 """From samples to the soak's verdict: figures, picture, and what is wrong."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,20 +31,25 @@ class Limits:
     non_finite: int = 0
 
 
-def growth_percent(samples: Sequence[Sample], minutes: float) -> float:
+def settling(minutes: float) -> float:
+    """Seconds after which memory must not grow in a soak of so many minutes."""
+    return min(SETTLED, minutes / 3) * MINUTE
+
+
+def growth_percent(samples: Sequence[Sample], minutes: float) -> float | None:
     """Growth of resident memory from the settled minute to the last one, of their medians.
 
-    Raises:
-        ValueError: no samples in either.
+    Returns:
+        None where the soak ended too early to have samples of both.
     """
-    start = min(SETTLED, minutes / 3) * MINUTE
+    start = settling(minutes)
     length = min(MEASURED, minutes / 6) * MINUTE
-    end = samples[-1].at
+    end = samples[-1].at if samples else 0.0
     first = [s.rss_mib for s in samples if start <= s.at < start + length]
     last = [s.rss_mib for s in samples if s.at > end - length]
     if not first or not last:
-        raise ValueError(f"expected samples around {start:.0f} s and {end:.0f} s, got none")
-    return float(100 * (np.median(last) / np.median(first) - 1))
+        return None
+    return round(float(100 * (np.median(last) / np.median(first) - 1)), 3)
 
 
 def latency_ms(latencies: Sequence[tuple[float, float]], minutes: float) -> dict[str, Any]:
@@ -91,8 +97,8 @@ def describe(watched: Watched, minutes: float) -> dict[str, Any]:
         if key.startswith("output.dropped_") and int(value)
     }
     return {
-        "rss_growth_percent": round(growth_percent(watched.samples, minutes), 3),
-        "rss_mib": round(watched.samples[-1].rss_mib, 1),
+        "rss_growth_percent": growth_percent(watched.samples, minutes),
+        "rss_mib": round(watched.samples[-1].rss_mib, 1) if watched.samples else None,
         "hangs": watched.hangs,
         "non_finite": watched.non_finite,
         "slowest_answer_s": round(watched.slowest_answer, 2),
@@ -105,19 +111,33 @@ def describe(watched: Watched, minutes: float) -> dict[str, Any]:
     }
 
 
+def write_samples(nodes: Mapping[str, Watched], path: Path) -> None:
+    """All samples as a table."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["node", *Sample._fields])
+        for name, watched in nodes.items():
+            table.writerows([name, *sample] for sample in watched.samples)
+
+
 def plot(nodes: Mapping[str, Watched], path: Path) -> None:
     """Memory, latency and service answers over time."""
     figure, (memory, latency, answer) = plt.subplots(
         3, 1, figsize=(9, 8), sharex=True, constrained_layout=True
     )
     for name, watched in nodes.items():
+        if not watched.samples:
+            continue
         at = [s.at / MINUTE for s in watched.samples]
-        memory.plot(at, [s.rss_mib for s in watched.samples], label=name)
+        settled = [s.rss_mib for s in watched.samples if s.at >= settling(at[-1])]
+        growth = [100 * (s.rss_mib / settled[0] - 1) for s in watched.samples]
+        memory.plot(at, growth, label=f"{name}, from {settled[0]:.0f} MiB")
         answer.plot(at, [1000 * s.answer for s in watched.samples], lw=0.8, label=name)
         when = [at / MINUTE for at, _ in watched.latencies]
         latency.plot(when, [1000 * value for _, value in watched.latencies], ".", ms=2, label=name)
-    memory.set(ylabel="resident memory [MiB]", ylim=(0, None))
-    memory.axvline(SETTLED, color="gray", ls=":")
+        memory.axvline(settling(at[-1]) / MINUTE, color="gray", ls=":")
+    memory.set(ylabel="growth of resident memory [%]", ylim=(-2, 3))
+    memory.axhline(MAX_GROWTH, color="gray", ls=":")
     latency.set(ylabel="latency of true frames [ms]", yscale="log")
     answer.set(ylabel="answer of get_state [ms]", yscale="log", xlabel="time [min]")
     for axes in (memory, latency, answer):

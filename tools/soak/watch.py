@@ -4,8 +4,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,8 +26,7 @@ MIB = 2**20
 OLDEST = 60.0  # s; a stamp further off is a fuzzed one under the camera's name
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One look at a node; ``at`` in s since the start."""
 
     at: float
@@ -80,6 +78,8 @@ class Watched:
         self.hangs += hanging and not self._hanging
         self._hanging = hanging
         rss = self._process.memory_info().rss / MIB
+        if rss == 0:  # it has just died, which its parent will find out
+            return
         self.samples.append(Sample(now - self._start, rss, max(self._answer, waiting)))
 
     def check(self, numbers: Iterable[float]) -> None:
