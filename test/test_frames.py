@@ -87,6 +87,22 @@ def test_empty_images_have_no_rows(studio):
     assert len(frame.class_index) == 0
 
 
+def test_depths_and_upright_objects_are_as_asked_for(studio):
+    config = SceneConfig(
+        models=MODELS, crop_size=96, depth_min=0.5, depth_max=0.6, resting_share=1.0,
+        upright_share=1.0, empty_share=0.0, instances_min=1, instances_max=1, roll_spread=0.0,
+    )  # fmt: skip
+    frames = [sample_crop(np.random.default_rng(i), studio, config) for i in range(20)]
+    poses = np.concatenate([f.T_cam_obj for f in frames])
+    # The spot under the object has the depth; the object's frame lies some centimetres above.
+    assert poses[:, 2, 3].min() > 0.3
+    assert poses[:, 2, 3].max() < 0.62
+    up = poses[:, :3, 2]
+    standing = np.abs(up[:, 0]) < 1e-6  # an upright camera sees z up, with no sideways part
+    assert standing.mean() > 0.6  # one in five leans
+    assert (up[standing, 1] < 0).all()
+
+
 def test_select_renumbers_the_instance_map(studio):
     frame = next(
         f

@@ -19,6 +19,8 @@ class SceneConfig:
     instances_max: int = 6
     size_min: float = 70.0  # px, apparent size f * diameter / z of the first object
     size_max: float = 240.0
+    depth_min: float = 0.0  # m, of the first object, instead of its apparent size
+    depth_max: float = 0.0  # m; 0: the apparent size decides
     same_class_share: float = 0.25  # of images with one class alone
     resting_share: float = 0.4  # of images with objects on a plane instead of in the air
     upright_share: float = 0.0  # of resting objects that stand with their z axis up

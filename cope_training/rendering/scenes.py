@@ -138,9 +138,12 @@ def _compose(
 def _first_center(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, c: int
 ) -> np.ndarray:
-    """(3,) m: the first object's centre, in the window and of a random apparent size."""
-    size = np.exp(rng.uniform(np.log(config.size_min), np.log(config.size_max)))
-    z = camera.focal * studio.catalogue[int(c)].diameter / size
+    """(3,) m: the first object's centre, in the window and at a random depth or apparent size."""
+    if config.depth_max > 0:
+        z = np.exp(rng.uniform(np.log(config.depth_min), np.log(config.depth_max)))
+    else:
+        size = np.exp(rng.uniform(np.log(config.size_min), np.log(config.size_max)))
+        z = camera.focal * studio.catalogue[int(c)].diameter / size
     pixel = rng.uniform(0.12, 0.88, 2) * camera.size
     return placement.rays(pixel[None], camera.K)[0] * z
 
