@@ -39,9 +39,9 @@ class Probe:
         before = len(self._rig.detections)
         while True:
             assert time.monotonic() < deadline, f"no detections for {RECOVERY} s"
+            heard = len(self._rig.detections)  # one that is late must not end the waiting for good
             self._rig.send(make_image(gray(), stamp, **changes), make_info(stamp=stamp))
-            end = time.monotonic() + RESEND
-            self._rig.wait(lambda end=end: time.monotonic() > end or self._got(before), "time")
+            self._listen(heard)
             found = [m for m in self._rig.detections[before:] if stamp_of(m) == stamp]
             if found:
                 return found[0]
@@ -53,8 +53,12 @@ class Probe:
         assert self.publishes().detections
         assert all(map(math.isfinite, numbers(self._rig.detections, self._rig.transforms)))
 
-    def _got(self, before: int) -> bool:
-        return len(self._rig.detections) > before
+    def _listen(self, heard: int) -> None:
+        """Until there are more detections than ``heard``, or it is time to send again."""
+        end = time.monotonic() + RESEND
+        self._rig.wait(
+            lambda: time.monotonic() > end or len(self._rig.detections) > heard, "detections"
+        )
 
 
 def stamp_of(message: Detection3DArray) -> int:

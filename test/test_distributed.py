@@ -42,8 +42,9 @@ def test_two_processes_have_the_gradients_of_one_with_both_shares(tmp_path: Path
     gradients = [name for name in alone if name.startswith("grad/")]
     assert len(gradients) > 50
     for name in gradients:
-        scale = alone[name].abs().max().item()
-        assert torch.allclose(shared[name], alone[name], rtol=1e-3, atol=1e-4 * scale + 1e-9), name
+        # Sums of other orders; a share left out would change a gradient by its own size.
+        error = (shared[name] - alone[name]).norm().item()
+        assert error <= 1e-2 * alone[name].norm().item() + 1e-8, name
     saved = checkpoints.load(tmp_path / "checkpoint")
     assert saved.step == 1
     assert all(torch.equal(saved.weights[k], shared[f"weight/{k}"]) for k in saved.weights)
