@@ -1,5 +1,6 @@
 """The benchmark: planted scenes give what was planted, figures and report come from them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,20 @@ def test_agreement_pairs_equal_boxes_of_one_class() -> None:
     assert "1 instances in both runs" in result.summary()
     empty = estimate([], [], [])
     assert "no instance in both runs" in compare([empty], [first]).summary()
+
+
+def test_meshes_are_beside_the_model_or_in_the_data_set(
+    candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model without any is measured on planted scenes alone."""
+    monkeypatch.setattr(latency, "DATA", tmp_path / "data")
+    assert latency.mesh_folder(candidate) is None  # random weights
+    model = replace(candidate, shipped=tmp_path / "mine" / "model.pt")
+    (tmp_path / "mine" / "meshes").mkdir(parents=True)
+    assert latency.mesh_folder(model) is None
+    beside = tmp_path / "data" / candidate.name / "models"
+    beside.mkdir(parents=True)
+    (beside / "obj_000001.ply").touch()
+    assert latency.mesh_folder(model) == beside
+    (tmp_path / "mine" / "meshes" / "obj_000001.ply").touch()
+    assert latency.mesh_folder(model) == tmp_path / "mine"

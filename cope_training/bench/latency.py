@@ -32,6 +32,8 @@ COUNTS = (1, 10, 50, 100)
 ROUNDS = {"cuda": 200, "cpu": 20}
 SCENES = 2  # rendered per count
 SEED = 20_000
+MESH_PLACES = ("", "meshes/", "textured/")
+DATA = Path(os.environ.get("COPE_DATA", "../shared/data"))
 RENDERED_THRESHOLD = 0.2  # lets a small network find most of the instances
 
 
@@ -58,8 +60,10 @@ def measure_candidate(candidate: Candidate, options: Options) -> tuple[dict[str,
         text = measure.profile_table(stages, image, K)
         model = candidate.shipped or path
         result["peak_memory_mb"] = round(memory.peak_mb(model, str(options.device), options.half))
-        if candidate.shipped:
-            result = {**result, **_rendered(candidate, options), "planted": result["planted"]}
+        meshes = mesh_folder(candidate)
+        if meshes is not None:
+            rendered = _rendered(candidate, meshes, options)
+            result = {**result, **rendered, "planted": result["planted"]}
     network_gflop = measure.gflop(candidate.network, candidate.size)
     result["gflop"] = round(network_gflop, 2)
     floor = 1e3 * network_gflop / measure.peak_gflops(options.device, options.half)
@@ -95,12 +99,26 @@ def _planted(candidate: Candidate, estimator: Estimator, options: Options) -> di
     }
 
 
-def _rendered(candidate: Candidate, options: Options) -> dict[str, Any]:
+def mesh_folder(candidate: Candidate) -> Path | None:
+    """Where a shipped model's meshes are: beside it, or in the data set that COPE_DATA holds.
+
+    Returns:
+        None where there are none; the model is then measured on planted scenes alone.
+    """
+    if candidate.shipped is None:
+        return None
+    for folder in (candidate.shipped.parent, DATA / candidate.name / "models"):
+        if any(next(folder.glob(f"{inner}obj_*"), None) for inner in MESH_PLACES):
+            return folder
+    return None
+
+
+def _rendered(candidate: Candidate, meshes: Path, options: Options) -> dict[str, Any]:
     """Figures of the shipped file on rendered scenes of each number of instances."""
     assert candidate.shipped is not None
     estimator = Estimator.load(candidate.shipped, str(options.device), options.half)
     estimator.configure(score_threshold=RENDERED_THRESHOLD)
-    frames = {n: render_frames(candidate.shipped.parent, n, SCENES, SEED) for n in COUNTS}
+    frames = {n: render_frames(meshes, n, SCENES, SEED) for n in COUNTS}
     found: dict[int, list[int]] = {n: [] for n in COUNTS}
 
     def run(count: int) -> None:
