@@ -25,6 +25,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
 from cope_ros.core.errors import CopeError
 from cope_ros.core.locations import make_locations
+from cope_ros.core.memory import keep_freed_memory
 from cope_ros.core.model_file import load_model
 from cope_ros.core.runtime import resolve_device
 from cope_ros.core.scores import class_probability
@@ -82,6 +83,8 @@ class TwoStage:
 
 def measure(model: Path, device: torch.device, rounds: int) -> dict[str, Any]:
     """ms per image of both ways and of the network alone, per number of instances."""
+    if device.type == "cpu":
+        keep_freed_memory()  # as everything that runs models here does
     (candidate,) = [c for c in shipped(model.parent) if c.name == model.name]
     K = camera(candidate.size)
     with tempfile.TemporaryDirectory() as folder:
