@@ -55,12 +55,7 @@ def export_network(
     network = network.to(memory_format=torch.channels_last)
     estimator = build_estimator(network, config, catalogue, max_instances)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
-    for parameter in estimator.parameters():
-        parameter.requires_grad_(False)
-    with warnings.catch_warnings():
-        # TorchScript is what users asked for; upstream deprecates it in favour of torch.export.
-        warnings.simplefilter("ignore", FutureWarning)
-        scripted = torch.jit.script(estimator)
+    scripted = script(estimator)
     metadata = {
         "preset": preset,
         "network": config.to_dict(),
@@ -78,6 +73,16 @@ def export_network(
     except CopeError:
         path.unlink()  # nobody shall load it
         raise
+
+
+def script(estimator: torch.nn.Module) -> torch.jit.ScriptModule:
+    """The estimator as TorchScript; its parameters want no gradients from then on."""
+    for parameter in estimator.parameters():
+        parameter.requires_grad_(False)
+    with warnings.catch_warnings():
+        # TorchScript is what users asked for; upstream deprecates it in favour of torch.export.
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.script(estimator)
 
 
 def check_parity(estimator: torch.nn.Module, path: Path) -> None:

@@ -1,6 +1,5 @@
 """The models to be measured: shipped files, and presets with random weights."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from cope_ros.core.model_file import save_model
 from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import NetworkConfig, get_preset
 from cope_training.bench.planted import PlantedNetwork, plant
-from cope_training.export import network_of
+from cope_training.export import network_of, script
 
 INPUT_SIZE = (640, 480)
 FOCAL = 600.0  # px, of the planted scenes' camera
@@ -76,11 +75,7 @@ def write_planted(candidate: Candidate, path: Path, max_instances: int = 100) ->
     planted.load_state_dict(candidate.network.state_dict())
     planted = planted.to(memory_format=torch.channels_last)
     estimator = build_estimator(planted, candidate.config, candidate.catalogue, max_instances)
-    for parameter in estimator.parameters():
-        parameter.requires_grad_(False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        scripted = torch.jit.script(estimator)
+    scripted = script(estimator)
     metadata = {
         "preset": candidate.preset,
         "models_info": candidate.catalogue.to_dict(),
