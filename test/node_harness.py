@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import rclpy
 from node_fakes import PATIENCE
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
@@ -21,6 +23,19 @@ from vision_msgs.msg import Detection3DArray, VisionInfo
 from cope_ros.node import CopeNode
 
 START_UP = 180.0  # s; processes that import torch on a busy machine
+
+
+def record_topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """From now on, the topic of every message that any publisher here sends, in order."""
+    sent: list[str] = []
+    publish = Publisher.publish
+
+    def recording(self: Publisher, message: Any) -> None:
+        sent.append(self.topic_name)
+        publish(self, message)
+
+    monkeypatch.setattr(Publisher, "publish", recording)
+    return sent
 
 
 class Client:

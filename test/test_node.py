@@ -15,8 +15,7 @@ from node_fakes import (
     make_info,
     milliseconds_of,
 )
-from node_harness import running
-from rclpy.publisher import Publisher
+from node_harness import record_topics, running
 
 from cope_ros.core.errors import CopeError
 from cope_ros.intake import Cause
@@ -66,14 +65,7 @@ def test_transforms_can_be_switched_off_and_the_best_kept():
 
 
 def test_transforms_leave_before_detections(monkeypatch):
-    sent = []
-    publish = Publisher.publish
-
-    def recording(self, message):
-        sent.append(self.topic_name)
-        publish(self, message)
-
-    monkeypatch.setattr(Publisher, "publish", recording)
+    sent = record_topics(monkeypatch)
     with running(FakeEstimator()) as rig:
         rig.connect()
         rig.send(make_image(gray()), make_info())

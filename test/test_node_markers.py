@@ -17,8 +17,7 @@ from node_fakes import (
     make_info,
     milliseconds_of,
 )
-from node_harness import running
-from rclpy.publisher import Publisher
+from node_harness import record_topics, running
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -170,14 +169,7 @@ def test_the_debug_image_shows_the_poses_on_the_image_they_belong_to():
 
 
 def test_detections_leave_before_what_is_only_looked_at(monkeypatch):
-    sent = []
-    publish = Publisher.publish
-
-    def recording(self, message):
-        sent.append(self.topic_name)
-        publish(self, message)
-
-    monkeypatch.setattr(Publisher, "publish", recording)
+    sent = record_topics(monkeypatch)
     with running(FakeEstimator()) as rig:
         rig.connect()
         images, _ = watch(rig, Image, "debug_image")
