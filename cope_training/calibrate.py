@@ -9,6 +9,7 @@ of images, and of every data set named with ``--data``, tell how well they hold:
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 from cope_ros.core.errors import CopeError
 from cope_ros.core.integrity import MODEL_NAME
 from cope_ros.core.runtime import Estimator
+from cope_training.config import DataConfig
 from cope_training.evaluation.covariance_fit import calibrated, fit_factors
 from cope_training.evaluation.held_out import recorded, rendered
 from cope_training.evaluation.reliability import PARTS, save_reliability
@@ -100,15 +102,15 @@ def scene_config(metadata: dict[str, Any], meshes: Path | None) -> SceneConfig:
         CopeError: neither the file nor ``meshes`` says where the objects' meshes are.
     """
     data = metadata["training"].get("config", {}).get("data", {})
-    folder = meshes if meshes is not None else data.get("meshes")
+    paths = DataConfig(meshes=data.get("meshes", ""), backgrounds=data.get("backgrounds", ""))
+    folder = meshes if meshes is not None else paths.path("meshes")
     if not folder:
         raise CopeError("the model does not say which meshes it was trained on: name --meshes")
     known = {f.name for f in fields(SceneConfig)} - {"models", "backgrounds"}
     scene = {key: value for key, value in data.get("scene", {}).items() if key in known}
-    backgrounds = data.get("backgrounds") or None
-    if backgrounds is not None and not Path(backgrounds).is_dir():
-        backgrounds = None  # the procedural pictures then
-    return SceneConfig(models=str(folder), backgrounds=backgrounds, **scene)
+    backgrounds = os.path.expandvars(paths.backgrounds)  # a variable may be unset here
+    found = bool(backgrounds) and Path(backgrounds).is_dir()  # else the procedural pictures
+    return SceneConfig(models=str(folder), backgrounds=backgrounds if found else None, **scene)
 
 
 def summary(pairs: Sets) -> dict[str, Any]:
