@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.bop_images import image_path, read_image, read_instances
 from cope_training.frames import Frame
-
-IMAGE_KINDS = (("rgb", ".png"), ("rgb", ".jpg"), ("gray", ".png"), ("gray", ".tif"))
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,7 @@ class Scene:
     folder: Path
     image_ids: np.ndarray  # (I,) int32
     K: np.ndarray  # (I, 9) float64
+    depth_scale: np.ndarray  # (I,) float64 mm per unit of the depth images, 0 where not given
     first: np.ndarray  # (I + 1,) int64, rows first[i]:first[i + 1] belong to image i
     row: np.ndarray  # (R,) int32, place in the image's list in scene_gt, which names the masks
     class_index: np.ndarray  # (R,) int16
@@ -93,7 +92,7 @@ def read_frame(scene: Scene, place: int) -> Frame:
     """The frame at a place of a scene; see ``BopDataset.__getitem__``."""
     image_id = int(scene.image_ids[place])
     rows = slice(scene.first[place], scene.first[place + 1])
-    image = _read_image(_image_path(scene.folder, image_id), "RGB")
+    image = read_image(image_path(scene.folder, image_id), "RGB")
     poses = np.tile(np.eye(4), (rows.stop - rows.start, 1, 1))
     poses[:, :3, :3] = scene.pose[rows, :9].reshape(-1, 3, 3)
     poses[:, :3, 3] = scene.pose[rows, 9:]
@@ -103,7 +102,7 @@ def read_frame(scene: Scene, place: int) -> Frame:
         class_index=scene.class_index[rows].astype(np.int64),
         T_cam_obj=poses,
         visibility=scene.visibility[rows].copy(),
-        instance_map=_read_instances(scene.folder, image_id, scene.row[rows], image.shape[:2]),
+        instance_map=read_instances(scene.folder, image_id, scene.row[rows], image.shape[:2]),
         boxes=scene.boxes[rows].copy(),
     )
 
@@ -126,14 +125,15 @@ def read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool = False) -
     info_path = folder / "scene_gt_info.json"
     info = _read_json(info_path)
     known = {o.obj_id: index for index, o in enumerate(catalogue)}
-    ids, intrinsics, counts, rows = [], [], [], []
+    ids, intrinsics, scales, counts, rows = [], [], [], [], []
     for key in sorted(gt, key=lambda k: _number(k, folder / "scene_gt.json")):
-        if _image_path(folder, int(key), required=not skip_missing) is None:
+        if image_path(folder, int(key), required=not skip_missing) is None:
             continue
         for name, content in (("scene_camera.json", camera), ("scene_gt_info.json", info)):
             if key not in content:
                 raise CopeError(f"{folder / name}: image {key} of scene_gt.json is missing")
         K_row = _numbers(camera[key], "cam_K", 9, f"{folder / 'scene_camera.json'}: image {key}")
+        scales.append(_depth_scale(camera[key], folder, key))
         parsed = _parse_image(gt[key], info[key], known, folder, key)
         ids.append(int(key))
         intrinsics.append(K_row)
@@ -144,6 +144,7 @@ def read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool = False) -
         folder=folder,
         image_ids=np.array(ids, dtype=np.int32),
         K=np.array(intrinsics, dtype=np.float64).reshape(-1, 9),
+        depth_scale=np.array(scales, dtype=np.float64),
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         row=table[:, 0].astype(np.int32),
         class_index=table[:, 1].astype(np.int16),
@@ -151,6 +152,13 @@ def read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool = False) -
         visibility=table[:, 14].astype(np.float32),
         boxes=table[:, 15:].astype(np.float32),
     )
+
+
+def _depth_scale(camera: dict[str, Any], folder: Path, key: str) -> float:
+    if "depth_scale" not in camera:
+        return 0.0
+    where = f"{folder / 'scene_camera.json'}: image {key}"
+    return _numbers(camera, "depth_scale", 1, where)[0]
 
 
 def _parse_image(
@@ -207,38 +215,3 @@ def _numbers(entry: Any, key: str, count: int, where: str) -> list[float]:
     if len(values) != count or not valid:
         raise CopeError(f"{where}, {key}: expected {count} finite numbers, got {entry[key]}")
     return [float(v) for v in values]
-
-
-def _image_path(folder: Path, image_id: int, required: bool = True) -> Path | None:
-    for kind, suffix in IMAGE_KINDS:
-        path = folder / kind / f"{image_id:06d}{suffix}"
-        if path.is_file():
-            return path
-    if required:
-        raise CopeError(f"{folder / 'rgb' / f'{image_id:06d}'}.png or .jpg: the image is missing")
-    return None
-
-
-def _read_image(path: Path | None, mode: str) -> np.ndarray:
-    assert path is not None
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert(mode)).copy()
-    except OSError as error:
-        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
-
-
-def _read_instances(
-    folder: Path, image_id: int, rows: np.ndarray, shape: tuple[int, int]
-) -> np.ndarray | None:
-    """(H, W) int16 from mask_visib, -1 where no known object is seen; None without masks."""
-    if not (folder / "mask_visib").is_dir():
-        return None
-    labels = np.full(shape, -1, dtype=np.int16)
-    for number, row in enumerate(rows):
-        path = folder / "mask_visib" / f"{image_id:06d}_{row:06d}.png"
-        mask = _read_image(path, "L")
-        if mask.shape != shape:
-            raise CopeError(f"{path}: expected {shape[1]} x {shape[0]} px, got {mask.shape[::-1]}")
-        labels[mask > 0] = number
-    return labels

@@ -5,13 +5,15 @@ checked scene by scene when the sequence gets there, and kept for the scenes of 
 """
 
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.bop import IMAGE_KINDS, Scene, read_frame, read_scene, scene_folders
+from cope_training.bop import Scene, read_frame, read_scene, scene_folders
+from cope_training.bop_images import IMAGE_KINDS, read_depth
 from cope_training.frames import Frame
 from cope_training.windows import cut
 
@@ -72,6 +74,8 @@ class BopStream:
         frame = read_frame(scene, row)
         if frame.instance_map is None:
             raise CopeError(f"{scene.folder / 'mask_visib'}: training needs masks, found none")
+        depth = read_depth(scene.folder, image_id, float(scene.depth_scale[row]))
+        frame = replace(frame, depth=depth)
         if self._crop:
             return self._window(frame, np.random.default_rng([self._seed, 1, number]))
         height, width = frame.image.shape[:2]

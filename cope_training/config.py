@@ -33,6 +33,8 @@ class LossConfig:
     proj: float = 0.15
     points: float = 0.0  # symmetric point matching over the diameter
     init: float = 0.0  # the same for the pose before the Gauss-Newton steps
+    surface: float = 0.0  # object coordinates of what each location sees
+    size: float = 0.0  # logarithm of the apparent size
     beta: float = 1.0 / 9.0  # huber's turn from quadratic to linear (sigma = 3)
     pose_start: float = 0.0  # share of the training after which poses are supervised
     max_pose_rows: int = 1024  # locations that get a pose in a batch
@@ -59,6 +61,11 @@ class LossConfig:
         pose = {name for group in SUPERVISIONS["DR-PC"] for name in group}
         off: dict[str, Any] = dict.fromkeys(pose - names, 0.0)
         return replace(self, **off)
+
+    @property
+    def sees_surface(self) -> bool:
+        """Whether the corners' tower is taught its second look."""
+        return bool(self.surface or self.size)
 
     @property
     def supervises_pose(self) -> bool:
@@ -125,6 +132,7 @@ class DataConfig:
     scene: dict[str, Any] = field(default_factory=dict)  # SceneConfig's fields
     bop: BopConfig = field(default_factory=BopConfig)
     workers: int = 1
+    uses: int = 1  # of each frame, with another augmentation every time
 
     def path(self, name: str) -> str:
         """The path in a field, its environment variables replaced.

@@ -27,6 +27,8 @@ from cope_training.targets import TargetBuilder, Targets, VisibilityRules
 from cope_training.weights import load_pretrained
 
 OBJECT_LAYERS = ("class_tower.output.", "pose_head.")  # what a network knows of its objects alone
+# What a network knows beyond the corners; one trained without it starts to learn it.
+SECOND_LOOK = ("key_tower.surface.", "key_tower.refinement.", "key_tower.correction.")
 MAX_SKIPPED = 20  # steps in a row without a finite gradient, after which a training stops
 
 
@@ -41,7 +43,7 @@ class _Supervised(nn.Module):
         """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
         half = images.device.type == "cuda"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            predictions = Predictions(*self.network(images))
+            predictions = Predictions(*self.network.outputs(images))
         return self.loss(predictions, targets, progress)
 
 
@@ -99,20 +101,22 @@ class Trainer:
         config, layers = self.config, get_preset(self.config.preset)
         report: dict[str, float] = {}
         if initial is not None and initial.catalogue.to_dict() == self.catalogue.to_dict():
-            checkpoints.load_weights(self.network, initial.weights, initial.source)
+            self._take_over(initial, SECOND_LOOK)
         else:
             if initial is not None:
-                self._take_over(initial)
+                self._take_over(initial, OBJECT_LAYERS + SECOND_LOOK)
             elif config.pretrained:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
         self._restart_ema()
         return report
 
-    def _take_over(self, initial: checkpoints.Initial) -> None:
+    def _take_over(self, initial: checkpoints.Initial, own_layers: tuple[str, ...]) -> None:
+        """Another training's weights, but for some layers; those of the second look it may have."""
+        given = {k for k in initial.weights if k.startswith(SECOND_LOOK)}
         own = self.network.state_dict()
-        kept = {k: v for k, v in own.items() if k.startswith(OBJECT_LAYERS)}
-        shared = {k: v for k, v in initial.weights.items() if not k.startswith(OBJECT_LAYERS)}
+        kept = {k: v for k, v in own.items() if k.startswith(own_layers) and k not in given}
+        shared = {k: v for k, v in initial.weights.items() if k not in kept}
         checkpoints.load_weights(self.network, shared | kept, initial.source)
 
     def _pretrain_pose_head(self) -> dict[str, float]:

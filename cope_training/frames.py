@@ -2,15 +2,20 @@
 
 import itertools
 import multiprocessing
+import os
 import queue as queue_module
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import cv2
 import numpy as np
+import torch
 
 from cope_ros.core.errors import CopeError
+
+WORKER_NICENESS = 10  # on few cores, frames are made while the training step leaves one idle
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Frame:
     visibility: np.ndarray  # (N,) float32 in [0, 1], visible pixels over the whole silhouette's
     instance_map: np.ndarray | None  # (H, W) int16 row of the instance seen there, -1 background
     boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2 px, amodal, not clipped to the image
+    depth: np.ndarray | None = None  # (H, W) float32 m along z, 0 where nothing is known
 
     def select(self, rows: np.ndarray) -> "Frame":
         """The frame with the given instances only, (M,) int64 or (N,) bool; others become -1."""
@@ -36,10 +42,14 @@ class Frame:
         renumber = np.full(count + 1, -1, dtype=np.int16)  # the last entry serves -1
         renumber[kept] = np.arange(len(kept), dtype=np.int16)
         labels = None if self.instance_map is None else renumber[self.instance_map]
-        return Frame(
-            self.image, self.K, self.class_index[kept], self.T_cam_obj[kept],
-            self.visibility[kept], labels, self.boxes[kept],
-        )  # fmt: skip
+        return replace(
+            self,
+            class_index=self.class_index[kept],
+            T_cam_obj=self.T_cam_obj[kept],
+            visibility=self.visibility[kept],
+            instance_map=labels,
+            boxes=self.boxes[kept],
+        )
 
 
 class FrameSource(Protocol):
@@ -139,6 +149,9 @@ def _make_frames(
 ) -> None:
     """A worker: makes frames first, first + step, ... until it or its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
+    os.nice(WORKER_NICENESS)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     try:
         read = source.open()

@@ -19,6 +19,7 @@ from cope_ros.core.pose_head import TRANSLATION_SCALE, GeometricPoseHead
 from cope_training.config import LossConfig
 from cope_training.distributed import Ranks
 from cope_training.loss_terms import choose_hypothesis, class_mean, focal_loss, huber
+from cope_training.surface import surface_errors
 from cope_training.targets import Targets
 
 POINT_CAP = 1.0  # of the diameter: a pose wronger than this teaches no more
@@ -31,6 +32,7 @@ class Predictions:
     logits: Tensor  # (B, L, C)
     boxes: Tensor  # (B, L, 4)
     keys: Tensor  # (B, L, 16)
+    seen: Tensor | None = None  # (B, L, SURFACE_OUTPUTS), of networks with a surface tower
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class CopeLoss:
             "key": config.key * class_mean(key_error, c, counts.regression),
             "box": config.box * class_mean(box_error, c, counts.regression),
         }
+        if config.sees_surface and predictions.seen is not None and predictions.seen.shape[-1]:
+            seen = _full(predictions.seen.flatten(0, 1)[targets.rows])
+            looks = surface_errors(seen, targets, choice, self.corners, self.diameters, config.beta)
+            for name, error in looks.items():
+                losses[name] = getattr(config, name) * class_mean(error, c, counts.regression)
         if counts.pose.any():
             keypoints = decode_keypoints(raw_key, centers, scales.key)[pose_rows]
             errors = self._pose(keypoints, scales.key[pose_rows], targets, choice, pose_rows)

@@ -19,6 +19,7 @@ from cope_training.rendering.scene_config import SceneConfig
 from cope_training.windows import scale_about
 
 SCALE_MODES = ("intrinsics", "depth")
+REPEAT_POOL = 256  # distance of two uses, in new frames
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,33 @@ class MixedFrames:
 
 
 @dataclass(frozen=True)
+class RepeatedFrames:
+    """Each frame of a source several times, ``uses * pool`` frames apart.
+
+    One frame in ``uses`` is new, so that rendering keeps an even pace; what differs between
+    the times a frame is shown is the augmentation.
+    """
+
+    source: FrameSource
+    uses: int  # of each frame
+    pool: int = REPEAT_POOL
+
+    def open(self) -> Callable[[int], Frame]:
+        """Opens the source."""
+        read = self.source.open()
+        kept: dict[int, Frame] = {}
+
+        def repeated(number: int) -> Frame:
+            turn, age = divmod(number, self.uses)
+            own = turn + (self.uses - 1 - age) * self.pool
+            if own not in kept:
+                kept[own] = read(own)
+            return kept.pop(own) if age == self.uses - 1 else kept[own]
+
+        return repeated
+
+
+@dataclass(frozen=True)
 class ScaledFrames:
     """Frames enlarged or made smaller by up to ``limit``, the geometry following."""
 
@@ -113,6 +141,8 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     if augment.scale_by not in SCALE_MODES:
         modes = " or ".join(SCALE_MODES)
         raise CopeError(f"augment.scale_by: expected {modes}, got {augment.scale_by!r}")
+    if data.uses < 1:
+        raise CopeError(f"data.uses: expected at least 1, got {data.uses}")
     meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
     scene = SceneConfig(models=meshes, backgrounds=backgrounds, **data.scene)
     source: FrameSource = RenderedFrames(scene, config.seed)
@@ -125,6 +155,8 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
                 f"frames are mixed in, got {bop.crop}"
             )
         source = MixedFrames(recorded, source, bop.share) if bop.share < 1 else recorded
+    if data.uses > 1:
+        source = RepeatedFrames(source, data.uses)
     if augment.scale:
         source = ScaledFrames(source, augment.scale, augment.scale_by, config.seed)
     return source

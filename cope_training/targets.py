@@ -17,6 +17,7 @@ from cope_training.frames import Frame
 
 BACKGROUND = -1
 IGNORE = -2
+PIXEL_OFFSET = 0.5  # px from a location's centre to the pixel whose label and depth it has
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Targets:
     t: Tensor  # (N, S, 3) float m
     keypoints: Tensor  # (N, S, 8, 2) float px
     boxes: Tensor  # (N, 4) float px, amodal
+    depth: Tensor  # (P,) float m of the surface seen at the location, 0 where unknown
 
     def to(self, device: torch.device) -> "Targets":
         """The same on another device."""
@@ -96,16 +98,19 @@ class TargetBuilder:
             t=t,
             keypoints=geometry.project(points, K_all.unsqueeze(1)),
             boxes=torch.from_numpy(np.concatenate([f.boxes for f in frames])).float(),
+            depth=torch.from_numpy(self._depths(frames).reshape(-1)[rows.numpy()]),
         )
 
     def _instances_at_locations(self, frames: Sequence[Frame], offsets: np.ndarray) -> np.ndarray:
         """(B, L) row of the batch's instance seen at each location, -1 for none."""
         maps = np.stack([_instance_map(f) for f in frames]).astype(np.int64)
         maps = np.where(maps >= 0, maps + offsets[:-1, None, None], -1)
-        batch = len(frames)
-        return np.concatenate(
-            [maps[:, s // 2 :: s, s // 2 :: s].reshape(batch, -1) for s in STRIDES], 1
-        )
+        return _at_locations(maps)
+
+    def _depths(self, frames: Sequence[Frame]) -> np.ndarray:
+        """(B, L) float32 m, 0 where a frame does not know."""
+        nothing = np.zeros(frames[0].image.shape[:2], np.float32)
+        return _at_locations(np.stack([nothing if f.depth is None else f.depth for f in frames]))
 
     def _levels(self, class_index: np.ndarray, poses: np.ndarray, K: np.ndarray) -> np.ndarray:
         depth = np.maximum(poses[:, 2, 3], geometry.MIN_DEPTH)
@@ -138,6 +143,13 @@ class TargetBuilder:
         """(L,) level of each location; a level has four times the next one's."""
         unit = n_locations // (1 + 4 + 16)
         return np.repeat(np.arange(len(STRIDES)), [16 * unit, 4 * unit, unit])
+
+
+def _at_locations(maps: np.ndarray) -> np.ndarray:
+    """(B, H, W) -> (B, L): the pixels at the locations' centres."""
+    return np.concatenate(
+        [maps[:, s // 2 :: s, s // 2 :: s].reshape(len(maps), -1) for s in STRIDES], 1
+    )
 
 
 def _instance_map(frame: Frame) -> np.ndarray:

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from cope_training.frames import Frame
 
@@ -29,6 +28,7 @@ def cut(frame: Frame, left: float, top: float, size: tuple[int, int], scale: flo
     A = np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1]])
     columns, rows = _source(left, size[0], scale), _source(top, size[1], scale)
     image, seen = _sample(frame.image, labels, columns, rows)
+    depth = None if frame.depth is None else _nearest(frame.depth, columns, rows, 0.0)
     count = len(frame.class_index)
     before = np.bincount(labels[labels >= 0], minlength=count)
     after = np.bincount(seen[seen >= 0], minlength=count) / scale**2
@@ -40,6 +40,7 @@ def cut(frame: Frame, left: float, top: float, size: tuple[int, int], scale: flo
         visibility=(frame.visibility * left_over).astype(np.float32),
         instance_map=seen,
         boxes=(frame.boxes * scale + np.tile(offset, 2)).astype(np.float32),
+        depth=depth,
     ).select(after > 0)
 
 
@@ -60,7 +61,8 @@ def scale_about(frame: Frame, factor: float, by: str) -> Frame:
         return scaled
     poses = scaled.T_cam_obj.copy()
     poses[:, 2, 3] /= factor
-    return replace(scaled, K=frame.K, T_cam_obj=poses)
+    depth = None if scaled.depth is None else scaled.depth / np.float32(factor)
+    return replace(scaled, K=frame.K, T_cam_obj=poses, depth=depth)
 
 
 def _source(first: float, count: int, scale: float) -> np.ndarray:
@@ -73,16 +75,22 @@ def _sample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The image between its pixels (bilinear) and the nearest labels on a grid."""
     height, width = labels.shape
-    x, y = np.rint(columns).astype(int), np.rint(rows).astype(int)
-    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
-    x, y = x.clip(0, width - 1), y.clip(0, height - 1)
-    nearest = labels[y[:, None], x[None]]
-    seen = np.where(inside, nearest, np.int16(-1))
+    seen = _nearest(labels, columns, rows, -1)
+    x = np.rint(columns).astype(int).clip(0, width - 1)
+    y = np.rint(rows).astype(int).clip(0, height - 1)
     if np.array_equal(x, columns) and np.array_equal(y, rows):
         return image[y[:, None], x[None]], seen
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    u = torch.from_numpy(2 * columns / (width - 1) - 1).float()
-    v = torch.from_numpy(2 * rows / (height - 1) - 1).float()
-    grid = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)[None]
-    sampled = F.grid_sample(pixels, grid, padding_mode="border", align_corners=True)
-    return sampled[0].permute(1, 2, 0).round().to(torch.uint8).contiguous().numpy(), seen
+    u, v = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+    sampled = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled), seen
+
+
+def _nearest(
+    values: np.ndarray, columns: np.ndarray, rows: np.ndarray, beyond: float
+) -> np.ndarray:
+    """The nearest pixels' values on a grid, ``beyond`` outside of the image."""
+    height, width = values.shape
+    x, y = np.rint(columns).astype(int), np.rint(rows).astype(int)
+    inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
+    picked = values[y.clip(0, height - 1)[:, None], x.clip(0, width - 1)[None]]
+    return np.where(inside, picked, values.dtype.type(beyond))

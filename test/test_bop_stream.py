@@ -16,7 +16,13 @@ from cope_training import bop_stream
 from cope_training.bop_stream import BopStream
 from cope_training.config import AugmentConfig, BopConfig, DataConfig, TrainConfig
 from cope_training.frames import Frame, FrameStream
-from cope_training.sources import BopFrames, MixedFrames, ScaledFrames, build_source
+from cope_training.sources import (
+    BopFrames,
+    MixedFrames,
+    RepeatedFrames,
+    ScaledFrames,
+    build_source,
+)
 
 SCENES = {"000001": 5, "000002": 3, "000007": 4}
 
@@ -165,6 +171,31 @@ def test_mixtures_are_exact_and_leave_no_frame_out(share: float) -> None:
         assert len(numbers) == pytest.approx(200 * expected, abs=1)
 
 
+def test_each_frame_is_used_as_often_as_asked_and_far_apart() -> None:
+    uses, pool = 3, 5
+    read = RepeatedFrames(Numbered(0), uses, pool).open()
+    numbers = [read(i)[1] for i in range(300)]
+    for number in range((uses - 1) * pool, 80):  # after the start, before the end
+        places = [i for i, n in enumerate(numbers) if n == number]
+        assert len(places) == uses
+        assert min(np.diff(places)) >= uses * (pool - 1)
+    late = RepeatedFrames(Numbered(0), uses, pool).open()  # as a resumed training opens it
+    assert [late(i)[1] for i in range(151, 200)] == numbers[151:200]
+
+
+def test_frames_are_rendered_once_for_all_their_uses() -> None:
+    asked: list[int] = []
+
+    class Counted:
+        def open(self):
+            return lambda number: asked.append(number) or number
+
+    read = RepeatedFrames(Counted(), 4, 8).open()
+    for i in range(400):
+        read(i)
+    assert len(asked) == len(set(asked)) <= 100 + 3 * 8
+
+
 def test_configurations_become_sources(split: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SETS", str(split.parent))
     bop = BopConfig(folder="$SETS", share=0.5, crop=64)
@@ -183,8 +214,26 @@ def test_configurations_become_sources(split: Path, monkeypatch: pytest.MonkeyPa
         build_source(wrong, CATALOGUE)
     for change, reason in (
         ({"data": replace(data, bop=replace(bop, share=2.0))}, "share: expected 0 to 1, got 2"),
+        ({"data": replace(data, uses=0)}, "uses: expected at least 1, got 0"),
         ({"augment": AugmentConfig(scale=0.6)}, "scale: expected 0 to 0.5, got 0.6"),
         ({"augment": AugmentConfig(scale=0.1, scale_by="size")}, "intrinsics or depth"),
     ):
         with pytest.raises(CopeError, match=reason):
             build_source(replace(config, **change), CATALOGUE)
+
+
+def test_depth_images_come_along_in_metres(tmp_path: Path) -> None:
+    frame = make_frame(np.random.default_rng(5), 1, 64, 96)
+    depth = np.random.default_rng(6).uniform(0.2, 3.0, (64, 96))
+    write_scene(tmp_path / "with" / "000000", [frame], depth=depth)
+    write_scene(tmp_path / "without" / "000000", [frame])
+    read = BopStream(tmp_path / "with", CATALOGUE, seed=0)(0)
+    assert read.depth.dtype == np.float32
+    assert np.abs(read.depth - depth).max() <= 0.6e-4
+    assert BopStream(tmp_path / "without", CATALOGUE, seed=0)(0).depth is None
+    window = BopStream(tmp_path / "with", CATALOGUE, seed=0, crop=32)(1)
+    assert window.depth.shape == (32, 32)
+    camera = tmp_path / "with" / "000000" / "scene_camera.json"
+    camera.write_text(camera.read_text().replace('"depth_scale": 0.1', '"depth_scale": "no"'))
+    with pytest.raises(CopeError, match=r"scene_camera\.json.*depth_scale"):
+        BopStream(tmp_path / "with", CATALOGUE, seed=0)(0)

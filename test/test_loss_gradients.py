@@ -47,6 +47,10 @@ def loss_in_double(config: LossConfig, kind: str = "geometric") -> CopeLoss:
     return loss
 
 
+def in_double(outputs: Predictions) -> Predictions:
+    return Predictions(outputs.logits.double(), outputs.boxes.double(), outputs.keys.double())
+
+
 def disturbed(targets: Targets, scale: float = 0.1) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     exact = perfect(targets)
@@ -106,7 +110,7 @@ def test_a_symmetric_pose_costs_nothing_in_any_loss(hypothesis: int) -> None:
     loss = loss_in_double(replace(LossConfig(points=1.0), cls=0.0))
     R, t = targets.R[0, hypothesis], targets.t[0, hypothesis]
     loss.pose_head = lambda k, c, K: (R.expand(len(k), 3, 3), t.expand(len(k), 3))
-    outputs = Predictions(*(v.double() for v in vars(perfect(targets, hypothesis)).values()))
+    outputs = in_double(perfect(targets, hypothesis))
     for name, value in loss(outputs, targets).items():
         assert value.item() == pytest.approx(0.0, abs=1e-6), name
 
@@ -117,7 +121,7 @@ def test_rotation_and_translation_share_the_keypoints_hypothesis() -> None:
     loss = loss_in_double(replace(NONE, rot=1.0, proj=1.0, points=1.0))
     R, t = targets.R[0, 0], targets.t[0, 0]
     loss.pose_head = lambda k, c, K: (R.expand(len(k), 3, 3), t.expand(len(k), 3))
-    outputs = Predictions(*(v.double() for v in vars(perfect(targets, 1)).values()))
+    outputs = in_double(perfect(targets, 1))
     losses = loss(outputs, targets)
     # A half-turn about z: both first columns turn into their opposites, two in four of six sums.
     error = (targets.R[0, 0] - targets.R[0, 1])[:, :2].abs()

@@ -1,5 +1,7 @@
 """Windows and scaled frames: what is seen stays where K, boxes and labels say it is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_targets import SIDE, K, make_frame
@@ -87,3 +89,14 @@ def test_beyond_the_border_nothing_is_labelled() -> None:
     )
     assert (window.instance_map >= 0).sum() == pytest.approx(SIDE**2 / 4, rel=0.05)
     assert window.instance_map[0, 0] == -1
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.1])
+def test_the_depth_image_moves_with_the_labels(scale: float) -> None:
+    frame = make_blob()
+    frame = replace(frame, depth=np.where(frame.instance_map == 0, 0.5, 2.0).astype(np.float32))
+    exact, near = (scale_about(frame, scale, by) for by in ("intrinsics", "depth"))
+    assert exact.depth[exact.instance_map == 0] == pytest.approx(0.5)
+    assert near.depth[near.instance_map == 0] == pytest.approx(0.5 / scale)
+    assert (exact.depth[0, 0] == 0) == (scale < 1)  # beyond the border nothing is known
+    assert (exact.depth[exact.instance_map < 0] != 0.5).all()

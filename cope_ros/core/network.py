@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.heads import Tower
+from cope_ros.core.heads import KeyTower, Tower
 from cope_ros.core.pose_head import GeometricPoseHead, PublishedPoseHead
 from cope_ros.core.presets import NetworkConfig
 from cope_ros.core.pyramid import Pyramid
@@ -39,7 +39,9 @@ class CopeNetwork(nn.Module):
         self.class_tower = Tower(width, n_classes, config.class_tower, separable, norm)
         self.class_tower.set_prior()
         self.box_tower = Tower(width, 4, config.box_tower, separable, norm)
-        self.key_tower = Tower(width, 16, config.key_tower, separable, norm)
+        self.key_tower = KeyTower(
+            width, 16, config.key_tower, config.surface_tower, separable, norm
+        )
         self.pose_head = _build_pose_head(config, catalogue)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -56,13 +58,26 @@ class CopeNetwork(nn.Module):
 
     def dense(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What ``forward`` does; a name for subclasses, as scripted modules have no super."""
+        logits, boxes, keys, _ = self.outputs(image)
+        return logits, boxes, keys
+
+    def outputs(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What ``forward`` gives and what the corners' tower saw on the way, for training.
+
+        Returns:
+            The three of ``forward`` and (B, L, SURFACE_OUTPUTS), see ``decode.surface_targets``;
+            (B, L, 0) from networks without such a tower.
+        """
         x = backbones.normalize_image(image, self.mean, self.std)
         c3, c4, c5 = self.backbone(x)
         p3, p4, p5 = self.pyramid(c3, c4, c5)
         logits = torch.cat((self.class_tower(p3), self.class_tower(p4), self.class_tower(p5)), 1)
         boxes = torch.cat((self.box_tower(p3), self.box_tower(p4), self.box_tower(p5)), 1)
-        keys = torch.cat((self.key_tower(p3), self.key_tower(p4), self.key_tower(p5)), 1)
-        return logits, boxes, keys
+        key3, seen3 = self.key_tower(p3)
+        key4, seen4 = self.key_tower(p4)
+        key5, seen5 = self.key_tower(p5)
+        keys, seen = torch.cat((key3, key4, key5), 1), torch.cat((seen3, seen4, seen5), 1)
+        return logits, boxes, keys, seen
 
 
 def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:

@@ -1,6 +1,6 @@
 """Network configurations: one type, three presets."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from cope_ros.core.errors import CopeError
@@ -32,6 +32,7 @@ class NetworkConfig:
     pose_head: str  # one of POSE_HEADS
     pose_channels: tuple[int, int]  # hidden layers of the pose head
     standardization: str  # one of STANDARDIZATIONS, of keypoint and box targets
+    surface_tower: TowerConfig | None = None  # corners' second look, see heads.KeyTower
 
     def __post_init__(self) -> None:
         _expect("pose_head", self.pose_head, POSE_HEADS)
@@ -49,14 +50,16 @@ class NetworkConfig:
             CopeError: a key is unknown or missing.
         """
         known = {f.name for f in fields(cls)}
-        if set(data) != known:
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        if set(data) - known or needed - set(data):
             raise CopeError(
                 f"network: unknown keys {sorted(set(data) - known)}, "
-                f"missing keys {sorted(known - set(data))}"
+                f"missing keys {sorted(needed - set(data))}"
             )
         values = dict(data)
-        for key in ("class_tower", "box_tower", "key_tower"):
-            values[key] = TowerConfig(**values[key])
+        for key in ("class_tower", "box_tower", "key_tower", "surface_tower"):
+            if values.get(key) is not None:
+                values[key] = TowerConfig(**values[key])
         values["pose_channels"] = tuple(values["pose_channels"])
         return cls(**values)
 
@@ -94,6 +97,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
+        surface_tower=TowerConfig(128, 3),
     ),
     # The same for two CPU cores or a Jetson.
     "lite": NetworkConfig(
@@ -108,6 +112,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
+        surface_tower=TowerConfig(128, 3),
     ),
 }
 

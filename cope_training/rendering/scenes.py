@@ -52,7 +52,7 @@ def take(studio: Studio, shot: Shot) -> tuple[Frame, Rendering]:
     poses = np.array([p.T_cam_obj for p in shot.instances], dtype=np.float64).reshape(-1, 4, 4)
     frame = Frame(
         drawn.image, shot.K, shot.class_index, poses, drawn.visibility, drawn.instance_map,
-        drawn.boxes,
+        drawn.boxes, drawn.depth,
     )  # fmt: skip
     return frame, drawn
 
