@@ -94,6 +94,7 @@ class Processor:
         monitor.mark("convert")
         self._tools.outputs.publish(transforms, detections)
         monitor.published(pair.arrived, len(ids))
+        self._tools.tracker.settle()
         self._tools.outputs.views.show(Scene(header, image, K, estimate, slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 
@@ -150,7 +149,6 @@ def _make_frames(
     """A worker: makes frames first, first + step, ... until it or its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
     os.nice(WORKER_NICENESS)
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     try:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
+from PIL import Image
 
 from cope_training.frames import Frame
 
@@ -73,16 +73,29 @@ def _source(first: float, count: int, scale: float) -> np.ndarray:
 def _sample(
     image: np.ndarray, labels: np.ndarray, columns: np.ndarray, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The image between its pixels (bilinear) and the nearest labels on a grid."""
-    height, width = labels.shape
+    """The image between its pixels (bilinear) and the nearest labels on an even grid."""
     seen = _nearest(labels, columns, rows, -1)
+    height, width = labels.shape
     x = np.rint(columns).astype(int).clip(0, width - 1)
     y = np.rint(rows).astype(int).clip(0, height - 1)
     if np.array_equal(x, columns) and np.array_equal(y, rows):
         return image[y[:, None], x[None]], seen
-    u, v = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
-    sampled = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled), seen
+    # Beyond its border Pillow sees black, so the border is repeated as far as it is needed.
+    left, top = (max(0, int(np.ceil(-values[0]))) + 1 for values in (columns, rows))
+    right = max(0, int(np.ceil(columns[-1])) - width + 1) + 1
+    below = max(0, int(np.ceil(rows[-1])) - height + 1) + 1
+    padded = np.pad(image, ((top, below), (left, right), (0, 0)), mode="edge")
+    step_x, step_y = ((v[-1] - v[0]) / max(len(v) - 1, 1) for v in (columns, rows))
+    # Pillow's coordinates count from pixels' edges.
+    first_x = columns[0] + left + 0.5 - 0.5 * step_x
+    first_y = rows[0] + top + 0.5 - 0.5 * step_y
+    sampled = Image.fromarray(padded).transform(
+        (len(columns), len(rows)),
+        Image.Transform.AFFINE,
+        (step_x, 0.0, first_x, 0.0, step_y, first_y),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(sampled).copy(), seen
 
 
 def _nearest(

@@ -232,3 +232,21 @@ def test_a_hundred_instances_cost_little() -> None:
         tracker.track(i / 30, estimate, SETTINGS)
         spent.append(time.process_time() - start)
     assert np.median(spent) < 0.02
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_it_does_not_matter_when_the_tracker_learns(settled: bool) -> None:
+    first, second = Tracker(CATALOGUE), Tracker(CATALOGUE)
+    for i in range(30):
+        estimate = make_estimate(noisy(ROW + np.array([0.01 * i, 0, 0]), i))
+        a, b = (tracker.track(i / 30, estimate, SETTINGS) for tracker in (first, second))
+        assert (a.slots == b.slots).all()
+        assert np.array_equal(a.estimate.R, b.estimate.R)
+        first.settle()
+        if settled:
+            second.settle()
+            second.settle()  # a second time there is nothing to learn
+    first.settle()
+    first.reset()
+    first.settle()
+    assert len(first) == 0

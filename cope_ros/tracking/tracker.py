@@ -36,6 +36,15 @@ class _Sightings:
     z: np.ndarray  # (N, 3) m, centres
 
 
+@dataclass
+class _Update:
+    """Sightings that the tracks have yet to learn from."""
+
+    owners: np.ndarray  # (M,) int64, rows of the tracks
+    z: np.ndarray  # (M, 3) m, centres
+    R: np.ndarray  # (M, 3, 3), aligned
+
+
 class Tracker:
     """Numbers the instances of successive frames and keeps their orientations continuous.
 
@@ -49,6 +58,7 @@ class Tracker:
         self._tracks = Tracks.empty()
         self._camera = CameraMotion()
         self._last: float | None = None  # s, the newest stamp
+        self._update: _Update | None = None
         self.prepare(catalogue or Catalogue(()))
 
     def __len__(self) -> int:
@@ -63,6 +73,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forgets every track; their slots rest as those of any object that is gone."""
+        self._update = None
         self._release(np.ones(len(self._tracks), dtype=bool))
         self._camera = CameraMotion()
 
@@ -77,6 +88,7 @@ class Tracker:
             stamp: s, of the image.
             estimate: a dataclass with ``class_index, R, t, covariance`` (see ``core.runtime``).
         """
+        self.settle()
         dt = self._elapsed(stamp)
         if not settings.enable:
             self.reset()
@@ -89,7 +101,8 @@ class Tracker:
             seen.R[rows], seen.t[rows], seen.class_index[rows], self._tracks.R[owners]
         )
         if dt > 0:
-            self._tracks.update(owners, seen.z[rows], R, now)
+            self._tracks.count(owners, now)
+            self._update = _Update(owners, seen.z[rows], R)
         seen.R[rows], seen.t[rows] = R, t
         track_of = np.full(len(seen.rows), -1, dtype=np.int64)
         track_of[rows] = owners
@@ -99,6 +112,12 @@ class Tracker:
         slots[seen.rows] = self._tracks.slot[track_of]
         self._forget_lost(track_of)
         return Tracked(_aligned(estimate, seen), slots)
+
+    def settle(self) -> None:
+        """Learns from the last frame; ``track`` does it otherwise, when the next one waits."""
+        if self._update is not None:
+            update, self._update = self._update, None
+            self._tracks.update(update.owners, update.z, update.R)
 
     def _elapsed(self, stamp: float) -> float:
         """Seconds since the last frame, 0 for a late one; starts anew where time jumped back."""
@@ -165,6 +184,7 @@ class Tracker:
         out_of_sight[in_sight] = False
         lost = np.flatnonzero(out_of_sight)
         if len(lost) > MAX_LOST:
+            self.settle()
             gone = np.zeros(len(self._tracks), dtype=bool)
             gone[lost[np.argsort(self._tracks.seen[lost], kind="stable")[:-MAX_LOST]]] = True
             self._release(gone)

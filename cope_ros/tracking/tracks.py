@@ -94,7 +94,12 @@ class Tracks:
         outer = ray[:, :, None] * ray[:, None, :]
         return across[:, None, None] * np.eye(3) + (along - across)[:, None, None] * outer
 
-    def update(self, rows: np.ndarray, z: np.ndarray, R: np.ndarray, now: float) -> None:
+    def count(self, rows: np.ndarray, now: float) -> None:
+        """Notes that distinct ``rows`` are seen."""
+        self.hits[rows] += 1
+        self.seen[rows] = now
+
+    def update(self, rows: np.ndarray, z: np.ndarray, R: np.ndarray) -> None:
         """Filters sightings into distinct ``rows``: centres (M, 3) m and aligned (M, 3, 3)."""
         residual = z - self.x[rows]
         ray = self.rays()[rows]
@@ -107,5 +112,3 @@ class Tracks:
         self.P[rows] = P - gain[:, :, :, None] * P[:, :, 0, None, :]
         turn = rotation_vectors(R @ np.swapaxes(self.R[rows], 1, 2))
         self.R[rows] = rotations(ROTATION_GAIN * turn) @ self.R[rows]
-        self.hits[rows] += 1
-        self.seen[rows] = now

@@ -102,9 +102,10 @@ class Camera(Node):
         """Sends an image; None where no answer came."""
         image, info = self._messages[number % len(self._messages)]
         stamp = self.get_clock().now()
+        messages = stamped(info, stamp.nanoseconds), stamped(image, stamp.nanoseconds)
         sent = time.monotonic()
-        self._infos.publish(stamped(info, stamp.nanoseconds))
-        self._images.publish(stamped(image, stamp.nanoseconds))
+        self._infos.publish(messages[0])
+        self._images.publish(messages[1])
         deadline = sent + patience
         while stamp.nanoseconds not in self._heard and time.monotonic() < deadline:
             self._spinner.spin_once(timeout_sec=0.1)
