@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from cope_training.frames import Frame
 
@@ -80,22 +79,19 @@ def _sample(
     y = np.rint(rows).astype(int).clip(0, height - 1)
     if np.array_equal(x, columns) and np.array_equal(y, rows):
         return image[y[:, None], x[None]], seen
-    # Beyond its border Pillow sees black, so the border is repeated as far as it is needed.
-    left, top = (max(0, int(np.ceil(-values[0]))) + 1 for values in (columns, rows))
-    right = max(0, int(np.ceil(columns[-1])) - width + 1) + 1
-    below = max(0, int(np.ceil(rows[-1])) - height + 1) + 1
-    padded = np.pad(image, ((top, below), (left, right), (0, 0)), mode="edge")
-    step_x, step_y = ((v[-1] - v[0]) / max(len(v) - 1, 1) for v in (columns, rows))
-    # Pillow's coordinates count from pixels' edges.
-    first_x = columns[0] + left + 0.5 - 0.5 * step_x
-    first_y = rows[0] + top + 0.5 - 0.5 * step_y
-    sampled = Image.fromarray(padded).transform(
-        (len(columns), len(rows)),
-        Image.Transform.AFFINE,
-        (step_x, 0.0, first_x, 0.0, step_y, first_y),
-        Image.Resampling.BILINEAR,
-    )
-    return np.asarray(sampled).copy(), seen
+    between = _blend(_blend(image.astype(np.float32), rows, 0), columns, 1)
+    return np.rint(between).astype(np.uint8), seen
+
+
+def _blend(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
+    """Linear interpolation of float ``values`` along an axis; beyond the border it repeats."""
+    last = values.shape[axis] - 1
+    places = places.clip(0, last)
+    below = np.floor(places).astype(int)
+    share = (places - below).astype(np.float32)
+    share = share.reshape((-1,) + (1,) * (values.ndim - 1 - axis))
+    low, high = (values.take(i, axis) for i in (below, np.minimum(below + 1, last)))
+    return np.asarray(low + share * (high - low))
 
 
 def _nearest(
