@@ -65,6 +65,7 @@ class Processor:
             self._tools.counters.count_processed()
         finally:
             self._tools.monitor.end()
+        self._tools.tracker.settle()
 
     def _process(self, pair: Pair) -> None:
         parameters = self._tools.parameters()
@@ -94,7 +95,6 @@ class Processor:
         monitor.mark("convert")
         self._tools.outputs.publish(transforms, detections)
         monitor.published(pair.arrived, len(ids))
-        self._tools.tracker.settle()
         self._tools.outputs.views.show(Scene(header, image, K, estimate, slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
