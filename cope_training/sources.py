@@ -100,8 +100,11 @@ class RepeatedFrames:
             turn, age = divmod(number, self.uses)
             own = turn + (self.uses - 1 - age) * self.pool
             if own not in kept:
+                if len(kept) >= self.uses * self.pool:  # of several workers, none sees all uses
+                    for old in [k for k in kept if k < turn]:
+                        del kept[old]
                 kept[own] = read(own)
-            return kept.pop(own) if age == self.uses - 1 else kept[own]
+            return kept[own]
 
         return repeated
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import pickle
 import tracemalloc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,26 @@ def test_each_frame_is_used_as_often_as_asked_and_far_apart() -> None:
         assert min(np.diff(places)) >= uses * (pool - 1)
     late = RepeatedFrames(Numbered(0), uses, pool).open()  # as a resumed training opens it
     assert [late(i)[1] for i in range(151, 200)] == numbers[151:200]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_frames_are_not_kept_beyond_their_uses(workers: int) -> None:
+    uses, pool = 4, 8
+    alive: weakref.WeakSet[Numbered] = weakref.WeakSet()
+
+    class Tracked:
+        def open(self):
+            def read(number: int) -> Numbered:
+                frame = Numbered(number)
+                alive.add(frame)
+                return frame
+
+            return read
+
+    read = RepeatedFrames(Tracked(), uses, pool).open()
+    for i in range(0, 1000, workers):
+        read(i)
+        assert len(alive) <= uses * pool + 1
 
 
 def test_frames_are_rendered_once_for_all_their_uses() -> None:

@@ -65,7 +65,7 @@ class CopeNetwork(nn.Module):
         """What ``forward`` gives and what the corners' tower saw on the way, for training.
 
         Returns:
-            The three of ``forward`` and (B, L, SURFACE_OUTPUTS), see ``decode.surface_targets``;
+            The three of ``forward`` and (B, L, SURFACE_OUTPUTS), see ``heads.KeyTower``;
             (B, L, 0) from networks without such a tower.
         """
         x = backbones.normalize_image(image, self.mean, self.std)
