@@ -26,7 +26,7 @@ def cut(frame: Frame, left: float, top: float, size: tuple[int, int], scale: flo
     offset = scale * (0.5 - np.array([left, top])) - 0.5
     A = np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1]])
     columns, rows = _source(left, size[0], scale), _source(top, size[1], scale)
-    image, seen = _sample(frame.image, labels, columns, rows)
+    image, seen = _between(frame.image, columns, rows), _nearest(labels, columns, rows, -1)
     depth = None if frame.depth is None else _nearest(frame.depth, columns, rows, 0.0)
     count = len(frame.class_index)
     before = np.bincount(labels[labels >= 0], minlength=count)
@@ -69,18 +69,15 @@ def _source(first: float, count: int, scale: float) -> np.ndarray:
     return (np.arange(count) + 0.5) / scale + first - 0.5
 
 
-def _sample(
-    image: np.ndarray, labels: np.ndarray, columns: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The image between its pixels (bilinear) and the nearest labels on an even grid."""
-    seen = _nearest(labels, columns, rows, -1)
-    height, width = labels.shape
+def _between(image: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The image between its pixels (bilinear) on a grid; beyond the border it repeats."""
+    height, width = image.shape[:2]
     x = np.rint(columns).astype(int).clip(0, width - 1)
     y = np.rint(rows).astype(int).clip(0, height - 1)
     if np.array_equal(x, columns) and np.array_equal(y, rows):
-        return image[y[:, None], x[None]], seen
+        return image[y[:, None], x[None]]
     between = _blend(_blend(image.astype(np.float32), rows, 0), columns, 1)
-    return np.rint(between).astype(np.uint8), seen
+    return np.rint(between).astype(np.uint8)
 
 
 def _blend(values: np.ndarray, places: np.ndarray, axis: int) -> np.ndarray:
