@@ -1,8 +1,8 @@
 """Photometric augmentation on batches of tensors (paper, Table 4); geometry stays as it is.
 
-The rows of the table in its order, each with its own chance for each image and, where the
-table says so, with a chance of one half for each channel on its own. The 5 % scale, which
-moves the geometry too, is in windows.py.
+The rows of the table in its order, and by choice what a camera adds after them; each with
+its own chance for each image and, where the table says so, with a chance of one half for each
+channel on its own. The 5 % scale, which moves the geometry too, is in windows.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -65,6 +65,11 @@ class Augmenter:
             Row("logarithmic contrast", 0.5, self._logarithmic_contrast),
             Row("linear contrast", 0.5, self._linear_contrast),
         )
+        if config.camera:
+            self.rows += (
+                Row("sharpen", config.camera, self._sharpen),
+                Row("noise", config.camera, self._noise),
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 -> the same shape, uint8, augmented."""
@@ -143,6 +148,21 @@ class Augmenter:
 
     def _logarithmic_contrast(self, x: Tensor) -> Tensor:
         return self._draw(x, 0.75, 1.0, True) * torch.log2(1.0 + x)
+
+    def _sharpen(self, x: Tensor) -> Tensor:
+        """An unsharp mask of up to 1.5, as in a camera."""
+        blurred = filters.gaussian_blur(x, 0.5 + self._random(len(x)))
+        return x + self._draw(x, 0.0, 1.5) * (x - blurred)
+
+    def _noise(self, x: Tensor) -> Tensor:
+        """Normal noise of up to 0.05, fine or in grains of two pixels, coloured or grey."""
+        height, width = x.shape[2:]
+        fine = torch.randn(len(x), 3, height, width, generator=self.generator)
+        grain = fine[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
+        coarse, grey = (self._random(2, len(x), 1, 1, 1) < 0.5).unbind(0)
+        fine = torch.where(coarse, grain[:, :, :height, :width], fine)
+        fine = torch.where(grey, fine[:, :1], fine)
+        return x + self._draw(x, 0.0, 0.05) * fine.to(x.device)
 
     def _linear_contrast(self, x: Tensor) -> Tensor:
         return 0.5 + (x - 0.5) * self._draw(x, 0.7, 1.3, True)

@@ -144,3 +144,23 @@ def test_bilateral_blur_by_hand() -> None:
     like = np.exp(-0.5 * (0.2 / 0.1) ** 2)
     got = filters.bilateral_blur(x, 2, 0.1)
     assert got[0, 1, 1].item() == pytest.approx(0.2 / (1 + 4 * like))
+
+
+def test_cameras_sharpen_and_add_noise() -> None:
+    config = AugmentConfig(camera=0.4)
+    augmenter = Augmenter(config, torch.Generator().manual_seed(0))
+    assert [row.name for row in augmenter.rows[len(TABLE) :]] == ["sharpen", "noise"]
+    edge = torch.zeros(400, 3, 9, 12)
+    edge[..., 6:] = 0.5
+    steep = augmenter._sharpen(edge + 0.25)[:, 0, 4]
+    assert torch.allclose(steep[:, [0, 11]], torch.tensor([0.25, 0.75]), atol=1e-3)
+    assert (steep[:, 6] > 0.75 - 1e-6).all()
+    assert steep[:, 6].max() > 0.9
+    noisy = augmenter._noise(torch.full((4000, 3, 9, 7), 0.5)) - 0.5
+    spread = noisy.std((1, 2, 3))
+    assert spread.max().item() == pytest.approx(0.05, rel=0.4)
+    assert spread.mean().item() == pytest.approx(0.025, rel=0.1)
+    grey = (noisy[:, 0] == noisy[:, 1]).flatten(1).all(1).float().mean().item()
+    assert grey == pytest.approx(0.5, abs=0.05)
+    grain = (noisy[:, 0, 0, 0] == noisy[:, 0, 1, 1]).float().mean().item()
+    assert grain == pytest.approx(0.5, abs=0.05)

@@ -1,5 +1,7 @@
 """The renderer's depth, masks, visibility and boxes against closed-form shapes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -152,3 +154,23 @@ def test_openness_is_recognised():
     inside_out = Mesh(closed.vertices, closed.faces[:, ::-1], closed.normals, closed.colors)
     assert not inside_out.is_closed
     assert not sheet().is_closed
+
+
+def test_colours_fade_to_the_mean_of_the_mesh():
+    colors = np.array([[250, 0, 0], [250, 0, 0], [0, 0, 250], [0, 0, 250]], np.uint8)
+    plain = sheet()
+    mesh = replace(plain, colors=colors)
+    renderer = Renderer([mesh])
+    R = np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, -1.0]])
+    bright = np.ones(3)
+    light = Lighting((), np.array([0, -1.0, 0]), bright, bright)
+
+    def picture(fade: float) -> np.ndarray:
+        wall = Placement(0, pose((0, 0, 1.0), R, scale=1.0), Material(specular=0.0, fade=fade))
+        return renderer.picture([wall], K, SIZE, light).astype(int)
+
+    mean = 250 * np.sqrt(0.5)
+    assert np.abs(picture(1.0) - [mean, 0, mean]).max() <= 1
+    assert np.ptp(picture(0.0)[..., 0]) > 60
+    half = np.sqrt(0.5 * (picture(0.0) ** 2 + np.array([mean, 0, mean]) ** 2))
+    assert np.abs(picture(0.5) - half).max() <= 2

@@ -4,7 +4,8 @@ import moderngl
 import numpy as np
 
 from cope_training.rendering import shaders
-from cope_training.rendering.scene import Lighting
+from cope_training.rendering.meshes import Mesh
+from cope_training.rendering.scene import Lighting, Material
 
 
 class Target:
@@ -37,3 +38,21 @@ def write_lighting(program: moderngl.Program, light: Lighting) -> None:
     program["light_color"].write(colors.tobytes())
     for name in ("up", "sky", "ground"):
         program[name].value = tuple(getattr(light, name))
+
+
+def write_material(
+    program: moderngl.Program, material: Material, mean_color: np.ndarray, textured: bool
+) -> None:
+    """Sets a material; ``mean_color`` (3,) is the mesh's, linear."""
+    program["textured"].value = 1.0 if textured else 0.0
+    program["tint"].value = tuple(material.tint)
+    program["gloss"].value = (material.specular, material.shininess)
+    program["fade"].value = (*mean_color, material.fade)
+
+
+def mean_albedo(mesh: Mesh) -> np.ndarray:
+    """(3,) linear mean over the vertices, times that of the mesh's own texture."""
+    albedo = ((mesh.colors / 255.0) ** 2).mean(axis=0)
+    if mesh.texture is not None:
+        albedo = albedo * ((mesh.texture / 255.0) ** 2).mean(axis=(0, 1))
+    return albedo

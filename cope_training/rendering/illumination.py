@@ -3,6 +3,7 @@
 import numpy as np
 
 from cope_training.rendering.scene import Light, Lighting, Material
+from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.shadows import SIDES
 
 
@@ -39,10 +40,17 @@ def _white(rng: np.random.Generator, spread: float = 0.06) -> np.ndarray:
     return np.exp(rng.normal(0.0, spread) * np.array([1.0, 0.0, -1.0]) + rng.normal(0, 0.02, 3))
 
 
-def random_material(rng: np.random.Generator) -> Material:
-    """A known object's surface: its own colours, slightly off, matt to glossy."""
-    tint = np.exp(rng.normal(0.0, 0.12) + rng.normal(0.0, 0.05, 3))
-    return Material(tint, float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5))))
+def random_material(rng: np.random.Generator, config: SceneConfig) -> Material:
+    """A known object's surface: its own colours, more or less off, matt to glossy.
+
+    A scanned mesh's colours are not those that another camera sees, and its patches may be
+    the scanner's; a network that relies on either does not know the object in a photograph.
+    """
+    brightness = rng.normal(0.0, config.brightness_spread)
+    tint = np.exp(brightness + rng.normal(0.0, config.tint_spread, 3))
+    gloss, shininess = float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5)))
+    fade = float(rng.uniform(0.0, config.fade_max)) if config.fade_max else 0.0
+    return Material(tint, gloss, shininess, fade=fade)
 
 
 def random_clutter_material(rng: np.random.Generator, textures: int) -> Material:

@@ -10,10 +10,9 @@ import moderngl
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.rendering import shaders, shadows
+from cope_training.rendering import gl, shaders, shadows
 from cope_training.rendering.atlas import CoverAtlas
 from cope_training.rendering.camera import clip_from_cam, project_box
-from cope_training.rendering.gl import Target, write_lighting, write_matrix
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.shadows import ShadowMap
@@ -56,7 +55,8 @@ class Renderer:
         self._textures: list[moderngl.Texture] = []
         self._closed: list[bool] = []
         self._own_texture: list[int | None] = []
-        self._targets: dict[tuple[int, int], Target] = {}
+        self._mean_colors: list[np.ndarray] = []
+        self._targets: dict[tuple[int, int], gl.Target] = {}
         for mesh in meshes:
             self.add_mesh(mesh)
 
@@ -94,6 +94,7 @@ class Renderer:
         own = None if mesh.texture is None else self.add_texture(mesh.texture)
         self._own_texture.append(own)
         self._closed.append(mesh.is_closed)
+        self._mean_colors.append(gl.mean_albedo(mesh))
         return len(self._arrays) - 1
 
     def add_texture(self, image: np.ndarray) -> int:
@@ -166,30 +167,29 @@ class Renderer:
         alone = [self._draw_labels([p], K, size)[1] > 0 for p in instances]
         return np.array(alone, dtype=bool).reshape(len(instances), size[1], size[0])
 
-    def _target(self, size: tuple[int, int]) -> Target:
+    def _target(self, size: tuple[int, int]) -> gl.Target:
         if size not in self._targets:
-            self._targets[size] = Target(self.ctx, *size, self._samples)
+            self._targets[size] = gl.Target(self.ctx, *size, self._samples)
         return self._targets[size]
 
     def _draw_shaded(
-        self, target: Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
+        self, target: gl.Target, drawn: Sequence[Placement], projection: np.ndarray, light: Lighting
     ) -> None:
         program = self._shade
-        write_lighting(program, light)
+        gl.write_lighting(program, light)
         self._draw_shadow(drawn, light)
         target.shaded.use()
         target.shaded.clear()
-        write_matrix(program, "clip_from_cam", projection)
+        gl.write_matrix(program, "clip_from_cam", projection)
         for placement in drawn:
             material = placement.material
             texture = material.texture
             texture = self._own_texture[placement.mesh] if texture is None else texture
             if texture is not None:
                 self._textures[texture].use(0)
-            program["textured"].value = 0.0 if texture is None else 1.0
-            program["tint"].value = tuple(material.tint)
-            program["gloss"].value = (material.specular, material.shininess)
-            write_matrix(program, "cam_from_obj", placement.T_cam_obj)
+            mean = self._mean_colors[placement.mesh]
+            gl.write_material(program, material, mean, texture is not None)
+            gl.write_matrix(program, "cam_from_obj", placement.T_cam_obj)
             self._cull(placement)
             self._arrays[placement.mesh][0].render()
         self.ctx.copy_framebuffer(target.resolved, target.shaded)
@@ -211,7 +211,7 @@ class Renderer:
         )
         texel = 1.0 / (np.linalg.norm(matrix[0, :3]) * light.shadow_texels)  # m
         program["shadow"].value = (light.shadow, SHADOW_EDGE, 1.5 * texel)
-        write_matrix(program, "shadow_from_cam", matrix)
+        gl.write_matrix(program, "shadow_from_cam", matrix)
 
     def _cull(self, placement: Placement) -> None:
         """Leaves out back faces where the mesh hides them anyway."""
@@ -220,7 +220,7 @@ class Renderer:
         else:
             self.ctx.disable(moderngl.CULL_FACE)
 
-    def _read_image(self, target: Target, background: np.ndarray | None) -> np.ndarray:
+    def _read_image(self, target: gl.Target, background: np.ndarray | None) -> np.ndarray:
         width, height = target.resolved.size
         data = target.resolved.read(components=4, alignment=1)
         rgba = np.frombuffer(data, np.uint8).reshape(height, width, 4)
@@ -237,10 +237,10 @@ class Renderer:
         self.ctx.enable_only(moderngl.DEPTH_TEST)
         target.labels.use()
         target.labels.clear()
-        write_matrix(self._label, "clip_from_cam", clip_from_cam(K, *size))
+        gl.write_matrix(self._label, "clip_from_cam", clip_from_cam(K, *size))
         for number, placement in enumerate(drawn, start=1):
             self._label["number"].value = number
-            write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
+            gl.write_matrix(self._label, "cam_from_obj", placement.T_cam_obj)
             self._cull(placement)
             self._arrays[placement.mesh][1].render()
         width, height = size

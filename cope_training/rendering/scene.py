@@ -17,6 +17,7 @@ class Material:
     specular: float = 0.05  # strength of the highlight, 0 is matt
     shininess: float = 30.0  # Blinn-Phong exponent
     texture: int | None = None  # handle of a texture used instead of the mesh's own
+    fade: float = 0.0  # share of the mesh's colours that its mean colour replaces
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ class SceneConfig:
     depth_spread: float = 0.08  # of the logarithm of the depths in a heap
     photograph_share: float = 0.6  # of backgrounds, where there are photographs
     ground_share: float = 0.5  # of heaps that have a ground behind them
+    brightness_spread: float = 0.12  # of the logarithm of a known object's linear colour
+    tint_spread: float = 0.05  # the same for each channel on its own
+    fade_max: float = 0.0  # up to this share an object's mean colour replaces its colours
     clutter_max: int = 3  # unknown solids per crop
     occluder_share: float = 0.3  # of images with a cut-out in front
     empty_share: float = 0.03  # of images without any known object

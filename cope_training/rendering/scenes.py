@@ -121,7 +121,7 @@ def _compose(
     classes, poses = classes[keep][:count], poses[keep][:count]
     clutter = ground + _clutter(rng, studio, config, camera, first)
     instances = [
-        Placement(int(c), pose, random_material(rng))
+        Placement(int(c), pose, random_material(rng, config))
         for c, pose in zip(classes, poses, strict=True)
     ]
     return Shot(

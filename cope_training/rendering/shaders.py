@@ -34,6 +34,7 @@ const int TAPS = %(taps)d;
 uniform sampler2D image;
 uniform float textured;  // 0: vertex colours alone, 1: times the texture
 uniform vec3 tint;
+uniform vec4 fade;  // linear mean colour, share of it
 uniform vec2 gloss;  // specular strength, exponent
 uniform vec4 light_position[MAX_LIGHTS];  // w = 0: direction towards the light
 uniform vec3 light_color[MAX_LIGHTS];
@@ -64,7 +65,7 @@ void main() {
     vec3 n = normalize(n_cam);
     n = dot(n, view) < 0.0 ? -n : n;
     vec3 texel = textured > 0.0 ? texture(image, st).rgb : vec3(1.0);
-    vec3 base = albedo * tint * texel * texel;
+    vec3 base = mix(albedo * texel * texel, fade.rgb, fade.a) * tint;
     vec3 diffuse = mix(ground, sky, 0.5 + 0.5 * dot(n, up));
     vec3 shine = vec3(0.0);
     for (int i = 0; i < MAX_LIGHTS; ++i) {
