@@ -52,7 +52,7 @@ class Augmenter:
     def __init__(self, config: AugmentConfig, generator: torch.Generator) -> None:
         self.config = config
         self.generator = generator
-        self.rows = (
+        self.rows: tuple[Row, ...] = (
             Row("gaussian blur", 0.2, self._gaussian),
             Row("average/median/motion blur", 0.2, self._one_of_three_blurs),
             Row("bilateral blur", 0.2, self._bilateral),

@@ -84,9 +84,9 @@ class VisibilityConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW or Adam, with one cycle, a plateau's falling rate or a constant one."""
+    """AdamW, Adam or Muon, with one cycle, a plateau's falling rate or a constant one."""
 
-    name: str = "adamw"  # adamw or adam
+    name: str = "adamw"  # adamw, adam or muon
     schedule: str = "onecycle"  # onecycle, plateau or constant
     learning_rate: float = 1e-3
     backbone_factor: float = 0.5  # the pretrained part learns more slowly

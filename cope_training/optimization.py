@@ -8,13 +8,18 @@ import torch
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network import CopeNetwork
 from cope_training.config import OptimizerConfig
+from cope_training.muon import Muon, is_dense
 
 FINAL_RATE = 0.01  # of the peak learning rate, at the end of the cycle
 MIN_GAIN = 1e-4  # a loss that falls by less is not better (Keras' min_delta)
 
 
+# Linear maps to outputs, and the pose head that geometry taught: AdamW's even with Muon.
+NOT_MUON = ("output", "surface", "correction", "pose_head")
+
+
 def build_optimizer(network: CopeNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Adam or AdamW with two groups, backbone and rest, each with its ``peak`` rate.
+    """Adam, AdamW or Muon; groups for backbone and rest, each with its ``peak`` rate.
 
     Raises:
         CopeError: another optimiser.
@@ -27,11 +32,29 @@ def build_optimizer(network: CopeNetwork, config: OptimizerConfig) -> torch.opti
         {"params": backbone, "lr": rate, "peak": rate * config.backbone_factor},
         {"params": others, "lr": rate, "peak": rate},
     ]
+    if config.name == "muon":
+        return Muon(_split(groups, _muon_weights(network)), config.weight_decay)
     if config.name == "adamw":
         return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     if config.name == "adam":
         return torch.optim.Adam(groups)
-    raise CopeError(f"optimizer.name: expected adamw or adam, got {config.name!r}")
+    raise CopeError(f"optimizer.name: expected adamw, adam or muon, got {config.name!r}")
+
+
+def _muon_weights(network: CopeNetwork) -> set[int]:
+    """The ids of the weights that Muon steps."""
+    layers = (m for n, m in network.named_modules() if not set(n.split(".")) & set(NOT_MUON))
+    return {id(layer.weight) for layer in layers if is_dense(layer)}
+
+
+def _split(groups: list[dict[str, Any]], chosen: set[int]) -> list[dict[str, Any]]:
+    """Each group's chosen parameters as a group of their own, marked ``muon``."""
+    parts = []
+    for group in groups:
+        for muon in (False, True):
+            members = [p for p in group["params"] if (id(p) in chosen) == muon]
+            parts.append(group | {"params": members, "muon": muon})
+    return parts
 
 
 def learning_rate_factor(progress: float, config: OptimizerConfig) -> float:

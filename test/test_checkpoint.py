@@ -20,15 +20,17 @@ from cope_training.export import export_checkpoint
 from cope_training.frames import Frame
 
 
-def test_resumes_to_the_bit(tmp_path: Path) -> None:
-    straight = make_trainer()
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_resumes_to_the_bit(optimizer: str, tmp_path: Path) -> None:
+    config = replace(QUICK, optimizer=replace(QUICK.optimizer, name=optimizer))
+    straight = make_trainer(config)
     for i in range(4):
         straight.train_step(make_batch(i))
-    first = make_trainer()
+    first = make_trainer(config)
     for i in range(2):
         first.train_step(make_batch(i))
     checkpoints.save(tmp_path / "checkpoint", first.checkpoint({}))
-    second = make_trainer()
+    second = make_trainer(config)
     second.resume(checkpoints.load(tmp_path / "checkpoint"), "test")
     for i in range(2, 4):
         second.train_step(make_batch(i))
