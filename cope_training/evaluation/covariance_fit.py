@@ -77,7 +77,9 @@ def _blocks(samples: Samples) -> list[_Block]:
     """The three blocks, in the order of the factors."""
     distance = np.linalg.norm(samples.t, axis=1)
     ray = samples.t / distance[:, None]
-    turn = across_basis(samples.axis) if np.any(samples.axis) else np.eye(3)[None]
+    spins = np.any(samples.axis, axis=1, keepdims=True)
+    # Where some objects spin about their axis, the others give two of their three numbers too.
+    turn = across_basis(np.where(spins, samples.axis, ray)) if spins.any() else np.eye(3)[None]
     bases = (
         (across_basis(ray), slice(0, 3), distance),
         (ray[:, None], slice(0, 3), distance),
