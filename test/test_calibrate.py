@@ -71,7 +71,7 @@ def test_a_rare_class_gets_the_factors_of_all() -> None:
     few = samples.take((samples.class_index != 1) | (np.arange(600) < 15))
     factors = fit_factors(few, NAMES)
     assert factors["object1"] != factors["object0"]
-    after = calibrated(random_samples(3000, 6), {n: factors["object1"] for n in NAMES}, NAMES)
+    after = calibrated(random_samples(3000, 6), dict.fromkeys(NAMES, factors["object1"]), NAMES)
     for part in ("position", "rotation"):
         assert coverage(after, [0.5, 0.9], part) == pytest.approx([0.5, 0.9], abs=0.07)
 
