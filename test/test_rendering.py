@@ -9,7 +9,7 @@ from cope_training.rendering.camera import clip_from_cam
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.primitives import ball, cuboid, sheet
 from cope_training.rendering.renderer import Renderer
-from cope_training.rendering.scene import Light, Lighting, Material, Placement
+from cope_training.rendering.scene import Light, Lighting, Material, Pattern, Placement
 
 SIZE = (120, 90)
 K = np.array([[150.0, 0.0, 57.3], [0.0, 140.0, 46.8], [0.0, 0.0, 1.0]])
@@ -174,3 +174,27 @@ def test_colours_fade_to_the_mean_of_the_mesh():
     assert np.ptp(picture(0.0)[..., 0]) > 60
     half = np.sqrt(0.5 * (picture(0.0) ** 2 + np.array([mean, 0, mean]) ** 2))
     assert np.abs(picture(0.5) - half).max() <= 2
+
+
+def test_patterns_are_stripes_in_the_meshs_frame():
+    renderer = Renderer([sheet()])
+    R = np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, -1.0]])
+    light = Lighting((), np.array([0, -1.0, 0]), np.full(3, 0.3), np.full(3, 0.3))
+    waves = np.zeros((3, 4))
+    waves[0] = [2 * np.pi / 0.1, 0, 0, 0.4]  # along x, every 10 cm
+    colors = np.zeros((3, 3))
+    colors[0] = [0.5, 0.0, -0.3]
+
+    def picture(pattern: Pattern | None) -> np.ndarray:
+        wall = Placement(0, pose((0, 0, 1.0), R), Material(specular=0.0, pattern=pattern))
+        return renderer.picture([wall], K, SIZE, light).astype(float)
+
+    plain, x = picture(None), rays()[45, :, 0]
+    inside = np.abs(x) < 0.3
+    for hardness in (1.0, 6.0):
+        striped = picture(Pattern(waves, colors, hardness))
+        wave = np.clip(hardness * np.sin(2 * np.pi / 0.1 * x + 0.4), -1, 1)
+        expected = plain[45] * np.exp(0.5 * wave[:, None] * colors[0])
+        steep = np.abs(np.gradient(wave)) > 0.3
+        assert np.abs(striped[45] - expected)[inside & ~steep].max() < 3
+        assert np.ptp(striped[45, inside, 0]) > 40

@@ -48,6 +48,11 @@ def write_material(
     program["tint"].value = tuple(material.tint)
     program["gloss"].value = (material.specular, material.shininess)
     program["fade"].value = (*mean_color, material.fade)
+    pattern = material.pattern
+    program["hardness"].value = 0.0 if pattern is None else pattern.hardness
+    if pattern is not None:
+        program["waves"].write(pattern.waves.astype("f4").tobytes())
+        program["wave_colors"].write(pattern.colors.astype("f4").tobytes())
 
 
 def mean_albedo(mesh: Mesh) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cope_training.rendering.scene import Light, Lighting, Material
+from cope_training.rendering.scene import Light, Lighting, Material, Pattern
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.shadows import SIDES
 
@@ -50,7 +50,22 @@ def random_material(rng: np.random.Generator, config: SceneConfig) -> Material:
     tint = np.exp(brightness + rng.normal(0.0, config.tint_spread, 3))
     gloss, shininess = float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5)))
     fade = float(rng.uniform(0.0, config.fade_max)) if config.fade_max else 0.0
-    return Material(tint, gloss, shininess, fade=fade)
+    pattern = None
+    if config.pattern_share and rng.random() < config.pattern_share:
+        pattern = random_pattern(rng, config.pattern_contrast)
+    return Material(tint, gloss, shininess, fade=fade, pattern=pattern)
+
+
+def random_pattern(rng: np.random.Generator, contrast: float) -> Pattern:
+    """Stripes of 1.5 to 15 cm in any direction, mostly grey, from soft to hard."""
+    ways = rng.normal(size=(3, 3))
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    lengths = np.exp(rng.uniform(np.log(0.015), np.log(0.15), (3, 1)))
+    phases = rng.uniform(0, 2 * np.pi, (3, 1))
+    grey, color = rng.normal(size=(3, 1)), rng.normal(0, 0.4, (3, 3))
+    colors = rng.uniform(0, contrast) * (grey + color)
+    waves = np.concatenate([2 * np.pi / lengths * ways, phases], axis=1)
+    return Pattern(waves, colors, float(np.exp(rng.uniform(0, np.log(8.0)))))
 
 
 def random_clutter_material(rng: np.random.Generator, textures: int) -> Material:

@@ -10,6 +10,15 @@ def _ones() -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """Stripes across an object that are not its own: three waves with softer or harder edges."""
+
+    waves: np.ndarray  # (3, 4) radians per metre of the mesh's frame along x, y, z; phase
+    colors: np.ndarray  # (3, 3) of each wave's crest: logarithm of the factor on the linear albedo
+    hardness: float = 1.0  # slope of an edge; 1 is a sine
+
+
+@dataclass(frozen=True)
 class Material:
     """How a placed mesh reflects light."""
 
@@ -18,6 +27,7 @@ class Material:
     shininess: float = 30.0  # Blinn-Phong exponent
     texture: int | None = None  # handle of a texture used instead of the mesh's own
     fade: float = 0.0  # share of the mesh's colours that its mean colour replaces
+    pattern: Pattern | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ class SceneConfig:
     brightness_spread: float = 0.12  # of the logarithm of a known object's linear colour
     tint_spread: float = 0.05  # the same for each channel on its own
     fade_max: float = 0.0  # up to this share an object's mean colour replaces its colours
+    pattern_share: float = 0.0  # of known objects with stripes that are not theirs
+    pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop
     occluder_share: float = 0.3  # of images with a cut-out in front
     empty_share: float = 0.03  # of images without any known object

@@ -16,7 +16,9 @@ out vec3 p_cam;
 out vec3 n_cam;
 out vec3 albedo;
 out vec2 st;
+out vec3 p_obj;
 void main() {
+    p_obj = position;
     vec4 p = cam_from_obj * vec4(position, 1.0);
     p_cam = p.xyz;
     n_cam = mat3(cam_from_obj) * normal;
@@ -35,6 +37,9 @@ uniform sampler2D image;
 uniform float textured;  // 0: vertex colours alone, 1: times the texture
 uniform vec3 tint;
 uniform vec4 fade;  // linear mean colour, share of it
+uniform float hardness;  // of the pattern's edges, 0: no pattern
+uniform vec4 waves[3];  // rad/m, phase
+uniform vec3 wave_colors[3];  // logarithms of factors
 uniform vec2 gloss;  // specular strength, exponent
 uniform vec4 light_position[MAX_LIGHTS];  // w = 0: direction towards the light
 uniform vec3 light_color[MAX_LIGHTS];
@@ -48,7 +53,16 @@ in vec3 p_cam;
 in vec3 n_cam;
 in vec3 albedo;
 in vec2 st;
+in vec3 p_obj;
 out vec4 rgba;
+vec3 pattern() {
+    vec3 total = vec3(0.0);
+    for (int i = 0; i < 3; ++i) {
+        float s = sin(dot(waves[i].xyz, p_obj) + waves[i].w);
+        total += clamp(hardness * s, -1.0, 1.0) * wave_colors[i];
+    }
+    return exp(total);
+}
 float lit(vec3 n) {
     vec3 s = (shadow_from_cam * vec4(p_cam + n * shadow.z, 1.0)).xyz;
     s.z = min(s.z - 0.002, 1.0);
@@ -66,6 +80,7 @@ void main() {
     n = dot(n, view) < 0.0 ? -n : n;
     vec3 texel = textured > 0.0 ? texture(image, st).rgb : vec3(1.0);
     vec3 base = mix(albedo * texel * texel, fade.rgb, fade.a) * tint;
+    if (hardness > 0.0) base *= pattern();
     vec3 diffuse = mix(ground, sky, 0.5 + 0.5 * dot(n, up));
     vec3 shine = vec3(0.0);
     for (int i = 0; i < MAX_LIGHTS; ++i) {
