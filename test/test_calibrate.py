@@ -11,15 +11,19 @@ from core_factory import make_catalogue, make_network
 from scipy.spatial.transform import Rotation
 from tracking_scene import make_estimate
 
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.model_file import load_model
 from cope_ros.core.presets import PRESETS
 from cope_training import calibrate
 from cope_training.evaluation.covariance_fit import calibrated, fit_factors
+from cope_training.evaluation.held_out import rendered
 from cope_training.evaluation.uncertainty import Samples, box_iou, collect, coverage, squares
 from cope_training.export import export_network
 from cope_training.frames import Frame
+from cope_training.rendering.scene_config import SceneConfig
 
+DEMO = Path(__file__).parents[1] / "models/demo"
 NAMES = ("object0", "object1", "object2")
 TRUE = {
     name: {"scale": [1.5, 3.0, 2.0], "bias": [0.004, 0.05, 0.1], "power": [0.2, 0.5, 0.8]}
@@ -166,3 +170,17 @@ def test_the_command_writes_factors_figure_and_summary(
     assert (tmp_path / "out" / "covariance_model.png").stat().st_size > 10_000
     stated = load_model(file, torch.device("cpu"))[1].get("covariance")
     assert stated == (None if dry else content["factors"])
+
+
+def test_objects_are_known_by_number_and_size_not_by_name() -> None:
+    """BOP's models_info.json has no names; a model file may."""
+    content = json.loads((DEMO / "models_info.json").read_text())
+    config = SceneConfig(models=str(DEMO), image_width=160, image_height=128)
+    for entry in content.values():
+        entry["name"] += " of ours"
+    renamed = Catalogue.from_dict(content, "renamed")
+    frame = next(rendered(config, renamed, 3, 1))
+    assert frame.image.shape == (128, 160, 3)
+    content["2"]["diameter"] *= 1.5
+    with pytest.raises(CopeError, match=r"models/demo: expected the objects \['1 \("):
+        next(rendered(config, Catalogue.from_dict(content, "grown"), 3, 1))

@@ -29,15 +29,18 @@ def rendered(config: SceneConfig, catalogue: Catalogue, seed: int, count: int) -
     from cope_training.rendering.studio import Studio, load_objects
 
     objects = load_objects(config.models, config.max_faces)
-    if objects.catalogue.class_ids != catalogue.class_ids:
-        raise CopeError(
-            f"{config.models}: expected the objects {list(catalogue.class_ids)}, "
-            f"got {list(objects.catalogue.class_ids)}"
-        )
+    expected, got = _identities(catalogue), _identities(objects.catalogue)
+    if expected != got:
+        raise CopeError(f"{config.models}: expected the objects {expected}, got {got}")
     studio = Studio(objects, config.backgrounds, seed)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         yield sample_scene(rng, studio, config, int(rng.integers(INSTANCES[0], INSTANCES[1] + 1)))
+
+
+def _identities(catalogue: Catalogue) -> list[str]:
+    """Number and size of each object; BOP's own files of objects have no names."""
+    return [f"{o.obj_id} ({1e3 * o.diameter:.0f} mm)" for o in catalogue]
 
 
 def recorded(data: Path, model: Path, catalogue: Catalogue) -> Iterator[Frame]:
