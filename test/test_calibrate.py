@@ -74,6 +74,7 @@ def test_a_rare_class_gets_the_factors_of_all() -> None:
     samples = random_samples(600, 5)
     few = samples.take((samples.class_index != 1) | (np.arange(600) < 15))
     factors = fit_factors(few, NAMES)
+    assert np.isfinite(factors["object1"]["scale"]).all()
     assert factors["object1"] != factors["object0"]
     after = calibrated(random_samples(3000, 6), dict.fromkeys(NAMES, factors["object1"]), NAMES)
     for part in ("position", "rotation"):
