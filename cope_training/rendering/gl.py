@@ -4,7 +4,6 @@ import moderngl
 import numpy as np
 
 from cope_training.rendering import shaders
-from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.scene import Lighting, Material
 
 
@@ -43,7 +42,7 @@ def write_lighting(program: moderngl.Program, light: Lighting) -> None:
 def write_material(
     program: moderngl.Program, material: Material, mean_color: np.ndarray, textured: bool
 ) -> None:
-    """Sets a material; ``mean_color`` (3,) is the mesh's, linear."""
+    """Sets a material; ``mean_color`` is its mesh's, see ``Mesh.mean_albedo``."""
     program["textured"].value = 1.0 if textured else 0.0
     program["tint"].value = tuple(material.tint)
     program["gloss"].value = (material.specular, material.shininess)
@@ -53,11 +52,3 @@ def write_material(
     if pattern is not None:
         program["waves"].write(pattern.waves.astype("f4").tobytes())
         program["wave_colors"].write(pattern.colors.astype("f4").tobytes())
-
-
-def mean_albedo(mesh: Mesh) -> np.ndarray:
-    """(3,) linear mean over the vertices, times that of the mesh's own texture."""
-    albedo = ((mesh.colors / 255.0) ** 2).mean(axis=0)
-    if mesh.texture is not None:
-        albedo = albedo * ((mesh.texture / 255.0) ** 2).mean(axis=(0, 1))
-    return albedo

@@ -41,6 +41,14 @@ class Mesh:
         return bool(volume > 0 and np.abs(moments - volume * np.eye(3)).max() < 1e-2 * volume)
 
     @property
+    def mean_albedo(self) -> np.ndarray:
+        """(3,) linear colour: mean over the vertices times mean over the texture."""
+        albedo = ((self.colors / 255.0) ** 2).mean(axis=0)
+        if self.texture is not None:
+            albedo = albedo * ((self.texture / 255.0) ** 2).mean(axis=(0, 1))
+        return np.asarray(albedo)
+
+    @property
     def diameter(self) -> float:
         """Largest distance between two vertices, in metres."""
         return diameter(self.vertices)

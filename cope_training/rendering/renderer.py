@@ -94,7 +94,7 @@ class Renderer:
         own = None if mesh.texture is None else self.add_texture(mesh.texture)
         self._own_texture.append(own)
         self._closed.append(mesh.is_closed)
-        self._mean_colors.append(gl.mean_albedo(mesh))
+        self._mean_colors.append(mesh.mean_albedo)
         return len(self._arrays) - 1
 
     def add_texture(self, image: np.ndarray) -> int:
