@@ -51,7 +51,7 @@ def export_network(
     if input_size[0] % 32 or input_size[1] % 32:
         raise CopeError(f"input_size: expected multiples of 32, got {input_size}")
     network = copy.deepcopy(network).cpu().float().eval()
-    fold_batch_norm(network.backbone)
+    fold_batch_norm(network)
     network = network.to(memory_format=torch.channels_last)
     estimator = build_estimator(network, config, catalogue, max_instances)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
@@ -145,7 +145,7 @@ def network_of(source: Path) -> tuple[CopeNetwork, NetworkConfig, Catalogue, dic
     layers = NetworkConfig.from_dict(metadata["network"])
     catalogue = Catalogue.from_dict(metadata["models_info"], str(source))
     network = build_network(layers, catalogue)
-    fold_batch_norm(network.backbone)
+    fold_batch_norm(network)
     names, state = set(network.state_dict()), scripted.state_dict()
     weights = {name: state[f"network.{name}"] for name in names if f"network.{name}" in state}
     checkpoints.load_weights(network, weights, str(source))

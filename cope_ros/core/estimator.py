@@ -85,7 +85,34 @@ class CopeEstimator(nn.Module):
         Returns:
             Padded instances, best first.
         """
-        return self.group(self.hypothesize(image, K))
+        found = self.group(self.hypothesize(image, K))
+        if self.network.closeup is not None:
+            found = self._look_closer(image, K.float(), found)
+        return found
+
+    def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
+        """Replaces the poses of the best-scored instances by those of the close-up."""
+        assert self.network.closeup is not None
+        n = min(self.network.closeup.slots, found.valid.shape[1])
+        if not found.valid.is_cuda:  # reading the number would wait for a GPU
+            n = min(n, int(found.valid.sum(1).max().item()))
+        if n == 0:
+            return found
+        classes, valid = found.class_index[:, :n], found.valid[:, :n]
+        R, t = self.network.closeup.refine(image, K, classes, found.R[:, :n], found.t[:, :n])
+        R = torch.where(valid[..., None, None], R, found.R[:, :n])
+        t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
+        return Instances(
+            found.valid,
+            found.class_index,
+            found.score,
+            torch.cat((R, found.R[:, n:]), 1),
+            torch.cat((t, found.t[:, n:]), 1),
+            found.covariance,
+            found.boxes,
+            found.keypoints,
+            found.support,
+        )
 
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:
         """The network, then poses for the K best locations (all below or above threshold)."""

@@ -144,9 +144,9 @@ def make_execution(model: Model, size: tuple[int, int], device: torch.device) ->
 
 
 def halve(network: Any) -> None:
-    """Puts a network in half precision, in place, but for the pose head and the stem.
+    """Puts a network in half precision, in place, but for pose head, close-up and stem.
 
-    Poses need the pose head's mantissa. In the stem, batch norms of nearly constant channels
+    Poses need the mantissa of both. In the stem, batch norms of nearly constant channels
     leave folded weights up to 100 that cancel each other: eleven bits there cost four fifths
     of all deviation and a few percent of the work. Files of older exports know no such split;
     theirs is halved too.
@@ -158,7 +158,7 @@ def halve(network: Any) -> None:
         if name == "backbone" and mixed:
             for stage in (child.stage3, child.stage4, child.stage5):
                 stage.half()
-        elif name != "pose_head":
+        elif name not in ("pose_head", "closeup"):
             child.half()
     if not mixed:
         for name, buffer in network.named_buffers(recurse=False):

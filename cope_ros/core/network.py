@@ -1,10 +1,11 @@
-"""The network: backbone, pyramid, three towers, pose head."""
+"""The network: backbone, pyramid, three towers, pose head, close-up."""
 
 import torch
 from torch import Tensor, nn
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.closeup import CloseUp
 from cope_ros.core.heads import KeyTower, Tower
 from cope_ros.core.pose_head import GeometricPoseHead, PublishedPoseHead
 from cope_ros.core.presets import NetworkConfig
@@ -15,7 +16,8 @@ class CopeNetwork(nn.Module):
     """All learned parts of COPE (paper, Figure 2).
 
     ``forward`` gives the standardised outputs of all locations; ``pose_head`` is called on
-    the locations worth it. Standardised outputs become pixels in ``decode``.
+    the locations worth it, ``closeup`` on the instances found. Standardised outputs become
+    pixels in ``decode``.
 
     Args:
         config: layers.
@@ -43,6 +45,7 @@ class CopeNetwork(nn.Module):
             width, 16, config.key_tower, config.surface_tower, separable, norm
         )
         self.pose_head = _build_pose_head(config, catalogue)
+        self.closeup = _build_closeup(config, catalogue)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass over a batch of images.
@@ -84,6 +87,16 @@ def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
     if config.pose_head == "published":
         return PublishedPoseHead(len(catalogue), config.pose_channels)
     return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels)
+
+
+def _build_closeup(config: NetworkConfig, catalogue: Catalogue) -> CloseUp | None:
+    if config.closeup is None:
+        return None
+    corners, diameters = catalogue_corners(catalogue), catalogue_diameters(catalogue)
+    closeup = CloseUp(config.closeup, config.backbone, corners, diameters)
+    if config.fold_batch_norm:
+        backbones.fold_batch_norm(closeup.backbone)
+    return closeup
 
 
 def catalogue_corners(catalogue: Catalogue) -> Tensor:
