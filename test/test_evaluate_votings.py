@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from cope_ros.core.build import GEOMETRIC_SCORE_POWER, build_network
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.network import CopeNetwork
 from cope_ros.core.preprocess import Fit
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
@@ -19,6 +20,7 @@ from cope_training.evaluation import ablation, runtime
 from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.voting import (
     ALL,
+    CLOSEUP,
     EPNP,
     VOTINGS,
     Votes,
@@ -36,15 +38,22 @@ def scene() -> Scene:
     return Scene()
 
 
+def random_network(scene: Scene, preset: str) -> CopeNetwork:
+    """Boxes have a size at which neighbours overlap and form clusters."""
+    torch.manual_seed(0)
+    catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
+    network = build_network(PRESETS[preset], catalogue)
+    with torch.no_grad():
+        network.box_tower.output.bias.copy_(torch.tensor([0.8, 0.8, -0.8, -0.8]))
+    return network
+
+
 @pytest.fixture(scope="module")
 def model(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random export that knows the scene's objects."""
     catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
     path = tmp_path_factory.mktemp("random") / "model.pt"
-    torch.manual_seed(0)
-    network = build_network(PRESETS["lite"], catalogue)
-    with torch.no_grad():  # boxes of a size at which neighbours overlap and form clusters
-        network.box_tower.output.bias.copy_(torch.tensor([0.8, 0.8, -0.8, -0.8]))
+    network = random_network(scene, "lite")
     export_network(network, PRESETS["lite"], catalogue, path, preset="lite", input_size=(160, 128))
     return path.parent
 
@@ -64,6 +73,28 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
     R, t = votings.poses(votes, "n=10")
     np.testing.assert_allclose(t, expected.t, atol=1e-5)
     np.testing.assert_allclose(R, expected.R, atol=1e-4)
+
+
+def test_the_close_up_is_the_estimators_own(
+    scene: Scene, image: np.ndarray, tmp_path: Path
+) -> None:
+    layers = PRESETS["lite_closeup"]
+    network = random_network(scene, "lite_closeup")
+    path = tmp_path / "model.pt"
+    catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
+    export_network(network, layers, catalogue, path, preset="lite_closeup", input_size=(160, 128))
+    estimator = Estimator.load(path, "cpu")
+    estimator.configure(score_threshold=LOW)
+    expected = estimator.estimate(image, K)
+    votings = VotingModel(path, "cpu", LOW)
+    assert votings.votings == (*VOTINGS, CLOSEUP)
+    votes = votings.hypothesize(image, K)
+    R, t = votings.poses(votes, CLOSEUP)
+    slots = min(len(expected), 32)
+    assert slots > 0
+    np.testing.assert_allclose(t[:slots], expected.t[:slots], atol=1e-4)
+    np.testing.assert_allclose(R[:slots], expected.R[:slots], atol=1e-3)
+    assert np.abs(votings.poses(votes, "n=10")[1] - t).max() > 1e-3
 
 
 def test_one_vote_is_the_best_member(model: Path, image: np.ndarray) -> None:

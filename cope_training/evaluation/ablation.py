@@ -25,7 +25,7 @@ from cope_training.evaluation.inference import (
     read_image,
 )
 from cope_training.evaluation.progress import ProgressBar
-from cope_training.evaluation.voting import VOTINGS, VotingModel, instance_rows
+from cope_training.evaluation.voting import VotingModel, instance_rows
 from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
 from cope_training.metrics.measure import measure
 from cope_training.metrics.objects import load_objects
@@ -53,14 +53,14 @@ def run_votings(
     model: VotingModel, scenes: Scenes, gts: GroundTruth, progress: Progress | None = None
 ) -> Ablation:
     """Runs the network once per image and votes in every way."""
-    parts: dict[str, list[Estimates]] = {voting: [] for voting in VOTINGS}
-    seconds = dict.fromkeys(VOTINGS, 0.0)
+    parts: dict[str, list[Estimates]] = {voting: [] for voting in model.votings}
+    seconds = dict.fromkeys(model.votings, 0.0)
     obj_ids = np.array([item.obj_id for item in model.catalogue], dtype=np.int64)
     for number, key in enumerate(gts.images):
         image = read_image(scenes.image_path(*key), f"{scenes.root}: image {key}")
         votes = model.hypothesize(image, gts.K[key])
         index, score, boxes = instance_rows(votes)
-        for voting in VOTINGS:
+        for voting in model.votings:
             start = time.perf_counter()
             R, t = model.poses(votes, voting)
             seconds[voting] += time.perf_counter() - start
@@ -107,10 +107,13 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     names = [f"{r['model']} on {r['data']} ({r['images']} images)" for r in results]
     head = "| voting | " + " | ".join(f"ADD(-S), {n} | ms" for n in names) + " |"
     lines = [head, "|---|" + "---:|---:|" * len(results)]
-    for voting in VOTINGS:
+    for voting in dict.fromkeys(name for r in results for name in r["votings"]):
         cells = []
         for result in results:
-            row = result["votings"][voting]
+            row = result["votings"].get(voting)
+            if row is None:
+                cells.append("- | -")
+                continue
             cells.append(f"{row['add_s_recall']:.3f} | {row['voting_ms_per_image']:.1f}")
         lines.append(f"| {voting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

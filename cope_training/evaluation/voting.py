@@ -22,6 +22,8 @@ from cope_ros.core.types import Hypotheses
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
+CLOSEUP = "close-up"  # of models that have one: at what the default voting found
+DEFAULT = "n=10"
 MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
 RANSAC_ROUNDS = 100
@@ -36,6 +38,7 @@ class Votes:
     member: Tensor  # (M, K) bool
     K: np.ndarray  # (3, 3) of the network's input
     fit: Fit
+    image: Tensor | None = None  # (1, H, W, 3) uint8, the network's input
 
 
 class VotingModel:
@@ -50,6 +53,8 @@ class VotingModel:
         self._max_instances = int(metadata["max_instances"])
         # Files written before scores could weigh votes have no exponent: consistency alone.
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
+        self._closeup = getattr(self._scripted.network, "closeup", None)
+        self.votings = VOTINGS if self._closeup is None else (*VOTINGS, CLOSEUP)
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -60,7 +65,8 @@ class VotingModel:
             tensor, fit = fit_image(torch.from_numpy(image.copy()), *self._size)
             K_fit = fit.intrinsics(K)
             camera = torch.from_numpy(K_fit).float().to(self.device)
-            h = Hypotheses(*self._scripted.hypothesize(tensor.to(self.device)[None], camera[None]))
+            tensor = tensor.to(self.device)[None]
+            h = Hypotheses(*self._scripted.hypothesize(tensor, camera[None]))
             active = (h.score >= self._scripted.score_threshold) & _finite(h)
             threshold = self._scripted.iou_threshold
             leads, leader = cluster(h.boxes, h.class_index, active, threshold)
@@ -68,19 +74,34 @@ class VotingModel:
             rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), self._max_instances)
             rows = rows[0][valid[0]]
             member = (leader[0][None] == rows[:, None]) & active[0][None]
-        return Votes(h, rows, member, K_fit, fit)
+        return Votes(h, rows, member, K_fit, fit, tensor)
 
     def poses(self, votes: Votes, voting: str) -> tuple[np.ndarray, np.ndarray]:
         """(M, 3, 3) and (M, 3) m of every instance; NaN where no pose came out.
 
         Args:
-            voting: one of VOTINGS, or ``n=`` with any number.
+            voting: one of ``votings``, or ``n=`` with any number.
         """
         if voting == EPNP:
             return self._epnp(votes)
+        if voting == CLOSEUP:
+            return self._look_closer(votes)
         limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
         with torch.inference_mode():
             R, t = self._mean(votes, limit)
+        return R.double().cpu().numpy(), t.double().cpu().numpy()
+
+    def _look_closer(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
+        """The close-up's poses of all instances."""
+        if self._closeup is None or votes.image is None:
+            raise ValueError("close-up: expected a model that has one, and votes with their image")
+        classes = votes.hypotheses.class_index[0][votes.rows]
+        with torch.inference_mode():
+            R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
+            if len(votes.rows):
+                K = torch.from_numpy(votes.K).float().to(self.device)[None]
+                R, t = self._closeup.refine(votes.image, K, classes[None], R[None], t[None])
+                R, t = R[0], t[0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
