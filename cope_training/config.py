@@ -10,6 +10,7 @@ import yaml
 
 from cope_ros.core.errors import CopeError
 
+DENSE, CLOSEUP = "dense", "closeup"  # stages of a training
 _DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
 # Table 3: groups of losses; one loss of each group has to have a weight.
 SUPERVISIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -156,8 +157,26 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class CloseUpTraining:
+    """How windows lie around instances, and the weights of the close-up's losses."""
+
+    center_spread: float = 0.07  # standard deviation, of the apparent size
+    size_spread: float = 0.13  # of the logarithm of the window's side
+    turn_spread: float = 8.6  # degrees, of the view about its axis
+    visibility: float = 0.2  # least visible share of an instance
+    rotation: float = 3.0  # distance of the turned box's corners over the diameter
+    choice: float = 0.3  # cross-entropy over the anchor rotations
+    surface: float = 1.0  # object coordinates
+    visible: float = 1.0  # cross-entropy of the mask
+    center: float = 0.5
+    size: float = 0.5
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training."""
+
+    stage: str = DENSE  # what learns: the dense part of a network, or its closeup
 
     preset: str = "lite"
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
@@ -173,6 +192,7 @@ class TrainConfig:
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    closeup: CloseUpTraining = field(default_factory=CloseUpTraining)
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,6 @@ from cope_ros.core.backbone import freeze_batch_norm, freeze_stem
 from cope_ros.core.build import build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.network import CopeNetwork
 from cope_ros.core.pose_head import GeometricPoseHead
 from cope_ros.core.presets import get_preset
 from cope_training import checkpoint as checkpoints
@@ -20,31 +19,16 @@ from cope_training.augment import Augmenter
 from cope_training.config import TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
-from cope_training.losses import CopeLoss, Predictions
 from cope_training.optimization import Plateau, build_optimizer, learning_rate_factor
 from cope_training.pose_pretraining import pretrain
-from cope_training.targets import TargetBuilder, Targets, VisibilityRules
+from cope_training.tasks import build_task
 from cope_training.weights import load_pretrained
 
-OBJECT_LAYERS = ("class_tower.output.", "pose_head.")  # what a network knows of its objects alone
-# What a network knows beyond the corners; one trained without it starts to learn it.
-SECOND_LOOK = ("key_tower.surface.", "key_tower.refinement.", "key_tower.correction.")
+# What a network knows of its objects alone.
+OBJECT_LAYERS = ("class_tower.output.", "pose_head.", "closeup.surface.", "closeup.output.")
+# What a network may have beyond the corners; one trained without it starts to learn it.
+ADDITIONS = ("key_tower.surface.", "key_tower.refinement.", "key_tower.correction.", "closeup.")
 MAX_SKIPPED = 20  # steps in a row without a finite gradient, after which a training stops
-
-
-class _Supervised(nn.Module):
-    """Network and losses in one call, which is what gradients are shared around."""
-
-    def __init__(self, network: CopeNetwork, loss: CopeLoss) -> None:
-        super().__init__()
-        self.network, self.loss = network, loss
-
-    def forward(self, images: Tensor, targets: Targets, progress: float) -> dict[str, Tensor]:
-        """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
-        half = images.device.type == "cuda"
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            predictions = Predictions(*self.network.outputs(images))
-        return self.loss(predictions, targets, progress)
 
 
 class Trainer:
@@ -67,25 +51,18 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.ranks.share(config.batch)
         torch.manual_seed(config.seed)
-        layers = get_preset(config.preset)
-        self.network = build_network(layers, catalogue)
+        self.network = build_network(get_preset(config.preset), catalogue)
         self.network.to(device).to(memory_format=torch.channels_last)
         self._restart_ema()
-        self.optimizer = build_optimizer(self.network, config.optimizer)
+        self.generator = torch.Generator()
+        self.task = build_task(self.network, catalogue, config, self.ranks, self.generator)
+        self.task.loss.to(device)
+        self.optimizer = build_optimizer(self.task.trained, config.optimizer)
         epoch = max(1, config.optimizer.epoch_crops // config.batch)
         self.plateau = Plateau(config.optimizer, epoch)
-        self.generator = torch.Generator()
-        by_diameter = layers.standardization == "diameter"
-        weights = config.loss.supervised(config.supervision)
-        self.loss = CopeLoss(
-            self.network, catalogue, by_diameter, weights, self.ranks, self.generator
-        ).to(device)
-        visibility = config.visibility
-        rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
-        self.targets = TargetBuilder(catalogue, rules)
         self.augment = Augmenter(config.augment, self.generator)
         self.step = self.skipped = 0
-        self._supervised: nn.Module = _Supervised(self.network, self.loss)
+        self._supervised: nn.Module = self.task
 
     def start(self, initial: checkpoints.Initial | None = None) -> dict[str, float]:
         """Initial weights; the schedule begins anew.
@@ -101,23 +78,42 @@ class Trainer:
         config, layers = self.config, get_preset(self.config.preset)
         report: dict[str, float] = {}
         if initial is not None and initial.catalogue.to_dict() == self.catalogue.to_dict():
-            self._take_over(initial, SECOND_LOOK)
+            self._take_over(initial, ADDITIONS, ())
         else:
             if initial is not None:
-                self._take_over(initial, OBJECT_LAYERS + SECOND_LOOK)
+                self._take_over(initial, ADDITIONS, OBJECT_LAYERS)
             elif config.pretrained:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
+        if initial is None or not any(k.startswith("closeup.") for k in initial.weights):
+            self._start_closeup()
         self._restart_ema()
         return report
 
-    def _take_over(self, initial: checkpoints.Initial, own_layers: tuple[str, ...]) -> None:
-        """Another training's weights, but for some layers; those of the second look it may have."""
-        given = {k for k in initial.weights if k.startswith(SECOND_LOOK)}
-        own = self.network.state_dict()
-        kept = {k: v for k, v in own.items() if k.startswith(own_layers) and k not in given}
-        shared = {k: v for k, v in initial.weights.items() if k not in kept}
+    def _take_over(
+        self, initial: checkpoints.Initial, additions: tuple[str, ...], own_layers: tuple[str, ...]
+    ) -> None:
+        """Another training's weights, but for ``own_layers`` and the ``additions`` it lacks."""
+        given, own = initial.weights, self.network.state_dict()
+        kept = {
+            k: v
+            for k, v in own.items()
+            if k.startswith(own_layers) or (k.startswith(additions) and k not in given)
+        }
+        shared = {
+            k: v
+            for k, v in given.items()
+            if k not in kept and (k in own or not k.startswith(additions))
+        }
         checkpoints.load_weights(self.network, shared | kept, initial.source)
+
+    def _start_closeup(self) -> None:
+        """What the dense part's backbone knows already helps the close-up's."""
+        closeup = self.network.closeup
+        if closeup is not None:
+            weights = self.network.backbone.state_dict()
+            wanted = closeup.backbone.state_dict().keys()
+            closeup.backbone.load_state_dict({name: weights[name] for name in wanted})
 
     def _pretrain_pose_head(self) -> dict[str, float]:
         head, config = self.network.pose_head, self.config
@@ -131,9 +127,9 @@ class Trainer:
     def train_mode(self) -> None:
         """Training mode with the backbone's batch norms (and stem) frozen."""
         self.network.train()
-        freeze_batch_norm(self.network.backbone)
+        freeze_batch_norm(self.task.trained.backbone)
         if self.config.freeze_stem:
-            freeze_stem(self.network.backbone)
+            freeze_stem(self.task.trained.backbone)
         if self.ranks.world > 1 and not isinstance(self._supervised, DistributedDataParallel):
             # Made here, for it looks once at what is frozen. A batch without objects, and
             # poses that are supervised later, leave parameters unused.
@@ -161,7 +157,7 @@ class Trainer:
         self.generator.manual_seed(_mix(self.config.seed, self.step, self.ranks.rank))
         images = torch.stack([torch.from_numpy(f.image) for f in frames])
         images = self.augment(images.to(self.device, non_blocking=True))
-        losses = self._supervised(images, self.targets(frames).to(self.device), progress)
+        losses = self._supervised(images, self.task.targets(frames).to(self.device), progress)
         values = self._shared_values(losses)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()

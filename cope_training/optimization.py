@@ -4,7 +4,9 @@ import math
 from typing import Any
 
 import torch
+from torch import nn
 
+from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network import CopeNetwork
 from cope_training.config import OptimizerConfig
@@ -16,7 +18,9 @@ MIN_GAIN = 1e-4  # a loss that falls by less is not better (Keras' min_delta)
 NOT_MUON = ("output", "surface", "correction", "pose_head")
 
 
-def build_optimizer(network: CopeNetwork, config: OptimizerConfig) -> torch.optim.Optimizer:
+def build_optimizer(
+    network: CopeNetwork | CloseUp, config: OptimizerConfig
+) -> torch.optim.Optimizer:
     """Adam, AdamW or Muon; groups for backbone and rest, each with its ``peak`` rate.
 
     Raises:
@@ -39,7 +43,7 @@ def build_optimizer(network: CopeNetwork, config: OptimizerConfig) -> torch.opti
     raise CopeError(f"optimizer.name: expected adamw, adam or muon, got {config.name!r}")
 
 
-def _muon_weights(network: CopeNetwork) -> set[int]:
+def _muon_weights(network: nn.Module) -> set[int]:
     """The ids of the weights that Muon steps."""
     layers = (m for n, m in network.named_modules() if not set(n.split(".")) & set(NOT_MUON))
     return {id(layer.weight) for layer in layers if is_dense(layer)}

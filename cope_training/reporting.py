@@ -3,6 +3,7 @@
 import copy
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 import torch
 
 from cope_ros.core.build import build_estimator
+from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
+from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.presets import get_preset
 from cope_ros.core.types import Instances
 from cope_training import checkpoint as checkpoints
+from cope_training.config import CLOSEUP
 from cope_training.engine import Trainer
 from cope_training.frames import Frame
 from cope_training.pictures import ESTIMATE, TRUTH, draw_cuboids, side_by_side
@@ -130,26 +134,52 @@ class Reporter:
 
 def overlay(trainer: Trainer, frames: list[Frame]) -> np.ndarray:
     """(H, W, 3) uint8: frames with true cuboids and, in red, what the averaged weights find."""
-    network = copy.deepcopy(trainer.network)
+    network = copy.deepcopy(trainer.network).eval()
     checkpoints.load_weights(network, trainer.ema, "moving average")
-    layers = get_preset(trainer.config.preset)
-    estimator = build_estimator(network, layers, trainer.catalogue).to(trainer.device)
+    if trainer.config.stage == CLOSEUP:
+        assert network.closeup is not None
+        find = partial(_look_closely, network.closeup)
+    else:
+        layers = get_preset(trainer.config.preset)
+        find = partial(_estimate, build_estimator(network, layers, trainer.catalogue))
     pictures = []
     for frame in frames:
-        image = torch.from_numpy(frame.image)[None].to(trainer.device)
-        K = torch.from_numpy(frame.K)[None].float().to(trainer.device)
         with torch.inference_mode():
-            found = Instances(*(v[0].cpu() for v in estimator(image, K)))
-        valid = found.valid.numpy()
-        poses = np.tile(np.eye(4), (int(valid.sum()), 1, 1))
-        poses[:, :3, :3], poses[:, :3, 3] = found.R[valid], found.t[valid]
+            poses, classes = find(frame, trainer.device)
         seen = np.flatnonzero(frame.visibility >= trainer.config.visibility.foreground)
         truth = (frame.T_cam_obj[seen], frame.class_index[seen].tolist())
         drawn = draw_cuboids(frame.image, frame.K, *truth, trainer.catalogue, TRUTH)
-        classes = found.class_index[valid].tolist()
         drawn = draw_cuboids(drawn, frame.K, poses, classes, trainer.catalogue, ESTIMATE)
         pictures.append(drawn)
     return side_by_side(pictures)
+
+
+def _estimate(
+    estimator: CopeEstimator, frame: Frame, device: torch.device
+) -> tuple[np.ndarray, list[int]]:
+    """(N, 4, 4) poses and classes of the instances found in a frame."""
+    image = torch.from_numpy(frame.image)[None].to(device)
+    K = torch.from_numpy(frame.K)[None].float().to(device)
+    found = Instances(*(v[0].cpu() for v in estimator.to(device)(image, K)))
+    valid = found.valid
+    return _matrices(found.R[valid], found.t[valid]), found.class_index[valid].tolist()
+
+
+def _look_closely(
+    closeup: CloseUp, frame: Frame, device: torch.device
+) -> tuple[np.ndarray, list[int]]:
+    """(1, 4, 4) pose of the instance in a window, and its class."""
+    window = torch.from_numpy(frame.image)[None].to(device)
+    K = torch.from_numpy(frame.K)[None].float().to(device)
+    classes = torch.from_numpy(frame.class_index).to(device)
+    R, t = closeup.to(device).pose(closeup(window, classes), classes, K)
+    return _matrices(R.cpu(), t.cpu()), classes.tolist()
+
+
+def _matrices(R: torch.Tensor, t: torch.Tensor) -> np.ndarray:
+    poses = np.tile(np.eye(4), (len(t), 1, 1))
+    poses[:, :3, :3], poses[:, :3, 3] = R, t
+    return poses
 
 
 def _open_bar(trainer: Trainer) -> Any:

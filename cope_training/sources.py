@@ -12,14 +12,17 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.presets import get_preset
 from cope_training.bop_stream import BopStream
-from cope_training.config import TrainConfig
+from cope_training.closeup.frames import BLOCK, CloseUpFrames
+from cope_training.config import CLOSEUP, TrainConfig
 from cope_training.frames import Frame, FrameSource
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.windows import scale_about
 
 SCALE_MODES = ("intrinsics", "depth")
 REPEAT_POOL = 256  # distance of two uses, in new frames
+MAX_KEPT = 1024  # frames that wait for their next use
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,12 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
             )
         source = MixedFrames(recorded, source, bop.share) if bop.share < 1 else recorded
     if data.uses > 1:
-        source = RepeatedFrames(source, data.uses)
+        pool = max(BLOCK, min(REPEAT_POOL, MAX_KEPT // data.uses // BLOCK * BLOCK))
+        source = RepeatedFrames(source, data.uses, pool)
     if augment.scale:
         source = ScaledFrames(source, augment.scale, augment.scale_by, config.seed)
+    layers = get_preset(config.preset).closeup
+    if config.stage == CLOSEUP and layers is not None:
+        settings = config.closeup
+        source = CloseUpFrames(source, data.uses, catalogue, settings, layers.size, config.seed)
     return source

@@ -57,7 +57,9 @@ def bench(config: TrainConfig, device: torch.device, seconds: float) -> dict[str
     batches = [frames[i::4][: config.batch] for i in range(4)]
     rates = {
         "render_per_s": rate(read, 1, seconds),
-        "targets_per_s": rate(lambda i: trainer.targets(batches[i % 4]), config.batch, seconds),
+        "targets_per_s": rate(
+            lambda i: trainer.task.targets(batches[i % 4]), config.batch, seconds
+        ),
     }
     torch.set_num_threads(threads)
     images = [_stack(b).to(device) for b in batches]

@@ -1,0 +1,73 @@
+"""What the close-up should say of each window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cope_ros.core import geometry
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.closeup import STRIDE
+from cope_ros.core.errors import CopeError
+from cope_training import symmetries
+from cope_training.frames import Frame
+
+
+@dataclass(frozen=True)
+class CloseUpTargets:
+    """N windows, S symmetric hypotheses; poses in the windows' frames."""
+
+    class_index: Tensor  # (N,) int64
+    K: Tensor  # (N, 3, 3) float px
+    R: Tensor  # (N, S, 3, 3) float
+    t: Tensor  # (N, S, 3) float m
+    visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
+    points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
+
+    def to(self, device: torch.device) -> "CloseUpTargets":
+        """The same on another device."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items()}
+        return CloseUpTargets(**moved)
+
+
+class CloseUpTargetBuilder:
+    """Builds targets of windows with one instance each."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __call__(self, frames: Sequence[Frame]) -> CloseUpTargets:
+        """Targets of a batch.
+
+        Raises:
+            CopeError: a window without instance map, depth, or exactly one instance.
+        """
+        for frame in frames:
+            if len(frame.class_index) != 1 or frame.instance_map is None or frame.depth is None:
+                raise CopeError("window: expected one instance, its map and depth")
+        class_index = np.concatenate([f.class_index for f in frames])
+        poses = np.concatenate([f.T_cam_obj for f in frames])
+        hypotheses = torch.from_numpy(symmetries.hypotheses(poses, class_index, self.catalogue))
+        K = torch.from_numpy(np.stack([f.K for f in frames])).float()
+        labels = torch.from_numpy(np.stack([_thinned(f.instance_map) for f in frames]))
+        depth = torch.from_numpy(np.stack([_thinned(f.depth) for f in frames])).float()
+        side = labels.shape[1]
+        steps = STRIDE * torch.arange(side, dtype=torch.float32) + STRIDE // 2
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        ray = geometry.unproject(torch.stack((x, y), -1).view(1, -1, 2), K)
+        ray = torch.cat((ray, torch.ones_like(ray[..., :1])), -1).view(-1, side, side, 3)
+        return CloseUpTargets(
+            class_index=torch.from_numpy(class_index).long(),
+            K=K,
+            R=hypotheses[:, :, :3, :3].float(),
+            t=hypotheses[:, :, :3, 3].float(),
+            visible=((labels == 0) & (depth > 0)).float(),
+            points=ray * depth.unsqueeze(-1),
+        )
+
+
+def _thinned(values: np.ndarray | None) -> np.ndarray:
+    assert values is not None
+    return values[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]

@@ -1,0 +1,97 @@
+"""What a training teaches: the dense part of a network, or its close-up.
+
+A task holds the network's part that learns and its losses in one module, which is what gradients
+are shared around, and makes targets of frames.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.closeup import CloseUp
+from cope_ros.core.errors import CopeError
+from cope_ros.core.network import CopeNetwork
+from cope_ros.core.presets import get_preset
+from cope_training.closeup.loss import CloseUpLoss
+from cope_training.closeup.targets import CloseUpTargetBuilder, CloseUpTargets
+from cope_training.config import CLOSEUP, DENSE, TrainConfig
+from cope_training.distributed import Ranks
+from cope_training.frames import Frame
+from cope_training.losses import CopeLoss, Predictions
+from cope_training.targets import TargetBuilder, Targets, VisibilityRules
+
+
+class TargetMaker(Protocol):
+    """Makes what a batch of frames should give."""
+
+    def __call__(self, frames: Sequence[Frame]) -> Any:
+        """Something with ``to(device)``."""
+
+
+class DenseTask(nn.Module):
+    """Locations of whole images: classes, boxes, corners and their poses."""
+
+    def __init__(self, network: CopeNetwork, loss: CopeLoss, targets: TargetMaker) -> None:
+        super().__init__()
+        self.network, self.loss, self.targets = network, loss, targets
+
+    @property
+    def trained(self) -> CopeNetwork:
+        """The part that learns."""
+        return self.network
+
+    def forward(self, images: Tensor, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
+        half = images.device.type == "cuda"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            predictions = Predictions(*self.network.outputs(images))
+        return self.loss(predictions, targets, progress)
+
+
+class CloseUpTask(nn.Module):
+    """Windows around single instances; the rest of the network stays as it is."""
+
+    def __init__(self, closeup: CloseUp, loss: CloseUpLoss, targets: TargetMaker) -> None:
+        super().__init__()
+        self.closeup, self.loss, self.targets = closeup, loss, targets
+
+    @property
+    def trained(self) -> CloseUp:
+        """The part that learns."""
+        return self.closeup
+
+    def forward(
+        self, windows: Tensor, targets: CloseUpTargets, progress: float
+    ) -> dict[str, Tensor]:
+        """(N, S, S, 3) uint8 windows and their targets -> losses; see ``CloseUpLoss``."""
+        return self.loss(self.closeup(windows, targets.class_index), targets)
+
+
+def build_task(
+    network: CopeNetwork,
+    catalogue: Catalogue,
+    config: TrainConfig,
+    ranks: Ranks,
+    generator: torch.Generator,
+) -> DenseTask | CloseUpTask:
+    """The task that a configuration names.
+
+    Raises:
+        CopeError: no such stage, or the preset has no close-up.
+    """
+    if config.stage == CLOSEUP:
+        if network.closeup is None:
+            raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
+        builder = CloseUpTargetBuilder(catalogue)
+        return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
+    if config.stage != DENSE:
+        raise CopeError(f"stage: expected {DENSE} or {CLOSEUP}, got {config.stage!r}")
+    by_diameter = get_preset(config.preset).standardization == "diameter"
+    weights = config.loss.supervised(config.supervision)
+    loss = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)
+    visibility = config.visibility
+    rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
+    return DenseTask(network, loss, TargetBuilder(catalogue, rules))
