@@ -53,13 +53,15 @@ class Knowing(CloseUp):
     truth: tuple[Tensor, Tensor]  # R and t of each instance in the camera's frame
     views: list
 
-    def look_at_poses(self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor):
-        self.views.append(super().look_at_poses(class_index, R, t, K))
+    def look_at_poses(self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor,
+                      zoom: Tensor, turn: Tensor):  # fmt: skip
+        self.views.append(super().look_at_poses(class_index, R, t, K, zoom, turn))
         return self.views[-1]
 
     def forward(self, windows: Tensor, class_index: Tensor) -> Glance:
-        R, t = self.truth
         view = self.views[-1]
+        each = view.K.shape[1] // self.truth[0].shape[1]
+        R, t = (v.repeat_interleave(each, 1) for v in self.truth)
         center = (R @ self.centers[class_index].view_as(t).unsqueeze(-1)).squeeze(-1) + t
         p = (view.R_cam_view.transpose(-1, -2) @ center.unsqueeze(-1)).squeeze(-1)
         K = view.K
@@ -96,9 +98,37 @@ def test_what_is_seen_in_the_window_becomes_a_pose_of_the_camera() -> None:
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     R_start, t_start = R @ random_rotations(1), t * 1.2 + 0.02
     R_est, t_est = closeup.refine(noise(2), make_K(2), classes, R_start, t_start)
-    assert torch.allclose(R_est, R, atol=1e-4)
-    assert torch.allclose(t_est, t, atol=1e-4)
-    assert len(closeup.views) == closeup.rounds == 2
+    assert R_est.shape == (2, 3, 5, 3, 3)
+    assert torch.allclose(R_est, R[:, :, None].expand_as(R_est), atol=1e-4)
+    assert torch.allclose(t_est, t[:, :, None].expand_as(t_est), atol=1e-4)
+    first, last = closeup.views
+    assert first.K.shape[:2] == (2, 3)
+    sides = last.K[..., 0, 0].unflatten(1, (3, 5))
+    assert sides[:, :, :1] / sides == pytest.approx(
+        torch.tensor([[1, 1.15, 0.88, 1.07, 0.95]]).expand(2, 3, 5), rel=1e-3
+    )
+
+
+def test_views_that_disagree_are_averaged_without_the_flipped_one() -> None:
+    estimator = make_estimator("lite_closeup")
+    closeup = estimator.network.closeup
+    assert closeup is not None
+    truth = random_rotations(1)[0]
+    half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+    R = torch.stack([truth, truth, truth @ half_turn, truth, truth]).view(1, 1, 5, 3, 3)
+    t = torch.tensor([0.0, 0.0, 0.5]) + torch.tensor([0.0, 0.01, 0.3, -0.01, 0.0])[:, None]
+    closeup.refine = lambda *_: (R, t.view(1, 1, 5, 3))
+    for index, expected in ((0, 0.5), (1, 0.56)):  # object1 looks the same after a half-turn
+        c = torch.tensor([[index]])
+        R_m, t_m = estimator.look_closer(noise(), make_K(), c, R[:, :, 0], t[None, :1])
+        assert torch.allclose(R_m[0, 0], truth, atol=1e-4)
+        assert t_m[0, 0, 2] == pytest.approx(expected, abs=1e-5)
+
+
+def test_more_views_than_there_are_are_refused() -> None:
+    assert CLOSEUP.closeup is not None
+    with pytest.raises(ValueError, match=r"closeup.views: expected 1 to 5, got 6"):
+        build_network(replace(CLOSEUP, closeup=replace(CLOSEUP.closeup, views=6)), CATALOGUE)
 
 
 def with_slots(slots: int, closer: bool = True) -> CopeEstimator:

@@ -27,6 +27,8 @@ STRIDE = 8  # px between the points at which the surface is described
 POSE_STRIDE = 16  # px, of the map that the pose is read from
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the window
 SIZE_UNIT = 0.25  # and the logarithm of the apparent size in quarters
+# Zoom and turn (rad) of the views of the last round; the first is the plain one.
+VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
 MAX_LOG_SIZE = 1.0  # no object is that much larger or smaller than its window says
 SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
 
@@ -80,6 +82,8 @@ class CloseUp(nn.Module):
     mean: Tensor
     std: Tensor
     anchors: Tensor
+    zooms: Tensor
+    turns: Tensor
     centers: Tensor
     diameters: Tensor
 
@@ -87,7 +91,12 @@ class CloseUp(nn.Module):
         self, config: CloseUpConfig, backbone: str, corners: Tensor, diameters: Tensor
     ) -> None:
         super().__init__()
+        if not 1 <= config.views <= len(VIEWS):
+            raise ValueError(f"closeup.views: expected 1 to {len(VIEWS)}, got {config.views}")
         self.size, self.slots, self.rounds = config.size, config.slots, config.rounds
+        views = torch.tensor(VIEWS[: config.views])
+        self.register_buffer("zooms", views[:, 0].clone(), persistent=False)
+        self.register_buffer("turns", views[:, 1].clone(), persistent=False)
         self.n_classes = len(diameters)
         self.backbone = backbones.build_backbone(backbone)
         self.backbone.stage5 = nn.Identity()
@@ -166,7 +175,7 @@ class CloseUp(nn.Module):
     def refine(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Looks closely at M instances of each image, ``rounds`` times.
+        """Looks closely at M instances of each image, ``rounds`` times, at last in V views.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
@@ -175,26 +184,46 @@ class CloseUp(nn.Module):
             R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
 
         Returns:
-            R and t anew.
+            R (B, M, V, 3, 3) and t (B, M, V, 3) m, one pose of each view.
         """
-        batch, count = class_index.shape
-        classes = class_index.reshape(-1)
-        for _ in range(self.rounds):
-            view = self.look_at_poses(class_index, R, t, K)
-            windows = sample_windows(image, K, view, self.size)
-            glance = self.forward(windows.flatten(0, 1), classes)
-            R_view, t_view = self.pose(glance, classes, view.K.flatten(0, 1))
-            R = view.R_cam_view @ R_view.view(batch, count, 3, 3)
-            t = (view.R_cam_view @ t_view.view(batch, count, 3, 1)).squeeze(-1)
-        return R, t
+        count, views = class_index.shape[1], self.zooms.shape[0]
+        for _ in range(self.rounds - 1):
+            R, t = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+        classes = class_index.repeat_interleave(views, 1)
+        R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
+        zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
+        R, t = self._look(image, K, classes, R, t, zoom, turn)
+        return R.unflatten(1, (count, views)), t.unflatten(1, (count, views))
 
-    def look_at_poses(self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor) -> View:
-        """(B, M) windows around the instances."""
+    def _look(
+        self,
+        image: Tensor,
+        K: Tensor,
+        class_index: Tensor,
+        R: Tensor,
+        t: Tensor,
+        zoom: Tensor,
+        turn: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
+        batch, count = class_index.shape
+        view = self.look_at_poses(class_index, R, t, K, zoom, turn)
+        windows = sample_windows(image, K, view, self.size)
+        classes = class_index.reshape(-1)
+        glance = self.forward(windows.flatten(0, 1), classes)
+        R_view, t_view = self.pose(glance, classes, view.K.flatten(0, 1))
+        R = view.R_cam_view @ R_view.view(batch, count, 3, 3)
+        return R, (view.R_cam_view @ t_view.view(batch, count, 3, 1)).squeeze(-1)
+
+    def look_at_poses(
+        self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor, zoom: Tensor, turn: Tensor
+    ) -> View:
+        """(B, M) windows around the instances, ``zoom`` times as large and turned."""
         center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
         pixel = geometry.project(center.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
         depth = center[..., 2].clamp_min(self.min_depth)
         side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
-        return look_at(pixel, side, torch.zeros_like(side), K, self.size)
+        return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
 
 
 def _of_class(values: Tensor, class_index: Tensor) -> Tensor:

@@ -90,6 +90,28 @@ class CopeEstimator(nn.Module):
             found = self._look_closer(image, K.float(), found)
         return found
 
+    def look_closer(
+        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean poses of the close-up's views, aligned as the hypotheses are.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            K: (B, 3, 3) px.
+            class_index: (B, M).
+            R, t: (B, M, 3, 3) and (B, M, 3) m, where the instances seem to be.
+        """
+        assert self.network.closeup is not None
+        R_view, t_view = self.network.closeup.refine(image, K, class_index, R, t)
+        n = R_view.shape[2]
+        R_view, t_view = R_view.flatten(0, 1), t_view.flatten(0, 1)
+        reference = R_view[:, 0:1].expand(-1, n, -1, -1).reshape(-1, 3, 3)
+        classes = class_index.reshape(-1, 1).expand(-1, n).reshape(-1)
+        R_a, t_a = self.align(R_view.flatten(0, 1), t_view.flatten(0, 1), reference, classes)
+        weight = torch.ones_like(t_view[..., 0])
+        R_m, t_m, _ = robust_mean(R_a.view_as(R_view), t_a.view_as(t_view), weight)
+        return R_m.view_as(R), t_m.view_as(t)
+
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
         """Replaces the poses of the best-scored instances by those of the close-up."""
         assert self.network.closeup is not None
@@ -99,7 +121,7 @@ class CopeEstimator(nn.Module):
         if n == 0:
             return found
         classes, valid = found.class_index[:, :n], found.valid[:, :n]
-        R, t = self.network.closeup.refine(image, K, classes, found.R[:, :n], found.t[:, :n])
+        R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
         R = torch.where(valid[..., None, None], R, found.R[:, :n])
         t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
         return Instances(

@@ -26,6 +26,7 @@ class CloseUpConfig:
     hidden: int  # width of the layers between map and pose
     slots: int = 32  # instances of an image that get one, best scores first
     rounds: int = 2  # each window lies where the one before it found the object
+    views: int = 5  # windows of an instance in the last round, whose poses are averaged
 
 
 @dataclass(frozen=True)

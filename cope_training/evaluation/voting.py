@@ -53,8 +53,8 @@ class VotingModel:
         self._max_instances = int(metadata["max_instances"])
         # Files written before scores could weigh votes have no exponent: consistency alone.
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
-        self._closeup = getattr(self._scripted.network, "closeup", None)
-        self.votings = VOTINGS if self._closeup is None else (*VOTINGS, CLOSEUP)
+        looks_closer = getattr(self._scripted.network, "closeup", None) is not None
+        self.votings = (*VOTINGS, CLOSEUP) if looks_closer else VOTINGS
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -93,14 +93,14 @@ class VotingModel:
 
     def _look_closer(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
         """The close-up's poses of all instances."""
-        if self._closeup is None or votes.image is None:
+        if CLOSEUP not in self.votings or votes.image is None:
             raise ValueError("close-up: expected a model that has one, and votes with their image")
         classes = votes.hypotheses.class_index[0][votes.rows]
         with torch.inference_mode():
             R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
             if len(votes.rows):
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
-                R, t = self._closeup.refine(votes.image, K, classes[None], R[None], t[None])
+                R, t = self._scripted.look_closer(votes.image, K, classes[None], R[None], t[None])
                 R, t = R[0], t[0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
