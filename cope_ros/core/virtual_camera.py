@@ -84,22 +84,20 @@ def sample_windows(image: Tensor, K: Tensor, view: View, size: int, levels: int 
     batch, height, width = image.shape[0], image.shape[1], image.shape[2]
     count = view.K.shape[1]
     planes = image.permute(0, 3, 1, 2).float()
-    flat, starts, start = [planes.flatten(2)], [0], 0
-    for _ in range(levels - 1):
-        start += planes.shape[2] * planes.shape[3]
-        starts.append(start)
-        planes = F.avg_pool2d(planes, 2)
-        flat.append(planes.flatten(2))
     zoom_out = K[:, None, 0, 0] / view.K[..., 0, 0]  # image px per window px
     level = torch.log2(zoom_out).floor().clamp(0, levels - 1).long().unsqueeze(-1)
     shrink = torch.pow(2.0, level.float())
+    flat, first = [planes.flatten(2)], torch.zeros_like(level)  # where a window's level starts
+    for higher in range(1, levels):
+        first = first + torch.where(level >= higher, planes.shape[2] * planes.shape[3], 0)
+        planes = F.avg_pool2d(planes, 2)
+        flat.append(planes.flatten(2))
     columns, rows = width / shrink, height / shrink
     pixels = (source_pixels(view, K, size) + 0.5) / shrink.unsqueeze(-1) - 0.5
     x = torch.minimum(pixels[..., 0].clamp_min(0.0), columns - 1.0)
     y = torch.minimum(pixels[..., 1].clamp_min(0.0), rows - 1.0)
     x0, y0 = x.floor(), y.floor()
     x1, y1 = torch.minimum(x0 + 1.0, columns - 1.0), torch.minimum(y0 + 1.0, rows - 1.0)
-    first = torch.tensor(starts, device=K.device)[level]
     seen = torch.cat(flat, 2)
     u, v = (x - x0).flatten(1).unsqueeze(1), (y - y0).flatten(1).unsqueeze(1)
     stride = columns.long()
