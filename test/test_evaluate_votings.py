@@ -90,10 +90,9 @@ def test_the_close_up_is_the_estimators_own(
     assert votings.votings == (*VOTINGS, CLOSEUP)
     votes = votings.hypothesize(image, K)
     R, t = votings.poses(votes, CLOSEUP)
-    slots = min(len(expected), 32)
-    assert slots > 0
-    np.testing.assert_allclose(t[:slots], expected.t[:slots], atol=1e-4)
-    np.testing.assert_allclose(R[:slots], expected.R[:slots], atol=1e-3)
+    assert len(expected) > 12  # more than there are slots
+    np.testing.assert_allclose(t, expected.t, atol=1e-4)
+    np.testing.assert_allclose(R, expected.R, atol=1e-3)
     assert np.abs(votings.poses(votes, "n=10")[1] - t).max() > 1e-3
 
 

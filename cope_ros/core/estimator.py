@@ -113,13 +113,9 @@ class CopeEstimator(nn.Module):
         return R_m.view_as(R), t_m.view_as(t)
 
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
-        """Replaces the poses of the best-scored instances by those of the close-up."""
+        """Gives the best-scored instances the close-up's poses; it fills its slots in any scene."""
         assert self.network.closeup is not None
         n = min(self.network.closeup.slots, found.valid.shape[1])
-        if not found.valid.is_cuda:  # reading the number would wait for a GPU
-            n = min(n, int(found.valid.sum(1).max().item()))
-        if n == 0:
-            return found
         classes, valid = found.class_index[:, :n], found.valid[:, :n]
         R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
         R = torch.where(valid[..., None, None], R, found.R[:, :n])

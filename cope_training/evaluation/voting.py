@@ -53,8 +53,9 @@ class VotingModel:
         self._max_instances = int(metadata["max_instances"])
         # Files written before scores could weigh votes have no exponent: consistency alone.
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
-        looks_closer = getattr(self._scripted.network, "closeup", None) is not None
-        self.votings = (*VOTINGS, CLOSEUP) if looks_closer else VOTINGS
+        closeup = metadata.get("network", {}).get("closeup")
+        self.votings = VOTINGS if closeup is None else (*VOTINGS, CLOSEUP)
+        self._slots = 0 if closeup is None else int(closeup["slots"])
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -92,16 +93,18 @@ class VotingModel:
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
     def _look_closer(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
-        """The close-up's poses of all instances."""
+        """The close-up's poses of as many instances as it has slots, the votings' of others."""
         if CLOSEUP not in self.votings or votes.image is None:
             raise ValueError("close-up: expected a model that has one, and votes with their image")
         classes = votes.hypotheses.class_index[0][votes.rows]
         with torch.inference_mode():
             R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
-            if len(votes.rows):
+            n = min(self._slots, len(votes.rows))
+            if n:
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
-                R, t = self._scripted.look_closer(votes.image, K, classes[None], R[None], t[None])
-                R, t = R[0], t[0]
+                first = classes[None, :n], R[None, :n], t[None, :n]
+                R_close, t_close = self._scripted.look_closer(votes.image, K, *first)
+                R, t = torch.cat((R_close[0], R[n:])), torch.cat((t_close[0], t[n:]))
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
