@@ -9,8 +9,10 @@ from typing import Any, get_type_hints
 import yaml
 
 from cope_ros.core.errors import CopeError
+from cope_training.closeup.config import CloseUpTraining
+from cope_training.refiner.config import RefinerTraining
 
-DENSE, CLOSEUP = "dense", "closeup"  # stages of a training
+DENSE, CLOSEUP, REFINER = "dense", "closeup", "refiner"  # stages of a training
 _DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
 # Table 3: groups of losses; one loss of each group has to have a weight.
 SUPERVISIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -157,27 +159,10 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
-class CloseUpTraining:
-    """How windows lie around instances, and the weights of the close-up's losses."""
-
-    center_spread: float = 0.07  # standard deviation, of the apparent size
-    size_spread: float = 0.13  # of the logarithm of the window's side
-    turn_spread: float = 8.6  # degrees, of the view about its axis
-    visibility: float = 0.2  # least visible share of an instance
-    rotation: float = 3.0  # distance of the turned box's corners over the diameter
-    choice: float = 0.3  # cross-entropy over the anchor rotations
-    surface: float = 1.0  # object coordinates
-    visible: float = 1.0  # cross-entropy of the mask
-    center: float = 0.5
-    size: float = 0.5
-
-
-@dataclass(frozen=True)
 class TrainConfig:
     """One training."""
 
-    stage: str = DENSE  # what learns: the dense part of a network, or its closeup
-
+    stage: str = DENSE  # what learns: the dense part of a network, its closeup or its refiner
     preset: str = "lite"
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
     seed: int = 1
@@ -193,6 +178,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     closeup: CloseUpTraining = field(default_factory=CloseUpTraining)
+    refiner: RefinerTraining = field(default_factory=RefinerTraining)
 
     @property
     def steps(self) -> int:

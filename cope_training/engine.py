@@ -19,15 +19,12 @@ from cope_training.augment import Augmenter
 from cope_training.config import TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
+from cope_training.initial import OBJECT_LAYERS, draw_own_surfaces, start_windows, take_over
 from cope_training.optimization import Plateau, build_optimizer, learning_rate_factor
 from cope_training.pose_pretraining import pretrain
 from cope_training.tasks import build_task
 from cope_training.weights import load_pretrained
 
-# What a network knows of its objects alone.
-OBJECT_LAYERS = ("class_tower.output.", "pose_head.", "closeup.surface.", "closeup.output.")
-# What a network may have beyond the corners; one trained without it starts to learn it.
-ADDITIONS = ("key_tower.surface.", "key_tower.refinement.", "key_tower.correction.", "closeup.")
 MAX_SKIPPED = 20  # steps in a row without a finite gradient, after which a training stops
 
 
@@ -78,42 +75,17 @@ class Trainer:
         config, layers = self.config, get_preset(self.config.preset)
         report: dict[str, float] = {}
         if initial is not None and initial.catalogue.to_dict() == self.catalogue.to_dict():
-            self._take_over(initial, ADDITIONS, ())
+            take_over(self.network, initial)
         else:
             if initial is not None:
-                self._take_over(initial, ADDITIONS, OBJECT_LAYERS)
+                take_over(self.network, initial, OBJECT_LAYERS)
             elif config.pretrained:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
-        if initial is None or not any(k.startswith("closeup.") for k in initial.weights):
-            self._start_closeup()
+        start_windows(self.network, initial)
+        draw_own_surfaces(self.network, self.catalogue, config.data)
         self._restart_ema()
         return report
-
-    def _take_over(
-        self, initial: checkpoints.Initial, additions: tuple[str, ...], own_layers: tuple[str, ...]
-    ) -> None:
-        """Another training's weights, but for ``own_layers`` and the ``additions`` it lacks."""
-        given, own = initial.weights, self.network.state_dict()
-        kept = {
-            k: v
-            for k, v in own.items()
-            if k.startswith(own_layers) or (k.startswith(additions) and k not in given)
-        }
-        shared = {
-            k: v
-            for k, v in given.items()
-            if k not in kept and (k in own or not k.startswith(additions))
-        }
-        checkpoints.load_weights(self.network, shared | kept, initial.source)
-
-    def _start_closeup(self) -> None:
-        """What the dense part's backbone knows already helps the close-up's."""
-        closeup = self.network.closeup
-        if closeup is not None:
-            weights = self.network.backbone.state_dict()
-            wanted = closeup.backbone.state_dict().keys()
-            closeup.backbone.load_state_dict({name: weights[name] for name in wanted})
 
     def _pretrain_pose_head(self) -> dict[str, float]:
         head, config = self.network.pose_head, self.config

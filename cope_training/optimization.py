@@ -9,17 +9,18 @@ from torch import nn
 from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network import CopeNetwork
+from cope_ros.core.refiner import Refiner
 from cope_training.config import OptimizerConfig
 from cope_training.muon import Muon, is_dense
 
 FINAL_RATE = 0.01  # of the peak learning rate, at the end of the cycle
 MIN_GAIN = 1e-4  # a loss that falls by less is not better (Keras' min_delta)
 # Linear maps to outputs, and the pose head that geometry taught: AdamW's even with Muon.
-NOT_MUON = ("output", "surface", "correction", "pose_head")
+NOT_MUON = ("output", "surface", "visible", "correction", "pose_head")
 
 
 def build_optimizer(
-    network: CopeNetwork | CloseUp, config: OptimizerConfig
+    network: CopeNetwork | CloseUp | Refiner, config: OptimizerConfig
 ) -> torch.optim.Optimizer:
     """Adam, AdamW or Muon; groups for backbone and rest, each with its ``peak`` rate.
 

@@ -15,12 +15,14 @@ from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.presets import get_preset
+from cope_ros.core.refiner import Refiner
 from cope_ros.core.types import Instances
 from cope_training import checkpoint as checkpoints
-from cope_training.config import CLOSEUP
+from cope_training.config import CLOSEUP, REFINER
 from cope_training.engine import Trainer
 from cope_training.frames import Frame
 from cope_training.pictures import ESTIMATE, TRUTH, draw_cuboids, side_by_side
+from cope_training.tasks import TargetMaker
 
 LOG_SECONDS = 20.0
 OVERLAY_SECONDS = 300.0
@@ -139,6 +141,9 @@ def overlay(trainer: Trainer, frames: list[Frame]) -> np.ndarray:
     if trainer.config.stage == CLOSEUP:
         assert network.closeup is not None
         find = partial(_look_closely, network.closeup)
+    elif trainer.config.stage == REFINER:
+        assert network.refiner is not None
+        find = partial(_correct, network.refiner, trainer.task.targets)
     else:
         layers = get_preset(trainer.config.preset)
         find = partial(_estimate, build_estimator(network, layers, trainer.catalogue))
@@ -174,6 +179,18 @@ def _look_closely(
     classes = torch.from_numpy(frame.class_index).to(device)
     R, t = closeup.to(device).pose(closeup(window, classes), classes, K)
     return _matrices(R.cpu(), t.cpu()), classes.tolist()
+
+
+def _correct(
+    refiner: Refiner, targets: TargetMaker, frame: Frame, device: torch.device
+) -> tuple[np.ndarray, list[int]]:
+    """(1, 4, 4) corrected pose of the instance in a window, and its class."""
+    wrong = targets([frame]).to(device)
+    window = torch.from_numpy(frame.image)[None].to(device)
+    c, start = wrong.class_index, (wrong.R_start, wrong.center_start, wrong.K)
+    R, center = refiner.to(device).estimate(window, c, *start)
+    t = center - (R @ refiner.centers[c].unsqueeze(-1)).squeeze(-1)
+    return _matrices(R.cpu(), t.cpu()), c.tolist()
 
 
 def _matrices(R: torch.Tensor, t: torch.Tensor) -> np.ndarray:

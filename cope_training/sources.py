@@ -15,7 +15,7 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.presets import get_preset
 from cope_training.bop_stream import BopStream
 from cope_training.closeup.frames import BLOCK, CloseUpFrames
-from cope_training.config import CLOSEUP, TrainConfig
+from cope_training.config import CLOSEUP, REFINER, TrainConfig
 from cope_training.frames import Frame, FrameSource
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.windows import scale_about
@@ -166,8 +166,11 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
         source = RepeatedFrames(source, data.uses, pool)
     if augment.scale:
         source = ScaledFrames(source, augment.scale, augment.scale_by, config.seed)
-    layers = get_preset(config.preset).closeup
-    if config.stage == CLOSEUP and layers is not None:
-        settings = config.closeup
-        source = CloseUpFrames(source, data.uses, catalogue, settings, layers.size, config.seed)
+    layers = get_preset(config.preset)
+    for stage, part, spread in (
+        (CLOSEUP, layers.closeup, config.closeup),
+        (REFINER, layers.refiner, config.refiner),
+    ):
+        if config.stage == stage and part is not None:
+            source = CloseUpFrames(source, data.uses, catalogue, spread, part.size, config.seed)
     return source

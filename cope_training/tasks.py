@@ -1,4 +1,4 @@
-"""What a training teaches: the dense part of a network, or its close-up.
+"""What a training teaches: the dense part of a network, its close-up or its refiner.
 
 A task holds the network's part that learns and its losses in one module, which is what gradients
 are shared around, and makes targets of frames.
@@ -15,12 +15,15 @@ from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import get_preset
+from cope_ros.core.refiner import Refiner
 from cope_training.closeup.loss import CloseUpLoss
 from cope_training.closeup.targets import CloseUpTargetBuilder, CloseUpTargets
-from cope_training.config import CLOSEUP, DENSE, TrainConfig
+from cope_training.config import CLOSEUP, DENSE, REFINER, TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
 from cope_training.losses import CopeLoss, Predictions
+from cope_training.refiner.loss import RefinerLoss
+from cope_training.refiner.targets import RefinerTargetBuilder, RefinerTargets
 from cope_training.targets import TargetBuilder, Targets, VisibilityRules
 
 
@@ -70,25 +73,52 @@ class CloseUpTask(nn.Module):
         return self.loss(self.closeup(windows, targets.class_index), targets)
 
 
+class RefinerTask(nn.Module):
+    """Wrong poses of single instances; the rest of the network stays as it is."""
+
+    def __init__(self, refiner: Refiner, loss: RefinerLoss, targets: TargetMaker) -> None:
+        super().__init__()
+        self.refiner, self.loss, self.targets = refiner, loss, targets
+
+    @property
+    def trained(self) -> Refiner:
+        """The part that learns."""
+        return self.refiner
+
+    def forward(
+        self, windows: Tensor, targets: RefinerTargets, progress: float
+    ) -> dict[str, Tensor]:
+        """(N, S, S, 3) uint8 windows and their targets -> losses; see ``RefinerLoss``."""
+        start = (targets.R_start, targets.center_start, targets.K)
+        return self.loss(self.refiner(windows, targets.class_index, *start), targets)
+
+
 def build_task(
     network: CopeNetwork,
     catalogue: Catalogue,
     config: TrainConfig,
     ranks: Ranks,
     generator: torch.Generator,
-) -> DenseTask | CloseUpTask:
+) -> DenseTask | CloseUpTask | RefinerTask:
     """The task that a configuration names.
 
     Raises:
-        CopeError: no such stage, or the preset has no close-up.
+        CopeError: no such stage, or the preset lacks its part.
     """
     if config.stage == CLOSEUP:
         if network.closeup is None:
             raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
         builder = CloseUpTargetBuilder(catalogue)
         return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
+    if config.stage == REFINER:
+        if network.refiner is None:
+            raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
+        settings, size = config.refiner, network.refiner.size
+        wrong = RefinerTargetBuilder(catalogue, settings, size, generator)
+        return RefinerTask(network.refiner, RefinerLoss(catalogue, settings), wrong)
     if config.stage != DENSE:
-        raise CopeError(f"stage: expected {DENSE} or {CLOSEUP}, got {config.stage!r}")
+        stages = f"{DENSE}, {CLOSEUP} or {REFINER}"
+        raise CopeError(f"stage: expected {stages}, got {config.stage!r}")
     by_diameter = get_preset(config.preset).standardization == "diameter"
     weights = config.loss.supervised(config.supervision)
     loss = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)

@@ -15,9 +15,10 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training import checkpoint as checkpoints
 from cope_training import train as train_module
-from cope_training.engine import OBJECT_LAYERS, Trainer
+from cope_training.engine import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.frames import Frame
+from cope_training.initial import OBJECT_LAYERS
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_estimator, build_network
-from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, WINDOW, CloseUp, Glance, anchor_rotations
+from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, CloseUp, Glance, anchor_rotations
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
+from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.presets import PRESETS, NetworkConfig
 from cope_ros.core.types import Instances
 from cope_training.export import script
@@ -53,9 +54,9 @@ class Knowing(CloseUp):
     truth: tuple[Tensor, Tensor]  # R and t of each instance in the camera's frame
     views: list
 
-    def look_at_poses(self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor,
-                      zoom: Tensor, turn: Tensor):  # fmt: skip
-        self.views.append(super().look_at_poses(class_index, R, t, K, zoom, turn))
+    def look_at_objects(self, class_index: Tensor, center: Tensor, K: Tensor,
+                        zoom: Tensor, turn: Tensor):  # fmt: skip
+        self.views.append(super().look_at_objects(class_index, center, K, zoom, turn))
         return self.views[-1]
 
     def forward(self, windows: Tensor, class_index: Tensor) -> Glance:

@@ -7,8 +7,8 @@ import pytest
 from core_factory import make_catalogue
 from test_targets import SIDE, K, make_frame
 
+from cope_training.closeup.config import CloseUpTraining
 from cope_training.closeup.frames import BLOCK, CloseUpFrames, virtual_frame
-from cope_training.config import CloseUpTraining
 from cope_training.frames import Frame
 from cope_training.sources import RepeatedFrames
 

@@ -12,14 +12,16 @@ from test_closeup_frames import make_scene
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
-from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, WINDOW, Glance
+from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, Glance
 from cope_ros.core.errors import CopeError
+from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.presets import PRESETS
 from cope_training import checkpoint as checkpoints
+from cope_training.closeup.config import CloseUpTraining
 from cope_training.closeup.frames import virtual_frame
 from cope_training.closeup.loss import SURFACE_UNIT, CloseUpLoss
 from cope_training.closeup.targets import CloseUpTargetBuilder, CloseUpTargets
-from cope_training.config import CloseUpTraining, TrainConfig, load_config
+from cope_training.config import TrainConfig, load_config
 from cope_training.engine import Trainer
 from cope_training.frames import Frame
 from cope_training.pictures import ESTIMATE
@@ -208,7 +210,7 @@ def test_tensorboard_shows_windows_with_the_pose_found() -> None:
 def test_wrong_stages_and_windows_are_refused() -> None:
     with pytest.raises(CopeError, match="the preset 'lite' has none"):
         Trainer(replace(QUICK, preset="lite"), CATALOGUE, CPU)
-    with pytest.raises(CopeError, match="expected dense or closeup, got 'both'"):
+    with pytest.raises(CopeError, match="expected dense, closeup or refiner, got 'both'"):
         Trainer(replace(QUICK, stage="both"), CATALOGUE, CPU)
     with pytest.raises(CopeError, match="expected one instance, its map and depth"):
         CloseUpTargetBuilder(CATALOGUE)([replace(make_window(), depth=None)])

@@ -22,6 +22,7 @@ from cope_training.evaluation.voting import (
     ALL,
     CLOSEUP,
     EPNP,
+    REFINER,
     VOTINGS,
     Votes,
     VotingModel,
@@ -75,25 +76,32 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
     np.testing.assert_allclose(R, expected.R, atol=1e-4)
 
 
-def test_the_close_up_is_the_estimators_own(
-    scene: Scene, image: np.ndarray, tmp_path: Path
+@pytest.mark.parametrize(
+    ("preset", "names"),
+    [("lite_closeup", (CLOSEUP,)), ("lite_refiner", (CLOSEUP, REFINER))],
+)
+def test_close_up_and_refiner_are_the_estimators_own(
+    scene: Scene, image: np.ndarray, tmp_path: Path, preset: str, names: tuple[str, ...]
 ) -> None:
-    layers = PRESETS["lite_closeup"]
-    network = random_network(scene, "lite_closeup")
+    layers = PRESETS[preset]
+    network = random_network(scene, preset)
+    if network.refiner is not None:
+        torch.nn.init.normal_(network.refiner.output.weight, std=0.1)
     path = tmp_path / "model.pt"
     catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
-    export_network(network, layers, catalogue, path, preset="lite_closeup", input_size=(160, 128))
+    export_network(network, layers, catalogue, path, preset=preset, input_size=(160, 128))
     estimator = Estimator.load(path, "cpu")
     estimator.configure(score_threshold=LOW)
     expected = estimator.estimate(image, K)
     votings = VotingModel(path, "cpu", LOW)
-    assert votings.votings == (*VOTINGS, CLOSEUP)
+    assert votings.votings == (*VOTINGS, *names)
     votes = votings.hypothesize(image, K)
-    R, t = votings.poses(votes, CLOSEUP)
+    R, t = votings.poses(votes, names[-1])
     assert len(expected) > 12  # more than there are slots
     np.testing.assert_allclose(t, expected.t, atol=1e-4)
     np.testing.assert_allclose(R, expected.R, atol=1e-3)
-    assert np.abs(votings.poses(votes, "n=10")[1] - t).max() > 1e-3
+    for other in votings.votings[1:-1]:
+        assert np.abs(votings.poses(votes, other)[1] - t).max() > 1e-3
 
 
 def test_one_vote_is_the_best_member(model: Path, image: np.ndarray) -> None:

@@ -18,17 +18,12 @@ from torch.nn import functional as F
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry
-from cope_ros.core.layers import conv_layer
+from cope_ros.core.instance_windows import InstanceWindows, pose_layers, window_conv
 from cope_ros.core.presets import CloseUpConfig
-from cope_ros.core.virtual_camera import View, look_at, sample_windows
 
-WINDOW = 1.25  # side of a window in apparent diameters of its object
 STRIDE = 8  # px between the points at which the surface is described
-POSE_STRIDE = 16  # px, of the map that the pose is read from
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the window
 SIZE_UNIT = 0.25  # and the logarithm of the apparent size in quarters
-# Zoom and turn (rad) of the views of the last round; the first is the plain one.
-VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
 MAX_LOG_SIZE = 1.0  # no object is that much larger or smaller than its window says
 SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
 
@@ -56,7 +51,7 @@ def anchor_rotations() -> Tensor:
     return torch.stack(anchors)
 
 
-class CloseUp(nn.Module):
+class CloseUp(InstanceWindows):
     """From a window to a pose.
 
     A backbone of its own up to stride 16; what is seen at each eighth pixel is described as
@@ -71,32 +66,19 @@ class CloseUp(nn.Module):
         diameters: (C,) m.
     """
 
-    size: Final[int]
     slots: Final[int]
-    rounds: Final[int]
-    window: Final[float] = WINDOW
     center_unit: Final[float] = CENTER_UNIT
     size_unit: Final[float] = SIZE_UNIT
     max_log_size: Final[float] = MAX_LOG_SIZE
-    min_depth: Final[float] = geometry.MIN_DEPTH
     mean: Tensor
     std: Tensor
     anchors: Tensor
-    zooms: Tensor
-    turns: Tensor
-    centers: Tensor
-    diameters: Tensor
 
     def __init__(
         self, config: CloseUpConfig, backbone: str, corners: Tensor, diameters: Tensor
     ) -> None:
-        super().__init__()
-        if not 1 <= config.views <= len(VIEWS):
-            raise ValueError(f"closeup.views: expected 1 to {len(VIEWS)}, got {config.views}")
-        self.size, self.slots, self.rounds = config.size, config.slots, config.rounds
-        views = torch.tensor(VIEWS[: config.views])
-        self.register_buffer("zooms", views[:, 0].clone(), persistent=False)
-        self.register_buffer("turns", views[:, 1].clone(), persistent=False)
+        super().__init__("closeup", config.size, config.rounds, config.views, corners, diameters)
+        self.slots = config.slots
         self.n_classes = len(diameters)
         self.backbone = backbones.build_backbone(backbone)
         self.backbone.stage5 = nn.Identity()
@@ -105,21 +87,16 @@ class CloseUp(nn.Module):
         self.register_buffer("std", std, persistent=False)
         c3, c4, width = self.backbone.channels[0], self.backbone.channels[1], config.channels
         self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
-        self.features = nn.Sequential(_conv(width, width, 1), _conv(width, width, 1))
+        self.features = nn.Sequential(window_conv(width, width, 1), window_conv(width, width, 1))
         self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
         self.reduction = nn.Sequential(
-            _conv(width + SURFACE_OUTPUTS, width, 2), _conv(width, width, 1)
+            window_conv(width + SURFACE_OUTPUTS, width, 2), window_conv(width, width, 1)
         )
-        cells, hidden = (config.size // POSE_STRIDE) ** 2, config.hidden
-        self.hidden = nn.Sequential(
-            nn.Linear(width * cells, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
-        )
+        self.hidden = pose_layers(width, config.size, config.hidden)
         self.register_buffer("anchors", anchor_rotations(), persistent=False)
         self.n_anchors = len(self.anchors)
-        self.output = nn.Linear(hidden, self.n_classes * (3 + 7 * self.n_anchors))
+        self.output = nn.Linear(config.hidden, self.n_classes * (3 + 7 * self.n_anchors))
         self._start_at_anchors()
-        self.register_buffer("centers", corners.mean(1), persistent=False)
-        self.register_buffer("diameters", diameters.clone(), persistent=False)
 
     def _start_at_anchors(self) -> None:
         nn.init.normal_(self.output.weight, std=0.01)
@@ -172,65 +149,16 @@ class CloseUp(nn.Module):
         center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
         return R, ray * depth.unsqueeze(1) - center
 
-    def refine(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    def estimate(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Looks closely at M instances of each image, ``rounds`` times, at last in V views.
-
-        Args:
-            image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
-            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
-
-        Returns:
-            R (B, M, V, 3, 3) and t (B, M, V, 3) m, one pose of each view.
-        """
-        count, views = class_index.shape[1], self.zooms.shape[0]
-        for _ in range(self.rounds - 1):
-            R, t = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
-        classes = class_index.repeat_interleave(views, 1)
-        R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
-        zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
-        R, t = self._look(image, K, classes, R, t, zoom, turn)
-        return R.unflatten(1, (count, views)), t.unflatten(1, (count, views))
-
-    def _look(
-        self,
-        image: Tensor,
-        K: Tensor,
-        class_index: Tensor,
-        R: Tensor,
-        t: Tensor,
-        zoom: Tensor,
-        turn: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
-        batch, count = class_index.shape
-        view = self.look_at_poses(class_index, R, t, K, zoom, turn)
-        windows = sample_windows(image, K, view, self.size)
-        classes = class_index.reshape(-1)
-        glance = self.forward(windows.flatten(0, 1), classes)
-        R_view, t_view = self.pose(glance, classes, view.K.flatten(0, 1))
-        R = view.R_cam_view @ R_view.view(batch, count, 3, 3)
-        return R, (view.R_cam_view @ t_view.view(batch, count, 3, 1)).squeeze(-1)
-
-    def look_at_poses(
-        self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor, zoom: Tensor, turn: Tensor
-    ) -> View:
-        """(B, M) windows around the instances, ``zoom`` times as large and turned."""
-        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
-        pixel = geometry.project(center.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
-        depth = center[..., 2].clamp_min(self.min_depth)
-        side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
-        return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
+        """Poses of windows, see ``InstanceWindows``; it needs none to start with."""
+        R_new, t_new = self.pose(self.forward(windows, class_index), class_index, K)
+        middle = self.centers[class_index].unsqueeze(-1)
+        return R_new, t_new + (R_new @ middle).squeeze(-1)
 
 
 def _of_class(values: Tensor, class_index: Tensor) -> Tensor:
     """(N, C, ...) and (N,) -> (N, ...) of each row's class."""
     rows = torch.arange(len(class_index), device=class_index.device)
     return values[rows, class_index]
-
-
-def _conv(c_in: int, c_out: int, stride: int) -> nn.Module:
-    return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)

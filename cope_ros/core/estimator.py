@@ -93,7 +93,7 @@ class CopeEstimator(nn.Module):
     def look_closer(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Mean poses of the close-up's views, aligned as the hypotheses are.
+        """The close-up's poses, mean of its views.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
@@ -103,21 +103,37 @@ class CopeEstimator(nn.Module):
         """
         assert self.network.closeup is not None
         R_view, t_view = self.network.closeup.refine(image, K, class_index, R, t)
-        n = R_view.shape[2]
+        return self._mean_view(R_view, t_view, class_index)
+
+    def correct(
+        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The refiner's corrections of poses, mean of its views; shapes as in ``look_closer``."""
+        assert self.network.refiner is not None
+        R_view, t_view = self.network.refiner.refine(image, K, class_index, R, t)
+        return self._mean_view(R_view, t_view, class_index)
+
+    def _mean_view(
+        self, R_view: Tensor, t_view: Tensor, class_index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean poses of (B, M, V) views, aligned as the hypotheses are."""
+        batch, count, n = t_view.shape[0], t_view.shape[1], t_view.shape[2]
         R_view, t_view = R_view.flatten(0, 1), t_view.flatten(0, 1)
         reference = R_view[:, 0:1].expand(-1, n, -1, -1).reshape(-1, 3, 3)
         classes = class_index.reshape(-1, 1).expand(-1, n).reshape(-1)
         R_a, t_a = self.align(R_view.flatten(0, 1), t_view.flatten(0, 1), reference, classes)
         weight = torch.ones_like(t_view[..., 0])
-        R_m, t_m, _ = robust_mean(R_a.view_as(R_view), t_a.view_as(t_view), weight)
-        return R_m.view_as(R), t_m.view_as(t)
+        R, t, _ = robust_mean(R_a.view_as(R_view), t_a.view_as(t_view), weight)
+        return R.view(batch, count, 3, 3), t.view(batch, count, 3)
 
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
-        """Gives the best-scored instances the close-up's poses; it fills its slots in any scene."""
+        """Gives the best-scored instances better poses; all slots are filled in any scene."""
         assert self.network.closeup is not None
         n = min(self.network.closeup.slots, found.valid.shape[1])
         classes, valid = found.class_index[:, :n], found.valid[:, :n]
         R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
+        if self.network.refiner is not None:
+            R, t = self.correct(image, K, classes, R, t)
         R = torch.where(valid[..., None, None], R, found.R[:, :n])
         t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
         return Instances(

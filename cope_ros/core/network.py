@@ -1,4 +1,6 @@
-"""The network: backbone, pyramid, three towers, pose head, close-up."""
+"""The network: backbone, pyramid, three towers, pose head, close-up, refiner."""
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +12,17 @@ from cope_ros.core.heads import KeyTower, Tower
 from cope_ros.core.pose_head import GeometricPoseHead, PublishedPoseHead
 from cope_ros.core.presets import NetworkConfig
 from cope_ros.core.pyramid import Pyramid
+from cope_ros.core.refiner import Refiner
+
+Part = TypeVar("Part", CloseUp, Refiner)
 
 
 class CopeNetwork(nn.Module):
     """All learned parts of COPE (paper, Figure 2).
 
     ``forward`` gives the standardised outputs of all locations; ``pose_head`` is called on
-    the locations worth it, ``closeup`` on the instances found. Standardised outputs become
+    the locations worth it, ``closeup`` and
+    ``refiner`` on the instances found. Standardised outputs become
     pixels in ``decode``.
 
     Args:
@@ -46,6 +52,7 @@ class CopeNetwork(nn.Module):
         )
         self.pose_head = _build_pose_head(config, catalogue)
         self.closeup = _build_closeup(config, catalogue)
+        self.refiner = _build_refiner(config, catalogue)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass over a batch of images.
@@ -92,11 +99,23 @@ def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
 def _build_closeup(config: NetworkConfig, catalogue: Catalogue) -> CloseUp | None:
     if config.closeup is None:
         return None
-    corners, diameters = catalogue_corners(catalogue), catalogue_diameters(catalogue)
-    closeup = CloseUp(config.closeup, config.backbone, corners, diameters)
+    return _folded(CloseUp(config.closeup, config.backbone, *_boxes(catalogue)), config)
+
+
+def _build_refiner(config: NetworkConfig, catalogue: Catalogue) -> Refiner | None:
+    if config.refiner is None:
+        return None
+    return _folded(Refiner(config.refiner, config.backbone, *_boxes(catalogue)), config)
+
+
+def _boxes(catalogue: Catalogue) -> tuple[Tensor, Tensor]:
+    return catalogue_corners(catalogue), catalogue_diameters(catalogue)
+
+
+def _folded(part: Part, config: NetworkConfig) -> Part:
     if config.fold_batch_norm:
-        backbones.fold_batch_norm(closeup.backbone)
-    return closeup
+        backbones.fold_batch_norm(part.backbone)
+    return part
 
 
 def catalogue_corners(catalogue: Catalogue) -> Tensor:

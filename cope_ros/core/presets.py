@@ -1,4 +1,4 @@
-"""Network configurations: one type, four presets."""
+"""Network configurations: one type, and presets."""
 
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
@@ -30,6 +30,18 @@ class CloseUpConfig:
 
 
 @dataclass(frozen=True)
+class RefinerConfig:
+    """The refiner of the close-up's poses, see ``refiner.Refiner``."""
+
+    size: int  # px, side of a window, a multiple of 16
+    channels: int
+    hidden: int  # width of the layers between map and correction
+    points: int = 4096  # of each object's surface, drawn to compare with
+    rounds: int = 2
+    views: int = 3  # windows of an instance in the last round, whose poses are averaged
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Everything that decides the network's layers."""
 
@@ -46,8 +58,11 @@ class NetworkConfig:
     standardization: str  # one of STANDARDIZATIONS, of keypoint and box targets
     surface_tower: TowerConfig | None = None  # corners' second look, see heads.KeyTower
     closeup: CloseUpConfig | None = None
+    refiner: RefinerConfig | None = None  # of what the close-up found
 
     def __post_init__(self) -> None:
+        if self.refiner is not None and self.closeup is None:
+            raise CopeError("network.refiner: expected a closeup, whose instances it corrects")
         _expect("pose_head", self.pose_head, POSE_HEADS)
         _expect("standardization", self.standardization, STANDARDIZATIONS)
 
@@ -75,6 +90,8 @@ class NetworkConfig:
                 values[key] = TowerConfig(**values[key])
         if values.get("closeup") is not None:
             values["closeup"] = CloseUpConfig(**values["closeup"])
+        if values.get("refiner") is not None:
+            values["refiner"] = RefinerConfig(**values["refiner"])
         values["pose_channels"] = tuple(values["pose_channels"])
         return cls(**values)
 
@@ -133,6 +150,11 @@ PRESETS: dict[str, NetworkConfig] = {
 # With a close-up at the best instances: far better poses, at three times the time.
 PRESETS["lite_closeup"] = replace(
     PRESETS["lite"], closeup=CloseUpConfig(size=96, channels=128, hidden=256)
+)
+
+# And the same poses compared with drawings of themselves.
+PRESETS["lite_refiner"] = replace(
+    PRESETS["lite_closeup"], refiner=RefinerConfig(size=96, channels=128, hidden=256)
 )
 
 

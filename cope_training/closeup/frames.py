@@ -1,4 +1,4 @@
-"""Windows to train the close-up on: one instance each, seen by a virtual camera."""
+"""Windows to train close-up and refiner on: one instance each, seen by a virtual camera."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.closeup import WINDOW
+from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.virtual_camera import LEVELS, look_at, sample_windows, source_pixels
-from cope_training.config import CloseUpTraining
+from cope_training.closeup.config import WindowSpread
 from cope_training.frames import Frame, FrameSource
 
 ALIGNMENT = 2 ** (LEVELS - 1)  # px: cut at multiples, an image is halved as the whole one is
@@ -28,7 +28,7 @@ class CloseUpFrames:
     source: FrameSource
     uses: int
     catalogue: Catalogue
-    config: CloseUpTraining
+    config: WindowSpread
     size: int  # px, side of the windows
     seed: int
 

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, WINDOW, Glance, anchor_rotations
+from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, Glance, anchor_rotations
+from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
+from cope_training.closeup.config import CloseUpTraining
 from cope_training.closeup.targets import CloseUpTargets
-from cope_training.config import CloseUpTraining
 from cope_training.loss_terms import huber
 
 BETA = 0.1  # huber's turn

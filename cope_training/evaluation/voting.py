@@ -23,6 +23,7 @@ EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
 CLOSEUP = "close-up"  # of models that have one: at what the default voting found
+REFINER = "refiner"  # the same, of what the close-up found
 DEFAULT = "n=10"
 MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
@@ -53,8 +54,10 @@ class VotingModel:
         self._max_instances = int(metadata["max_instances"])
         # Files written before scores could weigh votes have no exponent: consistency alone.
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
-        closeup = metadata.get("network", {}).get("closeup")
-        self.votings = VOTINGS if closeup is None else (*VOTINGS, CLOSEUP)
+        network = metadata.get("network", {})
+        closeup = network.get("closeup")
+        parts = {CLOSEUP: closeup, REFINER: network.get("refiner")}
+        self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
         self._slots = 0 if closeup is None else int(closeup["slots"])
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
@@ -85,17 +88,17 @@ class VotingModel:
         """
         if voting == EPNP:
             return self._epnp(votes)
-        if voting == CLOSEUP:
-            return self._look_closer(votes)
+        if voting in (CLOSEUP, REFINER):
+            return self._look_closer(votes, voting)
         limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
         with torch.inference_mode():
             R, t = self._mean(votes, limit)
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
-    def _look_closer(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
-        """The close-up's poses of as many instances as it has slots, the votings' of others."""
-        if CLOSEUP not in self.votings or votes.image is None:
-            raise ValueError("close-up: expected a model that has one, and votes with their image")
+    def _look_closer(self, votes: Votes, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """The poses that a part gives as many instances as it has slots, the votings' of others."""
+        if part not in self.votings or votes.image is None:
+            raise ValueError(f"{part}: expected a model that has one, and votes with their image")
         classes = votes.hypotheses.class_index[0][votes.rows]
         with torch.inference_mode():
             R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
@@ -104,6 +107,9 @@ class VotingModel:
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
                 first = classes[None, :n], R[None, :n], t[None, :n]
                 R_close, t_close = self._scripted.look_closer(votes.image, K, *first)
+                if part == REFINER:
+                    first = classes[None, :n], R_close, t_close
+                    R_close, t_close = self._scripted.correct(votes.image, K, *first)
                 R, t = torch.cat((R_close[0], R[n:])), torch.cat((t_close[0], t[n:]))
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 

@@ -1,0 +1,138 @@
+"""Looking at single instances: what close-up and refiner have in common.
+
+Each instance is seen through a virtual camera (``virtual_camera``) that looks straight at where
+it seems to be and shows it at one size, in a window of S px.
+
+Axes: B images, M instances of each, V views of each instance, N = B * M * V windows.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core import geometry
+from cope_ros.core.layers import conv_layer
+from cope_ros.core.virtual_camera import View, look_at, sample_windows
+
+WINDOW = 1.25  # side of a window in apparent diameters of its object
+POSE_STRIDE = 16  # px, of the map that a pose is read from
+# Zoom and turn (rad) of the views of the last round; the first is the plain one.
+VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
+
+
+class InstanceWindows(nn.Module):
+    """A module that reads poses off windows; ``estimate`` says how.
+
+    Args:
+        part: its name in the configuration, for errors.
+        size: S.
+        rounds: each window lies where the round before found the object.
+        views: V, windows of an instance in the last round.
+        corners: (C, 8, 3) m, of each object's box.
+        diameters: (C,) m.
+    """
+
+    zooms: Tensor
+    turns: Tensor
+    centers: Tensor
+    diameters: Tensor
+
+    def __init__(
+        self, part: str, size: int, rounds: int, views: int, corners: Tensor, diameters: Tensor
+    ) -> None:
+        super().__init__()
+        if not 1 <= views <= len(VIEWS):
+            raise ValueError(f"{part}.views: expected 1 to {len(VIEWS)}, got {views}")
+        self.size, self.rounds = size, rounds
+        # Not constants of the class: TorchScript does not see those of a base class.
+        self.window, self.min_depth = WINDOW, geometry.MIN_DEPTH
+        chosen = torch.tensor(VIEWS[:views])
+        self.register_buffer("zooms", chosen[:, 0].clone(), persistent=False)
+        self.register_buffer("turns", chosen[:, 1].clone(), persistent=False)
+        self.register_buffer("centers", corners.mean(1), persistent=False)
+        self.register_buffer("diameters", diameters.clone(), persistent=False)
+
+    def estimate(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows.
+
+        Args:
+            windows: (N, S, S, 3) uint8 RGB.
+            class_index: (N,) int64.
+            R, center: (N, 3, 3) and (N, 3) m in the window's frame, where the object seems to
+                be; positions are those of its box's centre.
+            K: (N, 3, 3) of the windows.
+        """
+        raise NotImplementedError
+
+    def refine(
+        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Looks at M instances of each image, ``rounds`` times, at last in V views.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            K: (B, 3, 3) px.
+            class_index: (B, M).
+            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
+
+        Returns:
+            R (B, M, V, 3, 3) and t (B, M, V, 3) m, one pose of each view.
+        """
+        count, views = class_index.shape[1], self.zooms.shape[0]
+        for _ in range(self.rounds - 1):
+            R, t = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+        classes = class_index.repeat_interleave(views, 1)
+        R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
+        zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
+        R, t = self._look(image, K, classes, R, t, zoom, turn)
+        return R.unflatten(1, (count, views)), t.unflatten(1, (count, views))
+
+    def _look(
+        self,
+        image: Tensor,
+        K: Tensor,
+        class_index: Tensor,
+        R: Tensor,
+        t: Tensor,
+        zoom: Tensor,
+        turn: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
+        middle = self.centers[class_index].unsqueeze(-1)
+        center = (R @ middle).squeeze(-1) + t
+        view = self.look_at_objects(class_index, center, K, zoom, turn)
+        windows = sample_windows(image, K, view, self.size)
+        to_view = view.R_cam_view.transpose(-1, -2)
+        R_view, center_view = self.estimate(
+            windows.flatten(0, 1),
+            class_index.reshape(-1),
+            (to_view @ R).flatten(0, 1),
+            (to_view @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
+            view.K.flatten(0, 1),
+        )
+        R = view.R_cam_view @ R_view.view_as(R)
+        center = (view.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
+        return R, center - (R @ middle).squeeze(-1)
+
+    def look_at_objects(
+        self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, turn: Tensor
+    ) -> View:
+        """(B, M) windows around boxes' centres, ``zoom`` times as large and turned."""
+        pixel = geometry.project(center.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
+        depth = center[..., 2].clamp_min(self.min_depth)
+        side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
+        return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
+
+
+def window_conv(c_in: int, c_out: int, stride: int) -> nn.Module:
+    """A full 3x3 convolution with group norm: windows are small."""
+    return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)
+
+
+def pose_layers(channels: int, size: int, hidden: int) -> nn.Sequential:
+    """From a flattened (channels, S / POSE_STRIDE, S / POSE_STRIDE) map to ``hidden`` values."""
+    cells = (size // POSE_STRIDE) ** 2
+    return nn.Sequential(
+        nn.Linear(channels * cells, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+    )

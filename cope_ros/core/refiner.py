@@ -1,0 +1,141 @@
+"""The refiner: compares each instance with a drawing of its pose and corrects it.
+
+Where the close-up has to know how each object looks from everywhere, the refiner sees, beside the
+window, a drawing of the object as its pose says it should look, and learns the difference alone
+(render and compare: DeepIM, Li et al. 2018; CosyPose, Labbe et al. 2020). What it learns belongs
+to no object: all classes share its weights, and the surfaces that it draws are its only memory.
+
+Axes: N windows, S their side in px, C classes, P points of a surface.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cope_ros.core import backbone as backbones
+from cope_ros.core import geometry, splats
+from cope_ros.core.instance_windows import InstanceWindows, pose_layers, window_conv
+from cope_ros.core.presets import RefinerConfig
+
+CENTER_UNIT = 0.05  # outputs of order one: the centre's way in twentieths of the window
+SIZE_UNIT = 0.1  # and the logarithm of the apparent size in tenths
+MAX_LOG_SIZE = 0.7  # no pose is farther off in depth than a factor of two
+DRAWN = (32, 48)  # channels of the drawing's two layers
+MERGED = 64  # channels in which image and drawing meet
+OUTPUTS = 9  # centre's way x y, log size, two columns of the turn
+
+
+class Correction(NamedTuple):
+    """What is wrong with N poses."""
+
+    visible: Tensor  # (N, S/8, S/8) logit: the object is what is seen there
+    center: Tensor  # (N, 2) way of the box's centre in the window, CENTER_UNIT
+    size: Tensor  # (N,) log of true over drawn apparent size, SIZE_UNIT
+    R: Tensor  # (N, 3, 3) turn about the box's centre, in the frame of the ray to it
+
+
+class Refiner(InstanceWindows):
+    """From a window and a pose to a better pose.
+
+    Args:
+        config: layers.
+        backbone: name of the backbone, see ``backbone.BACKBONES``; image and drawing meet
+            behind its stem.
+        corners: (C, 8, 3) m, of each object's box.
+        diameters: (C,) m.
+    """
+
+    center_unit: Final[float] = CENTER_UNIT
+    size_unit: Final[float] = SIZE_UNIT
+    max_log_size: Final[float] = MAX_LOG_SIZE
+    mean: Tensor
+    std: Tensor
+    surface: Tensor
+    diameters: Tensor
+
+    def __init__(
+        self, config: RefinerConfig, backbone: str, corners: Tensor, diameters: Tensor
+    ) -> None:
+        super().__init__("refiner", config.size, config.rounds, config.views, corners, diameters)
+        self.backbone = backbones.build_backbone(backbone)
+        self.backbone.stage5 = nn.Identity()
+        mean, std = backbones.normalization_buffers(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        c2, width = _stem_channels(self.backbone), config.channels
+        c3, c4 = self.backbone.channels[0], self.backbone.channels[1]
+        self.drawing = nn.Sequential(
+            window_conv(splats.CHANNELS, DRAWN[0], 2), window_conv(DRAWN[0], DRAWN[1], 1)
+        )
+        self.merge = window_conv(c2 + DRAWN[1], MERGED, 1)
+        self.into_image = nn.Conv2d(MERGED, c2, 1)
+        self.across = nn.Conv2d(MERGED, width, 3, 2, 1)
+        self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
+        self.features = nn.Sequential(window_conv(width, width, 1), window_conv(width, width, 1))
+        self.visible = nn.Conv2d(width, 1, 1)
+        self.reduction = nn.Sequential(window_conv(width, width, 2), window_conv(width, width, 1))
+        self.hidden = pose_layers(width, config.size, config.hidden)
+        self.output = nn.Linear(config.hidden, OUTPUTS)
+        self._start_with_what_is_given()
+        self.register_buffer("surface", torch.zeros(len(diameters), config.points, 6))
+
+    def _start_with_what_is_given(self) -> None:
+        """The image's features as the backbone knows them, and poses as they are."""
+        nn.init.zeros_(self.into_image.weight)
+        assert self.into_image.bias is not None
+        nn.init.zeros_(self.into_image.bias)
+        nn.init.normal_(self.output.weight, std=0.01)
+        with torch.no_grad():
+            self.output.bias.copy_(torch.tensor([0.0, 0, 0, 1, 0, 0, 0, 1, 0]))
+
+    def forward(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> Correction:
+        """What is wrong with one pose in each window.
+
+        Args:
+            windows: (N, S, S, 3) uint8 RGB.
+            class_index: (N,) int64.
+            R, center: (N, 3, 3) and (N, 3) m in the window's frame, of the object's box.
+            K: (N, 3, 3) of the windows.
+        """
+        drawing = splats.draw_surface(
+            self.surface[class_index], R, center, K, self.diameters[class_index], self.size
+        )
+        seen = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
+        both = self.merge(torch.cat((seen, self.drawing(drawing)), 1))
+        c3 = self.backbone.stage3(seen + self.into_image(both))
+        c4 = self.backbone.stage4(c3)
+        x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
+        x = self.features(x + self.across(both))
+        out = self.output(self.hidden(self.reduction(x).flatten(1)))
+        turn = geometry.rotation_from_columns(out[:, 3:])
+        return Correction(self.visible(x).squeeze(1), out[:, :2], out[:, 2], turn)
+
+    def correct(
+        self, correction: Correction, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The poses of ``forward``, (N, 3, 3) and (N, 3) m, with its corrections."""
+        way = correction.center * (self.center_unit * self.size)
+        pixel = geometry.project(center.unsqueeze(1), K) + way.unsqueeze(1)
+        ray = geometry.unproject(pixel, K).squeeze(1)
+        ray = torch.cat((ray, torch.ones_like(ray[:, :1])), 1)
+        log_size = (self.size_unit * correction.size).clamp(-self.max_log_size, self.max_log_size)
+        moved = ray * (center[:, 2] * torch.exp(-log_size)).unsqueeze(1)
+        to_old = geometry.rotation_to_ray(geometry.normalize(center))
+        to_new = geometry.rotation_to_ray(geometry.normalize(ray))
+        return to_new @ correction.R @ to_old.transpose(1, 2) @ R, moved
+
+    def estimate(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Corrected poses, see ``InstanceWindows``."""
+        correction = self.forward(windows, class_index, R, center, K)
+        return self.correct(correction, R, center, K)
+
+
+def _stem_channels(backbone: backbones.Backbone) -> int:
+    with torch.no_grad():
+        return int(backbone.stem(torch.zeros(1, 3, 32, 32)).shape[1])

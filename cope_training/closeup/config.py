@@ -1,0 +1,25 @@
+"""Settings of the close-up's training."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WindowSpread:
+    """How windows lie around instances."""
+
+    center_spread: float = 0.07  # standard deviation, of the apparent size
+    size_spread: float = 0.13  # of the logarithm of the window's side
+    turn_spread: float = 8.6  # degrees, of the view about its axis
+    visibility: float = 0.2  # least visible share of an instance
+
+
+@dataclass(frozen=True)
+class CloseUpTraining(WindowSpread):
+    """The windows and the weights of the close-up's losses."""
+
+    rotation: float = 3.0  # distance of the turned box's corners over the diameter
+    choice: float = 0.3  # cross-entropy over the anchor rotations
+    surface: float = 1.0  # object coordinates
+    visible: float = 1.0  # cross-entropy of the mask
+    center: float = 0.5
+    size: float = 0.5

@@ -1,0 +1,79 @@
+"""What a network starts a training with: another's weights, a backbone's, surfaces of meshes."""
+
+from pathlib import Path
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.network import CopeNetwork
+from cope_training.checkpoint import Initial, load_weights
+from cope_training.config import DataConfig
+from cope_training.refiner.surface import surface_points
+
+# What a network knows of its objects alone.
+OBJECT_LAYERS = (
+    "class_tower.output.",
+    "pose_head.",
+    "closeup.surface.",
+    "closeup.output.",
+    "refiner.surface",
+)
+# What a network may have beyond the corners; one trained without it starts to learn it.
+ADDITIONS = (
+    "key_tower.surface.",
+    "key_tower.refinement.",
+    "key_tower.correction.",
+    "closeup.",
+    "refiner.",
+)
+
+
+def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ()) -> None:
+    """Another training's weights, but for layers that are ``own`` and ADDITIONS it lacks.
+
+    Args:
+        network: receives them.
+        initial: of the same objects; of others with ``own`` OBJECT_LAYERS.
+        own: beginnings of the names that stay as they are.
+
+    Raises:
+        CopeError: the weights do not fit.
+    """
+    given, ours = initial.weights, network.state_dict()
+    kept = {
+        k: v
+        for k, v in ours.items()
+        if k.startswith(own) or (k.startswith(ADDITIONS) and k not in given)
+    }
+    shared = {
+        k: v
+        for k, v in given.items()
+        if k not in kept and (k in ours or not k.startswith(ADDITIONS))
+    }
+    load_weights(network, shared | kept, initial.source)
+
+
+def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
+    """Close-up and refiner, where not given, start with the backbone of the part before.
+
+    What one knows of images already helps the next.
+    """
+    given = tuple(initial.weights) if initial is not None else ()
+    source = network.backbone
+    for name, part in (("closeup.", network.closeup), ("refiner.", network.refiner)):
+        if part is None:
+            continue
+        if not any(key.startswith(name) for key in given):
+            weights = source.state_dict()
+            part.backbone.load_state_dict({k: weights[k] for k in part.backbone.state_dict()})
+        source = part.backbone
+
+
+def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConfig) -> None:
+    """A refiner without surfaces to draw gets them from the meshes.
+
+    Raises:
+        CopeError: a mesh is missing or broken.
+    """
+    refiner = network.refiner
+    if refiner is not None and not refiner.surface.any():
+        count = refiner.surface.shape[1]
+        refiner.surface.copy_(surface_points(Path(data.path("meshes")), catalogue, count))

@@ -1,0 +1,67 @@
+"""The refiner's losses, on N windows."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cope_ros.core import geometry
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.network import catalogue_corners, catalogue_diameters
+from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction
+from cope_training.loss_terms import huber
+from cope_training.refiner.config import RefinerTraining
+from cope_training.refiner.targets import RefinerTargets
+
+BETA = 0.1  # huber's turn
+
+
+class RefinerLoss:
+    """All losses of one batch of windows."""
+
+    def __init__(self, catalogue: Catalogue, config: RefinerTraining) -> None:
+        self.config = config
+        corners, diameters = catalogue_corners(catalogue), catalogue_diameters(catalogue)
+        corners = corners - corners.mean(1, keepdim=True)
+        self.corners = corners / diameters[:, None, None]
+
+    def to(self, *target: Any) -> "RefinerLoss":
+        """Moves the objects' constants to a device or to a type, as ``Tensor.to``."""
+        self.corners = self.corners.to(*target)
+        return self
+
+    def __call__(self, correction: Correction, targets: RefinerTargets) -> dict[str, Tensor]:
+        """Weighted losses by name and their sum as ``total``."""
+        size = 8 * targets.visible.shape[1]
+        turn, way, log_size = true_correction(targets, size)
+        R = geometry.rotation_to_ray(geometry.normalize(targets.center_start)).transpose(1, 2)
+        corners = self.corners[targets.class_index] @ (R @ targets.R_start).transpose(1, 2)
+        gap = corners @ (correction.R - turn).transpose(1, 2)
+        visible = F.binary_cross_entropy_with_logits(correction.visible, targets.visible)
+        errors = {
+            "rotation": geometry.length(gap).mean(),
+            "visible": visible,
+            "center": huber(correction.center - way, BETA).mean(),
+            "size": huber(correction.size - log_size, BETA).mean(),
+        }
+        losses = {name: getattr(self.config, name) * error for name, error in errors.items()}
+        losses["total"] = torch.stack(list(losses.values())).sum()
+        return losses
+
+
+def true_correction(targets: RefinerTargets, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn (N, 3, 3), way (N, 2) and log size (N,) as in ``refiner.Correction``.
+
+    Args:
+        targets: of N windows.
+        size: px, side of the windows.
+    """
+    start, end = targets.center_start, targets.center
+    pixels = geometry.project(torch.stack((start, end), 1), targets.K)
+    way = (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * size)
+    log_size = torch.log(start[:, 2] / end[:, 2].clamp_min(geometry.MIN_DEPTH)) / SIZE_UNIT
+    to_start = geometry.rotation_to_ray(geometry.normalize(start))
+    to_end = geometry.rotation_to_ray(geometry.normalize(end))
+    turn = to_end.transpose(1, 2) @ targets.R @ targets.R_start.transpose(1, 2) @ to_start
+    return turn, way, log_size

@@ -1,0 +1,64 @@
+"""The surfaces that a refiner draws: points of the meshes."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_training.rendering.meshes import load_mesh, vertex_normals
+from cope_training.rendering.studio import find_mesh
+
+CANDIDATES = 4  # random points of the mesh per point that is kept
+
+
+def surface_points(folder: Path, catalogue: Catalogue, count: int) -> Tensor:
+    """Points that lie evenly on each object, and their normals.
+
+    Args:
+        folder: models folder, see ``rendering.studio.load_objects``.
+        catalogue: its objects.
+        count: P, points of each object.
+
+    Returns:
+        (C, P, 6) float32, m about the centre of the object's box.
+
+    Raises:
+        CopeError: a mesh is missing or broken.
+    """
+    return torch.stack([
+        _points(find_mesh(folder, item.obj_id), item.corners.mean(0), count)
+        for item in catalogue
+    ])  # fmt: skip
+
+
+def _points(path: Path, center: np.ndarray, count: int) -> Tensor:
+    mesh = load_mesh(path)
+    vertices, faces = mesh.vertices.astype(np.float64), mesh.faces
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    if not area.sum() > 0:
+        raise CopeError(f"{path}: expected a surface, got triangles without area")
+    rng = np.random.default_rng(0)
+    face = rng.choice(len(faces), size=CANDIDATES * count, p=area / area.sum())
+    u, v = rng.random((2, len(face), 1))
+    u, v = np.where(u + v > 1.0, 1.0 - u, u), np.where(u + v > 1.0, 1.0 - v, v)
+    points = a[face] + u * (b - a)[face] + v * (c - a)[face]
+    smooth = vertex_normals(mesh.vertices, faces)[faces[face]]
+    normals = (1.0 - u - v) * smooth[:, 0] + u * smooth[:, 1] + v * smooth[:, 2]
+    normals = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
+    kept = _farthest(torch.from_numpy(points).float(), count).numpy()
+    return torch.from_numpy(np.concatenate((points[kept] - center, normals[kept]), 1)).float()
+
+
+def _farthest(points: Tensor, count: int) -> Tensor:
+    """(count,) rows, each the farthest from those before it."""
+    distance = torch.full((len(points),), torch.inf, dtype=points.dtype)
+    chosen = torch.zeros(count, dtype=torch.long)
+    for i in range(1, count):
+        gap = (points - points[chosen[i - 1]]).square().sum(1)
+        distance = torch.minimum(distance, gap)
+        chosen[i] = distance.argmax()
+    return chosen

@@ -1,0 +1,214 @@
+"""Training of the refiner: its surfaces, wrong poses, losses, and that it alone learns."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from core_factory import make_catalogue
+from test_closeup_training import make_window
+
+from cope_ros.core import geometry
+from cope_ros.core.build import build_network
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.presets import PRESETS
+from cope_ros.core.refiner import Correction, Refiner
+from cope_training import checkpoint as checkpoints
+from cope_training.config import DataConfig, TrainConfig, load_config
+from cope_training.engine import Trainer
+from cope_training.pictures import ESTIMATE
+from cope_training.refiner.config import RefinerTraining
+from cope_training.refiner.loss import RefinerLoss, true_correction
+from cope_training.refiner.surface import surface_points
+from cope_training.refiner.targets import RefinerTargetBuilder, RefinerTargets
+from cope_training.reporting import overlay
+
+CATALOGUE = make_catalogue()
+SIZE = 96
+SIZES = ((100.0, 80.0, 60.0), (110.0, 80.0, 60.0), (120.0, 80.0, 60.0))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with the catalogue's boxes as meshes, in millimetres."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "models_info.json").write_text(json.dumps(CATALOGUE.to_dict()))
+    for i, size in enumerate(SIZES):
+        trimesh.creation.box(size).export(folder / f"obj_{i + 1:06d}.ply")
+    return folder
+
+
+def make_config(models: Path, **values) -> TrainConfig:
+    quick = TrainConfig(
+        stage="refiner", preset="lite_refiner", pretrained="", pose_pretraining=0, crops=400,
+        batch=4, data=DataConfig(meshes=str(models)),
+    )  # fmt: skip
+    return replace(quick, **values)
+
+
+def make_targets(count: int = 4, config: RefinerTraining | None = None) -> RefinerTargets:
+    generator = torch.Generator().manual_seed(3)
+    builder = RefinerTargetBuilder(CATALOGUE, config or RefinerTraining(), SIZE, generator)
+    return builder([make_window(i % 3, i % 20) for i in range(count)])
+
+
+def make_refiner() -> Refiner:
+    refiner = build_network(PRESETS["lite_refiner"], CATALOGUE).refiner
+    assert refiner is not None
+    return refiner
+
+
+def test_surfaces_lie_evenly_on_the_meshes(models: Path) -> None:
+    points = surface_points(models, CATALOGUE, 600)
+    assert points.shape == (3, 600, 6)
+    for surface, size in zip(points, SIZES, strict=True):
+        half = torch.tensor(size) / 2000.0
+        p, normal = surface[:, :3], surface[:, 3:]
+        assert (p.abs() / half).max(1).values == pytest.approx(torch.ones(600), abs=1e-4)
+        on = (p.abs() / half).argmax(1)
+        outward = normal.gather(1, on[:, None]) * p.gather(1, on[:, None]).sign()
+        assert (outward > 0).all()
+        assert normal.norm(dim=1) == pytest.approx(torch.ones(600), abs=1e-4)
+        gaps = torch.cdist(p, p) + torch.eye(600)
+        faces = 4 * (half[0] * half[1] + half[1] * half[2] + half[0] * half[2]) * 2
+        assert gaps.min() > 0.5 * math.sqrt(faces / 600)
+
+
+def test_surfaces_are_about_the_middle_of_the_box(tmp_path: Path) -> None:
+    box = trimesh.creation.box((40.0, 40.0, 40.0))
+    box.apply_translation((10.0, 0.0, 5.0))
+    box.export(tmp_path / "obj_000001.ply")
+    entry = {"diameter": 69.0, "min_x": -10, "min_y": -20, "min_z": -15}
+    entry |= {f"size_{a}": 40 for a in "xyz"}
+    points = surface_points(tmp_path, Catalogue.from_dict({"1": entry}), 100)
+    assert points[..., :3].abs().amax((0, 1)) == pytest.approx(torch.full((3,), 0.02), abs=1e-3)
+    with pytest.raises(CopeError, match="no mesh for object 2"):
+        surface_points(tmp_path, Catalogue.from_dict({"2": entry}), 100)
+
+
+def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
+    targets = make_targets(6)
+    turn, way, log_size = true_correction(targets, SIZE)
+    said = Correction(40.0 * (2 * targets.visible - 1), way, log_size, turn)
+    losses = RefinerLoss(CATALOGUE, RefinerTraining())(said, targets)
+    assert all(value < 1e-3 for value in losses.values())
+    R, center = make_refiner().correct(said, targets.R_start, targets.center_start, targets.K)
+    assert torch.allclose(R, targets.R, atol=1e-4)
+    assert torch.allclose(center, targets.center, atol=1e-4)
+    wrong = said._replace(size=log_size + 1.0)
+    assert RefinerLoss(CATALOGUE, RefinerTraining())(wrong, targets)["size"] > 0.5
+
+
+def test_wrong_poses_are_as_wrong_as_configured() -> None:
+    targets = make_targets(300, RefinerTraining(rotation_spread=40.0, depth_spread=0.05))
+    plain = targets.class_index == 0
+    angle = torch.rad2deg(geometry.rotation_angle(targets.R, targets.R_start))[plain]
+    assert angle.mean() == pytest.approx(40.0 * 0.5 * math.sqrt(2 / math.pi), rel=0.25)
+    same_window = targets.K[:, 0, 0] / targets.center_start[:, 2]
+    diameters = torch.tensor([o.diameter for o in CATALOGUE])[targets.class_index]
+    apparent = same_window * diameters
+    assert torch.log(apparent / apparent.median()).std() == pytest.approx(0.05, rel=0.2)
+    assert targets.center_start[:, :2].abs().max() == 0.0
+
+
+@pytest.mark.parametrize(("index", "turn", "left"), [(0, 2.0, 2.0), (1, math.pi, 0), (2, 2.0, 0)])
+def test_of_poses_that_look_the_same_the_nearest_is_wanted(
+    index: int, turn: float, left: float
+) -> None:
+    """No symmetry, a half-turn, a continuous axis: what cannot be seen is not asked for."""
+    builder = RefinerTargetBuilder(CATALOGUE, RefinerTraining(), SIZE, torch.Generator())
+    builder._turns = lambda count: torch.eye(3).expand(count, 3, 3)
+    R = builder([make_window(index, 4)]).R_start
+    about_z = geometry.exp_so3(torch.tensor([0.0, 0.0, turn]))
+    builder._turns = lambda count: R @ about_z @ R.transpose(1, 2)
+    wanted = builder([make_window(index, 4)])
+    angle = geometry.rotation_angle(wanted.R, wanted.R_start)
+    assert float(angle) == pytest.approx(left, abs=0.1)  # the ray to the object is turned a little
+
+
+def test_gradients_are_those_of_the_losses() -> None:
+    targets = make_targets(3)
+    values = {k: v.double() for k, v in vars(targets).items() if v.is_floating_point()}
+    targets = replace(targets, **values)
+    loss = RefinerLoss(CATALOGUE, RefinerTraining()).to(torch.float64)
+    torch.manual_seed(0)
+    turn, way, log_size = true_correction(targets, SIZE)
+    truth = (targets.visible, way, log_size, turn)
+    inputs = [(v + 0.3 * torch.randn_like(v)).requires_grad_() for v in truth]
+    assert torch.autograd.gradcheck(
+        lambda *said: loss(Correction(*said), targets)["total"], inputs, fast_mode=True
+    )
+
+
+def make_trainer(models: Path, **values) -> Trainer:
+    trainer = Trainer(make_config(models, **values), CATALOGUE, CPU)
+    trainer.start()
+    trainer.train_mode()
+    return trainer
+
+
+def test_it_learns_and_the_rest_stays(models: Path) -> None:
+    trainer = make_trainer(models)
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    assert before["refiner.surface"].any()
+    batch = [make_window(c, c) for c in (0, 1, 2, 0)]
+    losses = [trainer.train_step(batch)["total"] for _ in range(14)]
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+    moved = {k for k, v in trainer.network.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved
+    assert all(k.startswith("refiner.") for k in moved)
+    assert "refiner.surface" not in moved
+    assert not any(k.startswith("refiner.backbone.stem.") for k in moved)
+
+
+def test_it_starts_with_the_close_ups_backbone_and_keeps_its_own(models: Path) -> None:
+    closer = build_network(PRESETS["lite_closeup"], CATALOGUE)
+    weights = {k: v.clone() for k, v in closer.state_dict().items()}
+    trainer = Trainer(make_config(models), CATALOGUE, CPU)
+    trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite_closeup"))
+    state = trainer.network.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in weights.items())
+    own = [k for k in state if k.startswith("refiner.backbone.")]
+    assert own
+    assert all(torch.equal(state[k], weights[k.replace("refiner", "closeup", 1)]) for k in own)
+    again = Trainer(make_config(models), CATALOGUE, CPU)
+    changed = {k: v + 1 if k.startswith("refiner.") else v for k, v in state.items()}
+    again.start(checkpoints.Initial(changed, CATALOGUE, "lite_refiner"))
+    assert all(torch.equal(v, changed[k]) for k, v in again.network.state_dict().items())
+
+
+def test_other_objects_are_drawn_with_their_own_surfaces(models: Path, tmp_path: Path) -> None:
+    trainer, other = make_trainer(models), make_catalogue(1)
+    trimesh.creation.icosphere(radius=40.0).export(tmp_path / "obj_000001.ply")
+    (tmp_path / "models_info.json").write_text(json.dumps(other.to_dict()))
+    one = Trainer(make_config(tmp_path), other, CPU)
+    one.start(checkpoints.Initial(trainer.ema, CATALOGUE, "three objects"))
+    ours, theirs = one.network.state_dict(), trainer.network.state_dict()
+    assert torch.equal(ours["refiner.output.weight"], theirs["refiner.output.weight"])
+    radius = ours["refiner.surface"][0, :, :3].norm(dim=1)
+    assert radius == pytest.approx(torch.full_like(radius, 0.04), rel=0.05)
+
+
+def test_tensorboard_shows_windows_with_the_corrected_pose(models: Path) -> None:
+    trainer = make_trainer(models)
+    frame = make_window()
+    picture = overlay(trainer, [frame, frame])
+    red = (picture[:, :SIZE] != frame.image).any(-1) & (picture[:, :SIZE] == ESTIMATE).all(-1)
+    assert red.sum() > 20
+
+
+def test_networks_without_a_refiner_are_refused(models: Path) -> None:
+    with pytest.raises(CopeError, match="stage refiner: the preset 'lite_closeup' has none"):
+        Trainer(make_config(models, preset="lite_closeup"), CATALOGUE, CPU)
+
+
+def test_the_recipe_of_lmo_is_read() -> None:
+    config = load_config(Path(__file__).parent.parent / "config/training/lmo_refiner.yaml")
+    assert config.stage == "refiner"
+    assert PRESETS[config.preset].refiner is not None
