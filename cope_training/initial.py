@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from torch import nn
+
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network import CopeNetwork
 from cope_training.checkpoint import Initial, load_weights
@@ -14,7 +16,8 @@ OBJECT_LAYERS = (
     "pose_head.",
     "closeup.surface.",
     "closeup.output.",
-    "refiner.surface",
+    "refiner.surface.",
+    "refiner.points",
 )
 # What a network may have beyond the corners; one trained without it starts to learn it.
 ADDITIONS = (
@@ -24,6 +27,8 @@ ADDITIONS = (
     "closeup.",
     "refiner.",
 )
+# What close-up and refiner begin with, by the names of their layers.
+SHARED = ("backbone.", "lateral3.", "lateral4.", "features.", "surface.")
 
 
 def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ()) -> None:
@@ -52,19 +57,21 @@ def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ())
 
 
 def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
-    """Close-up and refiner, where not given, start with the backbone of the part before.
+    """Close-up and refiner, where not given, start with what the part before knows of images.
 
-    What one knows of images already helps the next.
+    Layers of the same name and shape are taken: of the dense part its backbone, of the close-up
+    all up to the description of the surface.
     """
     given = tuple(initial.weights) if initial is not None else ()
-    source = network.backbone
+    source: nn.Module = network
     for name, part in (("closeup.", network.closeup), ("refiner.", network.refiner)):
         if part is None:
             continue
         if not any(key.startswith(name) for key in given):
-            weights = source.state_dict()
-            part.backbone.load_state_dict({k: weights[k] for k in part.backbone.state_dict()})
-        source = part.backbone
+            known, own = source.state_dict(), part.state_dict()
+            own |= {k: known[k] for k in own if k.startswith(SHARED) and k in known}
+            part.load_state_dict(own)
+        source = part
 
 
 def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConfig) -> None:
@@ -74,6 +81,6 @@ def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConf
         CopeError: a mesh is missing or broken.
     """
     refiner = network.refiner
-    if refiner is not None and not refiner.surface.any():
-        count = refiner.surface.shape[1]
-        refiner.surface.copy_(surface_points(Path(data.path("meshes")), catalogue, count))
+    if refiner is not None and not refiner.points.any():
+        count = refiner.points.shape[1]
+        refiner.points.copy_(surface_points(Path(data.path("meshes")), catalogue, count))

@@ -39,7 +39,7 @@ def draw(surface: Tensor, center: tuple[float, float, float], R: Tensor | None =
 def test_a_ball_is_drawn_where_the_camera_sees_it() -> None:
     drawing = draw(ball(), (0.01, -0.01, 0.4))[0]
     assert drawing.shape == (CHANNELS, 48, 48)
-    covered = drawing[4] > 0
+    covered = drawing[6] > 0
     rows, columns = torch.nonzero(covered).float().unbind(1)
     middle = torch.tensor([300 * 0.01 / 0.4 + 47.5, 300 * -0.01 / 0.4 + 47.5])
     assert torch.stack((columns, rows), 1).mean(0) * 2 + 0.5 == pytest.approx(middle, abs=0.5)
@@ -50,10 +50,10 @@ def test_a_ball_is_drawn_where_the_camera_sees_it() -> None:
     b = ray @ torch.tensor([0.01, -0.01, 0.4]) / ray.square().sum()
     c = (0.01**2 + 0.01**2 + 0.4**2 - RADIUS**2) / ray.square().sum()
     point = ray * (b - (b * b - c).sqrt()) - torch.tensor([0.01, -0.01, 0.4])
-    assert drawing[:3, y, x] == pytest.approx(point / RADIUS, abs=0.1)
-    assert drawing[3, y, x] == pytest.approx(float(point[2]) / (2 * RADIUS), abs=0.03)
+    assert drawing[:3, y, x] == pytest.approx(point / (2 * RADIUS), abs=0.05)
+    assert drawing[3:6, y, x] == pytest.approx(point / RADIUS, abs=0.1)
     assert drawing[:, ~covered].abs().max() == 0.0
-    assert (drawing[2, covered] < 0.2).all()  # nothing that faces away shows through
+    assert (drawing[5, covered] < 0.2).all()  # nothing that faces away shows through
 
 
 def test_the_nearer_of_two_walls_is_drawn() -> None:
@@ -62,7 +62,7 @@ def test_the_nearer_of_two_walls_is_drawn() -> None:
     facing = torch.tensor([0.0, 0.0, -1.0]).expand_as(wall)
     near, far = (torch.cat((wall + torch.tensor([0, 0, z]), facing), -1) for z in (-0.03, 0.02))
     both = draw(torch.cat((far, near))[None], (0.0, 0.0, 0.4))[0]
-    assert both[3, 24, 24] == pytest.approx(-0.3, abs=1e-4)
+    assert both[2, 24, 24] == pytest.approx(-0.3, abs=1e-4)
     turned = torch.cat((wall, -facing), -1)[None]
     assert draw(turned, (0.0, 0.0, 0.4)).abs().max() == 0.0
     beside = draw(torch.cat((far, near))[None], (3.0, 0.0, 0.4))
@@ -73,7 +73,7 @@ def make_refiner() -> Refiner:
     torch.manual_seed(0)
     refiner = build_network(CONFIG, CATALOGUE).refiner
     assert refiner is not None
-    refiner.surface.copy_(ball(refiner.surface.shape[1]).expand_as(refiner.surface))
+    refiner.points.copy_(ball(refiner.points.shape[1]).expand_as(refiner.points))
     return refiner.eval()
 
 
@@ -87,6 +87,7 @@ def test_an_untrained_refiner_changes_little_and_starts_with_the_images_features
     assert geometry.rotation_angle(R_new, R).max() < 0.2
     assert (center_new - center).abs().max() < 0.01
     assert refiner.into_image.weight.abs().max() == 0.0
+    assert refiner.across.weight.abs().max() == 0.0
 
 
 def test_corrections_move_turn_and_scale_as_they_say() -> None:
@@ -94,7 +95,7 @@ def test_corrections_move_turn_and_scale_as_they_say() -> None:
     R, center = random_rotations(1), torch.tensor([[0.0, 0.0, 0.4]])
     turn = geometry.exp_so3(torch.tensor([[0.3, -0.2, 0.1]]))
     way, size = torch.tensor([[2.0, -1.0]]), torch.tensor([1.5])
-    said = Correction(torch.zeros(1, 12, 12), way, size, turn)
+    said = Correction(torch.zeros(1, 12, 12, 3), torch.zeros(1, 12, 12), way, size, turn)
     R_new, center_new = refiner.correct(said, R, center, K)
     assert center_new[0, 2] == pytest.approx(0.4 * float(torch.exp(-SIZE_UNIT * size)))
     pixel = geometry.project(center_new[:, None], K)[0, 0]
@@ -127,6 +128,7 @@ class Knowing(Refiner):
         pixels = geometry.project(torch.stack((center, p), 1), K)
         old, new = (geometry.rotation_to_ray(geometry.normalize(v)) for v in (center, p))
         return Correction(
+            windows.new_zeros(len(p), 12, 12, 3).float(),
             windows.new_zeros(len(p), 12, 12).float(),
             (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * self.size),
             torch.log(center[:, 2] / p[:, 2]) / SIZE_UNIT,
@@ -157,7 +159,7 @@ def make_refining_estimator():
     estimator = make_estimator("lite_refiner")
     refiner = estimator.network.refiner
     assert refiner is not None
-    refiner.surface.copy_(ball(refiner.surface.shape[1]).expand_as(refiner.surface))
+    refiner.points.copy_(ball(refiner.points.shape[1]).expand_as(refiner.points))
     torch.nn.init.normal_(refiner.output.weight, std=0.1)
     return estimator
 

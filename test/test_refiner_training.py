@@ -16,6 +16,7 @@ from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.instance_windows import SURFACE_UNIT
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Correction, Refiner
 from cope_training import checkpoint as checkpoints
@@ -92,10 +93,18 @@ def test_surfaces_are_about_the_middle_of_the_box(tmp_path: Path) -> None:
         surface_points(tmp_path, Catalogue.from_dict({"2": entry}), 100)
 
 
+def true_surface(targets: RefinerTargets) -> torch.Tensor:
+    """By hand, the object coordinates of what is seen."""
+    diameters = torch.tensor([o.diameter for o in CATALOGUE]).to(targets.R)[targets.class_index]
+    about = (targets.points - targets.center[:, None, None]) @ targets.R[:, None]
+    return about / (SURFACE_UNIT * diameters[:, None, None, None])
+
+
 def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
     targets = make_targets(6)
     turn, way, log_size = true_correction(targets, SIZE)
-    said = Correction(40.0 * (2 * targets.visible - 1), way, log_size, turn)
+    mask = 40.0 * (2 * targets.visible - 1)
+    said = Correction(true_surface(targets), mask, way, log_size, turn)
     losses = RefinerLoss(CATALOGUE, RefinerTraining())(said, targets)
     assert all(value < 1e-3 for value in losses.values())
     R, center = make_refiner().correct(said, targets.R_start, targets.center_start, targets.K)
@@ -139,7 +148,7 @@ def test_gradients_are_those_of_the_losses() -> None:
     loss = RefinerLoss(CATALOGUE, RefinerTraining()).to(torch.float64)
     torch.manual_seed(0)
     turn, way, log_size = true_correction(targets, SIZE)
-    truth = (targets.visible, way, log_size, turn)
+    truth = (true_surface(targets), targets.visible, way, log_size, turn)
     inputs = [(v + 0.3 * torch.randn_like(v)).requires_grad_() for v in truth]
     assert torch.autograd.gradcheck(
         lambda *said: loss(Correction(*said), targets)["total"], inputs, fast_mode=True
@@ -156,26 +165,27 @@ def make_trainer(models: Path, **values) -> Trainer:
 def test_it_learns_and_the_rest_stays(models: Path) -> None:
     trainer = make_trainer(models)
     before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
-    assert before["refiner.surface"].any()
+    assert before["refiner.points"].any()
     batch = [make_window(c, c) for c in (0, 1, 2, 0)]
     losses = [trainer.train_step(batch)["total"] for _ in range(14)]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
     moved = {k for k, v in trainer.network.state_dict().items() if not torch.equal(v, before[k])}
     assert moved
     assert all(k.startswith("refiner.") for k in moved)
-    assert "refiner.surface" not in moved
+    assert "refiner.points" not in moved
     assert not any(k.startswith("refiner.backbone.stem.") for k in moved)
 
 
-def test_it_starts_with_the_close_ups_backbone_and_keeps_its_own(models: Path) -> None:
+def test_it_starts_with_what_the_close_up_sees_and_keeps_its_own(models: Path) -> None:
     closer = build_network(PRESETS["lite_closeup"], CATALOGUE)
     weights = {k: v.clone() for k, v in closer.state_dict().items()}
     trainer = Trainer(make_config(models), CATALOGUE, CPU)
     trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite_closeup"))
     state = trainer.network.state_dict()
     assert all(torch.equal(state[k], v) for k, v in weights.items())
-    own = [k for k in state if k.startswith("refiner.backbone.")]
-    assert own
+    parts = ("backbone", "lateral3", "lateral4", "features", "surface")
+    own = [k for k in state if k.startswith(tuple(f"refiner.{part}." for part in parts))]
+    assert {k.split(".")[1] for k in own} == set(parts)
     assert all(torch.equal(state[k], weights[k.replace("refiner", "closeup", 1)]) for k in own)
     again = Trainer(make_config(models), CATALOGUE, CPU)
     changed = {k: v + 1 if k.startswith("refiner.") else v for k, v in state.items()}
@@ -191,7 +201,7 @@ def test_other_objects_are_drawn_with_their_own_surfaces(models: Path, tmp_path:
     one.start(checkpoints.Initial(trainer.ema, CATALOGUE, "three objects"))
     ours, theirs = one.network.state_dict(), trainer.network.state_dict()
     assert torch.equal(ours["refiner.output.weight"], theirs["refiner.output.weight"])
-    radius = ours["refiner.surface"][0, :, :3].norm(dim=1)
+    radius = ours["refiner.points"][0, :, :3].norm(dim=1)
     assert radius == pytest.approx(torch.full_like(radius, 0.04), rel=0.05)
 
 

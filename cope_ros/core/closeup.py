@@ -18,20 +18,24 @@ from torch.nn import functional as F
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry
-from cope_ros.core.instance_windows import InstanceWindows, pose_layers, window_conv
+from cope_ros.core.instance_windows import (
+    SURFACE_OUTPUTS,
+    InstanceWindows,
+    of_class,
+    pose_layers,
+    window_conv,
+)
 from cope_ros.core.presets import CloseUpConfig
 
-STRIDE = 8  # px between the points at which the surface is described
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the window
 SIZE_UNIT = 0.25  # and the logarithm of the apparent size in quarters
 MAX_LOG_SIZE = 1.0  # no object is that much larger or smaller than its window says
-SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
 
 
 class Glance(NamedTuple):
     """What the close-up says of N windows."""
 
-    surface: Tensor  # (N, S/8, S/8, 3) object coordinates, see ``cope_training.closeup.loss``
+    surface: Tensor  # (N, S/8, S/8, 3) object coordinates, SURFACE_UNIT
     visible: Tensor  # (N, S/8, S/8) logit: the object is what is seen there
     center: Tensor  # (N, 2) of the object's box in the window, from its middle, CENTER_UNIT
     size: Tensor  # (N,) log of apparent size over S / WINDOW, SIZE_UNIT
@@ -111,10 +115,10 @@ class CloseUp(InstanceWindows):
         c3, c4, _ = self.backbone(x)
         x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
         x = self.features(x)
-        surface = _of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
+        surface = of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
         x = self.reduction(torch.cat((x, surface), 1))
         out = self.output(self.hidden(x.flatten(1))).unflatten(1, (self.n_classes, -1))
-        out = _of_class(out, class_index)
+        out = of_class(out, class_index)
         columns = out[:, 3 + self.n_anchors :].unflatten(1, (self.n_anchors, 6))
         return Glance(
             surface[:, :3].permute(0, 2, 3, 1),
@@ -156,9 +160,3 @@ class CloseUp(InstanceWindows):
         R_new, t_new = self.pose(self.forward(windows, class_index), class_index, K)
         middle = self.centers[class_index].unsqueeze(-1)
         return R_new, t_new + (R_new @ middle).squeeze(-1)
-
-
-def _of_class(values: Tensor, class_index: Tensor) -> Tensor:
-    """(N, C, ...) and (N,) -> (N, ...) of each row's class."""
-    rows = torch.arange(len(class_index), device=class_index.device)
-    return values[rows, class_index]

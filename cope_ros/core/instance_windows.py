@@ -14,6 +14,9 @@ from cope_ros.core.layers import conv_layer
 from cope_ros.core.virtual_camera import View, look_at, sample_windows
 
 WINDOW = 1.25  # side of a window in apparent diameters of its object
+STRIDE = 8  # px between the points at which the surface is described
+SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
+SURFACE_UNIT = 0.25  # object coordinates about the box's centre, in quarters of the diameter
 POSE_STRIDE = 16  # px, of the map that a pose is read from
 # Zoom and turn (rad) of the views of the last round; the first is the plain one.
 VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
@@ -136,3 +139,9 @@ def pose_layers(channels: int, size: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(channels * cells, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
     )
+
+
+def of_class(values: Tensor, class_index: Tensor) -> Tensor:
+    """(N, C, ...) and (N,) -> (N, ...) of each row's class."""
+    rows = torch.arange(len(class_index), device=class_index.device)
+    return values[rows, class_index]

@@ -1,9 +1,10 @@
 """The refiner: compares each instance with a drawing of its pose and corrects it.
 
 Where the close-up has to know how each object looks from everywhere, the refiner sees, beside the
-window, a drawing of the object as its pose says it should look, and learns the difference alone
-(render and compare: DeepIM, Li et al. 2018; CosyPose, Labbe et al. 2020). What it learns belongs
-to no object: all classes share its weights, and the surfaces that it draws are its only memory.
+window, a drawing of the object as its pose says it should look, and learns the difference
+(render and compare: DeepIM, Li et al. 2018; CosyPose, Labbe et al. 2020). They meet twice: behind
+the stem as pictures, and at stride 8 as points, where what the window shows (as the close-up
+says it) lies beside what is drawn there. From the meeting on, all classes share the weights.
 
 Axes: N windows, S their side in px, C classes, P points of a surface.
 """
@@ -16,7 +17,15 @@ from torch.nn import functional as F
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry, splats
-from cope_ros.core.instance_windows import InstanceWindows, pose_layers, window_conv
+from cope_ros.core.instance_windows import (
+    STRIDE,
+    SURFACE_OUTPUTS,
+    SURFACE_UNIT,
+    InstanceWindows,
+    of_class,
+    pose_layers,
+    window_conv,
+)
 from cope_ros.core.presets import RefinerConfig
 
 CENTER_UNIT = 0.05  # outputs of order one: the centre's way in twentieths of the window
@@ -24,12 +33,15 @@ SIZE_UNIT = 0.1  # and the logarithm of the apparent size in tenths
 MAX_LOG_SIZE = 0.7  # no pose is farther off in depth than a factor of two
 DRAWN = (32, 48)  # channels of the drawing's two layers
 MERGED = 64  # channels in which image and drawing meet
+COMPARED = 11  # logit of being visible, points seen, drawn and between, share that is drawn
+LEAST_SHARE = 0.1  # of a place at stride 8 has to be drawn to be compared
 OUTPUTS = 9  # centre's way x y, log size, two columns of the turn
 
 
 class Correction(NamedTuple):
     """What is wrong with N poses."""
 
+    surface: Tensor  # (N, S/8, S/8, 3) object coordinates as in ``closeup.Glance``
     visible: Tensor  # (N, S/8, S/8) logit: the object is what is seen there
     center: Tensor  # (N, 2) way of the box's centre in the window, CENTER_UNIT
     size: Tensor  # (N,) log of true over drawn apparent size, SIZE_UNIT
@@ -50,9 +62,13 @@ class Refiner(InstanceWindows):
     center_unit: Final[float] = CENTER_UNIT
     size_unit: Final[float] = SIZE_UNIT
     max_log_size: Final[float] = MAX_LOG_SIZE
+    surface_unit: Final[float] = SURFACE_UNIT
+    stride: Final[int] = STRIDE
+    cell: Final[int] = splats.CELL
+    least_share: Final[float] = LEAST_SHARE
     mean: Tensor
     std: Tensor
-    surface: Tensor
+    points: Tensor
     diameters: Tensor
 
     def __init__(
@@ -74,18 +90,22 @@ class Refiner(InstanceWindows):
         self.across = nn.Conv2d(MERGED, width, 3, 2, 1)
         self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
         self.features = nn.Sequential(window_conv(width, width, 1), window_conv(width, width, 1))
-        self.visible = nn.Conv2d(width, 1, 1)
-        self.reduction = nn.Sequential(window_conv(width, width, 2), window_conv(width, width, 1))
+        self.n_classes = len(diameters)
+        self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
+        self.reduction = nn.Sequential(
+            window_conv(width + COMPARED, width, 2), window_conv(width, width, 1)
+        )
         self.hidden = pose_layers(width, config.size, config.hidden)
         self.output = nn.Linear(config.hidden, OUTPUTS)
         self._start_with_what_is_given()
-        self.register_buffer("surface", torch.zeros(len(diameters), config.points, 6))
+        self.register_buffer("points", torch.zeros(self.n_classes, config.points, 6))
 
     def _start_with_what_is_given(self) -> None:
         """The image's features as the backbone knows them, and poses as they are."""
-        nn.init.zeros_(self.into_image.weight)
-        assert self.into_image.bias is not None
-        nn.init.zeros_(self.into_image.bias)
+        for layer in (self.into_image, self.across):
+            nn.init.zeros_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
         nn.init.normal_(self.output.weight, std=0.01)
         with torch.no_grad():
             self.output.bias.copy_(torch.tensor([0.0, 0, 0, 1, 0, 0, 0, 1, 0]))
@@ -101,18 +121,30 @@ class Refiner(InstanceWindows):
             R, center: (N, 3, 3) and (N, 3) m in the window's frame, of the object's box.
             K: (N, 3, 3) of the windows.
         """
-        drawing = splats.draw_surface(
-            self.surface[class_index], R, center, K, self.diameters[class_index], self.size
-        )
+        diameter = self.diameters[class_index]
+        drawing = splats.draw_surface(self.points[class_index], R, center, K, diameter, self.size)
         seen = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
         both = self.merge(torch.cat((seen, self.drawing(drawing)), 1))
         c3 = self.backbone.stage3(seen + self.into_image(both))
         c4 = self.backbone.stage4(c3)
         x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
         x = self.features(x + self.across(both))
-        out = self.output(self.hidden(self.reduction(x).flatten(1)))
+        surface = of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
+        compared = self._compare(surface[:, :3], drawing, R)
+        x = self.reduction(torch.cat((x, surface[:, 3:], compared), 1))
+        out = self.output(self.hidden(x.flatten(1)))
         turn = geometry.rotation_from_columns(out[:, 3:])
-        return Correction(self.visible(x).squeeze(1), out[:, :2], out[:, 2], turn)
+        coordinates = surface[:, :3].permute(0, 2, 3, 1)
+        return Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn)
+
+    def _compare(self, surface: Tensor, drawing: Tensor, R: Tensor) -> Tensor:
+        """What is seen, what is drawn and the difference, at stride 8 in the window's frame."""
+        seen = torch.einsum("nij,njyx->niyx", R, surface * self.surface_unit)
+        drawn = F.avg_pool2d(drawing, self.stride // self.cell)
+        share = drawn[:, 6:]
+        point = drawn[:, :3] / share.clamp_min(self.least_share)
+        gap = torch.where(share >= self.least_share, seen - point, torch.zeros_like(seen))
+        return torch.cat((seen, point, gap, share), 1)
 
     def correct(
         self, correction: Correction, R: Tensor, center: Tensor, K: Tensor

@@ -11,7 +11,7 @@ from torch import Tensor
 from cope_ros.core import geometry
 
 CELL = 2  # px of the window per cell of a drawing
-CHANNELS = 5  # of a drawing: normal x y z, depth, covered
+CHANNELS = 7  # of a drawing: point x y z, normal x y z, covered
 
 
 def draw_surface(
@@ -29,8 +29,8 @@ def draw_surface(
         size: px, side of the window.
 
     Returns:
-        (N, CHANNELS, size / CELL, size / CELL), channels_last in memory: the point's normal in
-        the camera's frame, its depth behind the centre in diameters, one; zeros where there is
+        (N, CHANNELS, size / CELL, size / CELL), channels_last in memory: the point about the
+        centre in diameters, its normal, both in the camera's frame, one; zeros where there is
         no point.
     """
     side = size // cell
@@ -45,8 +45,8 @@ def draw_surface(
     far = depth.new_full((len(depth), side * side + 1), float("inf"))
     nearest = far.scatter_reduce(1, place, depth, "amin")
     place = torch.where(depth <= nearest.gather(1, place), place, nowhere)
-    behind = turned[..., 2:] / diameter[:, None, None]
-    values = torch.cat((normal, behind, torch.ones_like(behind)), -1)
+    values = torch.cat((turned / diameter[:, None, None], normal), -1)
+    values = torch.cat((values, torch.ones_like(values[..., :1])), -1)
     drawing = values.new_zeros(len(values), side * side + 1, values.shape[-1])
     drawing = drawing.scatter(1, place.unsqueeze(-1).expand_as(values), values)
     return drawing[:, :-1].unflatten(1, (side, side)).permute(0, 3, 1, 2)

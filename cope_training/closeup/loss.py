@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, Glance, anchor_rotations
-from cope_ros.core.instance_windows import WINDOW
+from cope_ros.core.instance_windows import SURFACE_UNIT, WINDOW
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
 from cope_training.closeup.config import CloseUpTraining
 from cope_training.closeup.targets import CloseUpTargets
@@ -22,7 +22,6 @@ from cope_training.loss_terms import huber
 BETA = 0.1  # huber's turn
 NEAR = 1.25  # rad: anchors that near to the truth learn the way to it; a cube's lie 1.1 apart
 SOFTNESS = 0.15  # rad: the choice is shared where two anchors are about equally near
-SURFACE_UNIT = 0.25  # object coordinates in quarters of the diameter: of order one
 
 
 class _Truth(NamedTuple):
@@ -57,10 +56,15 @@ class CloseUpLoss:
         pick = cost.detach().argmin(1)
         rows = torch.arange(len(pick), device=pick.device)
         center = glance.center - truth.center[rows, pick]
+        c, R = targets.class_index, targets.R[rows, pick]
+        middle = (R @ self.corners[c].mean(1).unsqueeze(-1)).squeeze(-1) + targets.t[rows, pick]
+        diameter = self.diameters[c]
         errors = {
             "rotation": rotation[rows, pick].mean(),
             "choice": choice[rows, pick].mean(),
-            "surface": self._surface(glance, targets, pick),
+            "surface": surface_error(
+                glance.surface, targets.points, targets.visible, R, middle, diameter
+            ),
             "visible": F.binary_cross_entropy_with_logits(glance.visible, targets.visible),
             "center": huber(center, BETA).mean(),
             "size": huber(glance.size - truth.size[rows, pick], BETA).mean(),
@@ -98,12 +102,20 @@ class CloseUpLoss:
         choice = -(wanted * torch.log_softmax(glance.choice, -1).unsqueeze(1)).sum(-1)
         return rotation, choice
 
-    def _surface(self, glance: Glance, targets: CloseUpTargets, pick: Tensor) -> Tensor:
-        """Mean error of object coordinates, from the box's centre, where the object is seen."""
-        c, rows = targets.class_index, torch.arange(len(pick), device=pick.device)
-        R, t = targets.R[rows, pick], targets.t[rows, pick]
-        p_obj = (targets.points - t[:, None, None]).flatten(1, 2) @ R  # rows times R: R^T p
-        p_obj = p_obj.view_as(targets.points) - self.corners[c].mean(1)[:, None, None]
-        wanted = p_obj / (SURFACE_UNIT * self.diameters[c])[:, None, None, None]
-        error = huber(glance.surface - wanted, BETA).mean(-1) * targets.visible
-        return error.sum() / targets.visible.sum().clamp_min(1.0)
+
+def surface_error(
+    surface: Tensor, points: Tensor, visible: Tensor, R: Tensor, center: Tensor, diameter: Tensor
+) -> Tensor:
+    """Mean error of object coordinates where the object is seen.
+
+    Args:
+        surface: (N, h, w, 3) as in ``Glance``.
+        points: (N, h, w, 3) m in the window's frame, what is seen.
+        visible: (N, h, w), 1 where it is the object.
+        R, center: (N, 3, 3) and (N, 3) m, pose of the box's centre.
+        diameter: (N,) m.
+    """
+    p_obj = (points - center[:, None, None]).flatten(1, 2) @ R  # rows times R: R^T p
+    wanted = p_obj.view_as(points) / (SURFACE_UNIT * diameter)[:, None, None, None]
+    error = huber(surface - wanted, BETA).mean(-1) * visible
+    return error.sum() / visible.sum().clamp_min(1.0)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.closeup import STRIDE
 from cope_ros.core.errors import CopeError
+from cope_ros.core.instance_windows import STRIDE
 from cope_training import symmetries
 from cope_training.frames import Frame
 

@@ -14,6 +14,7 @@ class RefinerTraining(WindowSpread):
     depth_spread: float = 0.03  # of the logarithm of depth, beside the window's size
     rotation_spread: float = 35.0  # degrees; the turn's angle is that times uniform times normal
     rotation: float = 6.0  # distance of the turned box's corners over the diameter
+    surface: float = 1.0  # object coordinates
     visible: float = 0.3  # cross-entropy of the mask
     center: float = 0.5
     size: float = 1.0

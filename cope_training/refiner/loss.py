@@ -10,6 +10,7 @@ from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
 from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction
+from cope_training.closeup.loss import surface_error
 from cope_training.loss_terms import huber
 from cope_training.refiner.config import RefinerTraining
 from cope_training.refiner.targets import RefinerTargets
@@ -24,11 +25,11 @@ class RefinerLoss:
         self.config = config
         corners, diameters = catalogue_corners(catalogue), catalogue_diameters(catalogue)
         corners = corners - corners.mean(1, keepdim=True)
-        self.corners = corners / diameters[:, None, None]
+        self.corners, self.diameters = corners / diameters[:, None, None], diameters
 
     def to(self, *target: Any) -> "RefinerLoss":
         """Moves the objects' constants to a device or to a type, as ``Tensor.to``."""
-        self.corners = self.corners.to(*target)
+        self.corners, self.diameters = self.corners.to(*target), self.diameters.to(*target)
         return self
 
     def __call__(self, correction: Correction, targets: RefinerTargets) -> dict[str, Tensor]:
@@ -41,6 +42,14 @@ class RefinerLoss:
         visible = F.binary_cross_entropy_with_logits(correction.visible, targets.visible)
         errors = {
             "rotation": geometry.length(gap).mean(),
+            "surface": surface_error(
+                correction.surface,
+                targets.points,
+                targets.visible,
+                targets.R,
+                targets.center,
+                self.diameters[targets.class_index],
+            ),
             "visible": visible,
             "center": huber(correction.center - way, BETA).mean(),
             "size": huber(correction.size - log_size, BETA).mean(),

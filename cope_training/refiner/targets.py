@@ -28,6 +28,7 @@ class RefinerTargets:
     R: Tensor  # (N, 3, 3) float, of what looks the same that nearest to the start
     center: Tensor  # (N, 3) float m
     visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
+    points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
 
     def to(self, device: torch.device) -> "RefinerTargets":
         """The same on another device."""
@@ -83,6 +84,7 @@ class RefinerTargetBuilder:
             R=R,
             center=(R @ middle).squeeze(-1) + t,
             visible=true.visible,
+            points=true.points,
         )
 
     def _turns(self, count: int) -> Tensor:
