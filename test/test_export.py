@@ -15,7 +15,7 @@ from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.model_file import METADATA_FILE, load_model
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.runtime import Estimator
-from cope_training.export import check_parity, export_network
+from cope_training.export import check_parity, export_network, network_of
 
 ALONE = """
 import json, sys, torch
@@ -165,3 +165,18 @@ def other_estimator() -> CopeEstimator:
     with torch.no_grad():
         estimator.network.class_tower.output.bias.fill_(3.0)
     return estimator
+
+
+def test_the_widest_layers_take_half_the_room_and_change_next_to_nothing(tmp_path: Path) -> None:
+    catalogue, config = make_catalogue(), PRESETS["lite_refiner"]
+    network, path = make_network("lite_refiner"), tmp_path / "model.pt"
+    export_network(network, config, catalogue, path, preset="lite_refiner", input_size=(160, 128))
+    stored, _ = load_model(path, torch.device("cpu"))
+    assert stored.network.refiner.hidden[0].weight.dtype == torch.float16
+    rebuilt, _, _, _ = network_of(path)
+    for part in ("closeup", "refiner"):
+        wide = getattr(rebuilt, part).hidden[0].weight
+        assert wide.dtype == torch.float32
+        exact = getattr(network, part).hidden[0].weight
+        assert torch.allclose(wide, exact, rtol=1e-3, atol=1e-6)
+    assert path.stat().st_size < 4 * sum(p.numel() for p in network.parameters()) - 4_000_000

@@ -1,6 +1,7 @@
 """Convolution blocks that pyramid and heads are made of."""
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 GROUPS = 8  # of the group norms: at least 8 channels share statistics in every preset
 
@@ -21,3 +22,25 @@ def conv_layer(
     if group_norm:
         layers += [nn.GroupNorm(GROUPS, c_out), nn.SiLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+class HalfStoredLinear(nn.Module):
+    """A linear layer that computes in its input's precision and takes half the room in a file.
+
+    Rounding to eleven bits changes an output of many inputs by a few parts in ten thousand.
+
+    Args:
+        layer: whose weights it takes, under the same names.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.register_buffer("weight", layer.weight.detach().half())
+        self.register_buffer("bias", layer.bias.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., c_in) -> (..., c_out)"""
+        return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))

@@ -37,7 +37,7 @@ class RefinerConfig:
     channels: int
     hidden: int  # width of the layers between map and correction
     points: int = 4096  # of each object's surface, drawn to compare with
-    rounds: int = 2
+    rounds: int = 1  # each corrects what the one before it found
     views: int = 3  # windows of an instance in the last round, whose poses are averaged
 
 
@@ -154,7 +154,9 @@ PRESETS["lite_closeup"] = replace(
 
 # And the same poses compared with drawings of themselves.
 PRESETS["lite_refiner"] = replace(
-    PRESETS["lite_closeup"], refiner=RefinerConfig(size=96, channels=128, hidden=256)
+    PRESETS["lite"],
+    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1),
+    refiner=RefinerConfig(size=96, channels=128, hidden=256),
 )
 
 

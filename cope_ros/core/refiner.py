@@ -33,7 +33,8 @@ SIZE_UNIT = 0.1  # and the logarithm of the apparent size in tenths
 MAX_LOG_SIZE = 0.7  # no pose is farther off in depth than a factor of two
 DRAWN = (32, 48)  # channels of the drawing's two layers
 MERGED = 64  # channels in which image and drawing meet
-COMPARED = 11  # logit of being visible, points seen, drawn and between, share that is drawn
+COMPARED = 15  # see ``Refiner._compare``
+GAP_GAIN = 5.0  # what lies between seen and drawn is a fraction of what is seen
 LEAST_SHARE = 0.1  # of a place at stride 8 has to be drawn to be compared
 OUTPUTS = 9  # centre's way x y, log size, two columns of the turn
 
@@ -65,6 +66,7 @@ class Refiner(InstanceWindows):
     surface_unit: Final[float] = SURFACE_UNIT
     stride: Final[int] = STRIDE
     cell: Final[int] = splats.CELL
+    gap_gain: Final[float] = GAP_GAIN
     least_share: Final[float] = LEAST_SHARE
     mean: Tensor
     std: Tensor
@@ -130,21 +132,34 @@ class Refiner(InstanceWindows):
         x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
         x = self.features(x + self.across(both))
         surface = of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
-        compared = self._compare(surface[:, :3], drawing, R)
-        x = self.reduction(torch.cat((x, surface[:, 3:], compared), 1))
+        x = self.reduction(torch.cat((x, self._compare(surface, drawing, R)), 1))
         out = self.output(self.hidden(x.flatten(1)))
         turn = geometry.rotation_from_columns(out[:, 3:])
         coordinates = surface[:, :3].permute(0, 2, 3, 1)
         return Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn)
 
     def _compare(self, surface: Tensor, drawing: Tensor, R: Tensor) -> Tensor:
-        """What is seen, what is drawn and the difference, at stride 8 in the window's frame."""
-        seen = torch.einsum("nij,njyx->niyx", R, surface * self.surface_unit)
+        """What is seen, what is drawn and what lies between, at stride 8 in the window's frame.
+
+        Where a pose is turned by a small w, the point seen lies ``point x w`` from the one drawn:
+        the moment of the gap tells the turn, its part along the point the size.
+
+        Args:
+            surface: (N, 4, S/8, S/8) object coordinates and logit of being visible.
+            drawing: (N, splats.CHANNELS, S/2, S/2).
+            R: (N, 3, 3) of the drawing.
+
+        Returns:
+            (N, COMPARED, S/8, S/8), all of order one.
+        """
+        seen = torch.einsum("nij,njyx->niyx", R, surface[:, :3])
         drawn = F.avg_pool2d(drawing, self.stride // self.cell)
         share = drawn[:, 6:]
-        point = drawn[:, :3] / share.clamp_min(self.least_share)
-        gap = torch.where(share >= self.least_share, seen - point, torch.zeros_like(seen))
-        return torch.cat((seen, point, gap, share), 1)
+        point = drawn[:, :3] / (self.surface_unit * share.clamp_min(self.least_share))
+        weight = torch.sigmoid(surface[:, 3:]) * (share >= self.least_share).to(share.dtype)
+        gap = (seen - point) * (self.gap_gain * weight)
+        moment, along = torch.linalg.cross(point, gap, dim=1), (point * gap).sum(1, keepdim=True)
+        return torch.cat((surface[:, 3:], seen, point, gap, share, moment, along), 1)
 
     def correct(
         self, correction: Correction, R: Tensor, center: Tensor, K: Tensor

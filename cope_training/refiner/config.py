@@ -12,8 +12,8 @@ class RefinerTraining(WindowSpread):
     center_spread: float = 0.04
     size_spread: float = 0.07
     depth_spread: float = 0.03  # of the logarithm of depth, beside the window's size
-    rotation_spread: float = 35.0  # degrees; the turn's angle is that times uniform times normal
-    rotation: float = 6.0  # distance of the turned box's corners over the diameter
+    rotation_spread: float = 12.0  # degrees about each axis
+    rotation: float = 1.0  # distance of the turned box's corners
     surface: float = 1.0  # object coordinates
     visible: float = 0.3  # cross-entropy of the mask
     center: float = 0.5

@@ -15,7 +15,8 @@ from cope_training.loss_terms import huber
 from cope_training.refiner.config import RefinerTraining
 from cope_training.refiner.targets import RefinerTargets
 
-BETA = 0.1  # huber's turn
+BETA = 0.5  # huber's turn, of the centre's way and the size
+CORNER_UNIT = 0.1  # of the diameter, huber's turn for corners: quadratic, as a mean is wanted
 
 
 class RefinerLoss:
@@ -41,7 +42,7 @@ class RefinerLoss:
         gap = corners @ (correction.R - turn).transpose(1, 2)
         visible = F.binary_cross_entropy_with_logits(correction.visible, targets.visible)
         errors = {
-            "rotation": geometry.length(gap).mean(),
+            "rotation": huber(geometry.length(gap) / CORNER_UNIT, 1.0).mean(),
             "surface": surface_error(
                 correction.surface,
                 targets.points,

@@ -88,11 +88,8 @@ class RefinerTargetBuilder:
         )
 
     def _turns(self, count: int) -> Tensor:
-        """(count, 3, 3): many by little, few by much."""
-        axis = geometry.normalize(self._normal(count, 3))
-        share = torch.rand(count, 1, generator=self.generator)
-        angle = math.radians(self.config.rotation_spread) * share * self._normal(count, 1)
-        return geometry.exp_so3(axis * angle)
+        """(count, 3, 3), normal about each axis: a peak at no turn would be worth waiting at."""
+        return geometry.exp_so3(math.radians(self.config.rotation_spread) * self._normal(count, 3))
 
     def _normal(self, rows: int, columns: int) -> Tensor:
         return torch.randn(rows, columns, generator=self.generator)
