@@ -172,7 +172,8 @@ def test_the_widest_layers_take_half_the_room_and_change_next_to_nothing(tmp_pat
     network, path = make_network("lite_refiner"), tmp_path / "model.pt"
     export_network(network, config, catalogue, path, preset="lite_refiner", input_size=(160, 128))
     stored, _ = load_model(path, torch.device("cpu"))
-    assert stored.network.refiner.hidden[0].weight.dtype == torch.float16
+    weights = stored.state_dict()
+    assert weights["network.refiner.hidden.0.weight"].dtype == torch.float16
     rebuilt, _, _, _ = network_of(path)
     for part in ("closeup", "refiner"):
         wide = getattr(rebuilt, part).hidden[0].weight
