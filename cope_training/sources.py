@@ -39,7 +39,7 @@ class RenderedFrames:
         from cope_training.rendering.studio import Studio, load_objects
 
         objects = load_objects(self.scene.models, self.scene.max_faces)
-        studio = Studio(objects, self.scene.backgrounds, self.seed)
+        studio = Studio.for_scenes(objects, self.scene, self.seed)
 
         def render(number: int) -> Frame:
             return sample_crop(np.random.default_rng([self.seed, number]), studio, self.scene)

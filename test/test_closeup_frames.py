@@ -95,6 +95,27 @@ def test_what_cannot_be_seen_is_not_looked_at_and_windows_repeat_by_number() -> 
     assert not np.array_equal(read(0).image, read(1).image)
 
 
+@dataclass(frozen=True)
+class AtTheEdge:
+    """In every second block of frames the box lies at the left edge of the image."""
+
+    def open(self):
+        def read(number: int) -> Frame:
+            frame = make_scene(number)
+            if number // BLOCK % 2 == 0:
+                frame.T_cam_obj[0, 0, 3] = (5.0 - K[0, 2]) / K[0, 0] * 0.5
+            return frame
+
+        return read
+
+
+@pytest.mark.parametrize(("room", "expected"), [(0.0, {0, 1}), (0.2, {1})])
+def test_images_hold_as_much_around_a_window_as_asked(room: float, expected: set[int]) -> None:
+    config = CloseUpTraining(center_spread=0.0, room=room)
+    read = CloseUpFrames(AtTheEdge(), 1, CATALOGUE, config, SIZE, 7).open()
+    assert {frame_number(read(number)) // BLOCK % 2 for number in range(20)} == expected
+
+
 def test_windows_lie_as_far_off_as_asked() -> None:
     exact = looker(center_spread=0.0, size_spread=0.0, turn_spread=0.0).open()(0)
     p = exact.T_cam_obj[0, :3, 3]

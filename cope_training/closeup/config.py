@@ -11,6 +11,7 @@ class WindowSpread:
     size_spread: float = 0.13  # of the logarithm of the window's side
     turn_spread: float = 8.6  # degrees, of the view about its axis
     visibility: float = 0.2  # least visible share of an instance
+    room: float = 0.0  # of the window's side, that images hold to each side of its middle
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,15 @@ class CloseUpFrames:
         return look
 
     def _rows(self, frame: Frame) -> np.ndarray:
-        """Instances with enough to see, whose box's centre lies in the image."""
+        """Instances with enough to see, around whose box's centre the image has room."""
         middle = np.array([o.corners.mean(0) for o in self.catalogue])[frame.class_index]
         pixels = _project(frame, middle)
         height, width = frame.image.shape[:2]
-        inside = (pixels >= 0).all(1) & (pixels < (width, height)).all(1)
+        diameter = np.array([o.diameter for o in self.catalogue])[frame.class_index]
+        depth = (frame.T_cam_obj[:, 2, :3] * middle).sum(1) + frame.T_cam_obj[:, 2, 3]
+        side = WINDOW * frame.K[0, 0] * diameter / np.maximum(depth, 1e-6)
+        room = (self.config.room * side)[:, None]
+        inside = (pixels >= room).all(1) & (pixels < (width, height) - room).all(1)
         return np.flatnonzero(inside & (frame.visibility >= self.config.visibility))
 
     def _window(self, frame: Frame, row: int, rng: np.random.Generator) -> Frame:

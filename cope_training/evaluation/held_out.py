@@ -32,7 +32,7 @@ def rendered(config: SceneConfig, catalogue: Catalogue, seed: int, count: int) -
     expected, got = _identities(catalogue), _identities(objects.catalogue)
     if expected != got:
         raise CopeError(f"{config.models}: expected the objects {expected}, got {got}")
-    studio = Studio(objects, config.backgrounds, seed)
+    studio = Studio.for_scenes(objects, config, seed)
     for number in range(count):
         rng = np.random.default_rng([seed, number])
         yield sample_scene(rng, studio, config, int(rng.integers(INSTANCES[0], INSTANCES[1] + 1)))

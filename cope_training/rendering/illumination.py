@@ -68,8 +68,12 @@ def random_pattern(rng: np.random.Generator, contrast: float) -> Pattern:
     return Pattern(waves, colors, float(np.exp(rng.uniform(0, np.log(8.0)))))
 
 
-def random_clutter_material(rng: np.random.Generator, textures: int) -> Material:
-    """Any colour, any texture."""
+def random_clutter_material(rng: np.random.Generator, textures: range) -> Material:
+    """Any colour, one of the textures."""
     tint = np.exp(rng.normal(-0.1, 0.3)) * rng.uniform(0.5, 1.2, 3)
     gloss = float(rng.beta(1.0, 3.0) * 0.5)
-    return Material(tint, gloss, float(np.exp(rng.uniform(1.5, 4.5))), int(rng.integers(textures)))
+    return Material(tint, gloss, float(np.exp(rng.uniform(1.5, 4.5))), _one_of(rng, textures))
+
+
+def _one_of(rng: np.random.Generator, values: range) -> int:
+    return int(rng.integers(values.start, values.stop))

@@ -15,7 +15,7 @@ from cope_training.rendering.illumination import (
     random_lighting,
     random_material,
 )
-from cope_training.rendering.scene import Lighting, Placement, Rendering
+from cope_training.rendering.scene import Lighting, Material, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import Studio
 from cope_training.rendering.textures import random_window
@@ -109,13 +109,13 @@ def _compose(
         poses, T_cam_ground = placement.resting(
             rng, first, pixels, vertices, camera.K, R_cam_table, config.upright_share
         )
-        ground.append(_ground(rng, studio, T_cam_ground))
+        ground.append(_ground(rng, studio, config, T_cam_ground))
     else:
         radii = np.array([0.5 * studio.catalogue[c].diameter for c in classes])
         poses = placement.heap(rng, first, pixels, radii, camera.K, config.depth_spread)
         T_cam_ground = _far_ground(rng, poses, radii)
         if rng.random() < config.ground_share:
-            ground.append(_ground(rng, studio, T_cam_ground))
+            ground.append(_ground(rng, studio, config, T_cam_ground))
     near = poses[:, 2, 3] > 0.1
     keep = near if rng.random() >= config.empty_share else np.zeros_like(near)
     classes, poses = classes[keep][:count], poses[keep][:count]
@@ -168,12 +168,26 @@ def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) 
     return T
 
 
-def _ground(rng: np.random.Generator, studio: Studio, T_cam_ground: np.ndarray) -> Placement:
+def _printed(rng: np.random.Generator, config: SceneConfig) -> bool:
+    return config.print_share > 0 and rng.random() < config.print_share
+
+
+def _ground(
+    rng: np.random.Generator, studio: Studio, config: SceneConfig, T_cam_ground: np.ndarray
+) -> Placement:
     """A large textured plane at z = 0 of the given frame."""
+    printed = _printed(rng, config)
+    sheets = studio.printed_sheets if printed else studio.sheets
     side = rng.uniform(3.0, 8.0)
     T = T_cam_ground @ np.diag([side, side, 1.0, 1.0])
-    mesh = studio.sheets[rng.integers(len(studio.sheets))]
-    return Placement(mesh, T, random_clutter_material(rng, studio.textures), casts_shadow=False)
+    mesh = sheets[rng.integers(len(sheets))]
+    textures = studio.prints if printed else studio.textures
+    return Placement(mesh, T, random_clutter_material(rng, textures), casts_shadow=False)
+
+
+def _clutter_material(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Material:
+    textures = studio.prints if _printed(rng, config) else studio.textures
+    return random_clutter_material(rng, textures)
 
 
 def _clutter(
@@ -194,20 +208,22 @@ def _clutter(
         T[:3, :3] = placement.random_rotation(rng) * extent
         T[:3, 3] = placement.rays(pixel[None], camera.K)[0] * depth
         mesh = studio.solids[rng.integers(len(studio.solids))]
-        placed.append(Placement(mesh, T, random_clutter_material(rng, studio.textures)))
+        placed.append(Placement(mesh, T, _clutter_material(rng, studio, config)))
     if rng.random() < config.occluder_share:
         depth = rng.uniform(0.6, 0.85)
         T = np.eye(4)
         T[:3, :3] = placement.random_rotation(rng) * rng.uniform(0.04, 0.14)
         T[:3, 3] = first * depth + rng.normal(0, 0.05, 3) * [1, 1, 0]
         mesh = studio.flakes[rng.integers(len(studio.flakes))]
-        placed.append(Placement(mesh, T, random_clutter_material(rng, studio.textures)))
+        placed.append(Placement(mesh, T, _clutter_material(rng, studio, config)))
     return placed
 
 
 def _background(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, size: tuple[int, int]
 ) -> np.ndarray:
+    if _printed(rng, config):
+        return random_window(rng, studio.collages[rng.integers(len(studio.collages))], size)
     photograph = studio.photographs and rng.random() < config.photograph_share
     pool = studio.photographs if photograph else studio.pictures
     return random_window(rng, pool[rng.integers(len(pool))], size)

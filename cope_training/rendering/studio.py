@@ -10,13 +10,16 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.meshes import Mesh, load_mesh
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
+from cope_training.rendering.prints import print_picture
 from cope_training.rendering.renderer import Renderer
+from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.simplify import simplify
 from cope_training.rendering.textures import procedural_picture, random_window
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 TEXTURE_SIDE = 256
+PRINTS = 96
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ def load_photographs(folder: Path | str, limit: int, rng: np.random.Generator) -
 
 
 class Studio:
-    """A renderer with everything uploaded once; scenes only place it."""
+    """A renderer with everything uploaded once; scenes only place it.
+
+    ``textures`` and ``prints`` are handles of the renderer's textures.
+    """
 
     def __init__(
         self,
@@ -95,6 +101,7 @@ class Studio:
         seed: int = 0,
         pictures: int = 96,
         photographs: int = 200,
+        prints: int = 0,
     ) -> None:
         """Uploads objects, clutter shapes and textures.
 
@@ -104,6 +111,7 @@ class Studio:
             seed: of the pools of pictures and shapes.
             pictures: how many procedural pictures to make.
             photographs: how many photographs to keep in memory at most.
+            prints: how many collages of print to make, see ``prints``.
         """
         rng = np.random.default_rng(seed)
         self.catalogue = objects.catalogue
@@ -113,17 +121,24 @@ class Studio:
         self.solids = [add(m) for m in (cuboid(), cylinder(), cylinder(1.35), ball())]
         self.flakes = [add(flake(rng)) for _ in range(12)]
         self.sheets = [add(sheet(repeats)) for repeats in (1.0, 3.0, 8.0)]
+        self.printed_sheets = [add(sheet(repeats)) for repeats in (6.0, 10.0, 18.0)]
         self.pictures = [procedural_picture(rng, TEXTURE_SIDE) for _ in range(pictures)]
         self.photographs = (
             [] if backgrounds is None else load_photographs(backgrounds, photographs, rng)
         )
         size = (TEXTURE_SIDE, TEXTURE_SIDE)
-        prints = self.pictures[:48]
-        prints += [random_window(rng, photo, size) for photo in self.photographs[:48]]
-        for picture in prints:
+        surfaces = self.pictures[:48]
+        surfaces += [random_window(rng, photo, size) for photo in self.photographs[:48]]
+        for picture in surfaces:
             self.renderer.add_texture(picture)
+        self.textures = range(self.renderer.texture_count)
+        self.collages = [print_picture(rng, self.photographs, TEXTURE_SIDE) for _ in range(prints)]
+        for picture in self.collages:
+            self.renderer.add_texture(picture)
+        self.prints = range(self.textures.stop, self.renderer.texture_count)
 
-    @property
-    def textures(self) -> int:
-        """How many textures the renderer holds; handles 0..textures-1."""
-        return self.renderer.texture_count
+    @classmethod
+    def for_scenes(cls, objects: ObjectSet, config: SceneConfig, seed: int) -> "Studio":
+        """With all that scenes of a configuration can need."""
+        prints = PRINTS if config.print_share > 0 else 0
+        return cls(objects, config.backgrounds, seed, prints=prints)

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 
-def _color(rng: np.random.Generator) -> np.ndarray:
+def random_color(rng: np.random.Generator) -> np.ndarray:
     """A random colour; most are not saturated, as in rooms."""
     value, grey = rng.uniform(20, 245), rng.beta(2.0, 1.5)
     return np.clip(grey * value + (1 - grey) * rng.uniform(0, 255, 3), 0, 255)
@@ -41,11 +41,11 @@ def _waves(rng: np.random.Generator, side: int) -> np.ndarray:
 
 def _patches(rng: np.random.Generator, side: int) -> np.ndarray:
     """(side, side, 3) float: rectangles of random colours over each other, like prints."""
-    picture = np.tile(_color(rng), (side, side, 1))
+    picture = np.tile(random_color(rng), (side, side, 1))
     for _ in range(rng.integers(4, 30)):
         w, h = (rng.uniform(0.03, 0.5, 2) ** 1.3 * side).astype(int) + 1
         x, y = rng.integers(-w // 2, side, 2)
-        picture[max(y, 0) : y + h, max(x, 0) : x + w] = _color(rng)
+        picture[max(y, 0) : y + h, max(x, 0) : x + w] = random_color(rng)
     return picture
 
 
@@ -64,7 +64,7 @@ def procedural_picture(rng: np.random.Generator, side: int = 256) -> np.ndarray:
         else:
             y, x = np.mgrid[:side, :side] / side
             mix = np.clip(x * rng.uniform(-1, 1) + y * rng.uniform(-1, 1) + 0.5, 0, 1)
-        layers.append(_color(rng) * mix[..., None] + _color(rng) * (1 - mix[..., None]))
+        layers.append(random_color(rng) * mix[..., None] + random_color(rng) * (1 - mix[..., None]))
     weight = rng.uniform(0.3, 0.8)
     picture = layers[0] if len(layers) == 1 else weight * layers[0] + (1 - weight) * layers[1]
     picture = picture + rng.normal(0.0, rng.uniform(0.0, 8.0), (side, side, 1))
