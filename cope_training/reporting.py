@@ -14,6 +14,7 @@ from cope_ros.core.build import build_estimator
 from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
+from cope_ros.core.instance_windows import InstanceWindows
 from cope_ros.core.presets import get_preset
 from cope_ros.core.refiner import Refiner
 from cope_ros.core.types import Instances
@@ -177,8 +178,8 @@ def _look_closely(
     window = torch.from_numpy(frame.image)[None].to(device)
     K = torch.from_numpy(frame.K)[None].float().to(device)
     classes = torch.from_numpy(frame.class_index).to(device)
-    R, t = closeup.to(device).pose(closeup(window, classes), classes, K)
-    return _matrices(R.cpu(), t.cpu()), classes.tolist()
+    R, center = closeup.to(device).pose(closeup(window, classes), classes, K)
+    return _matrices(*_of_object(closeup, classes, R, center)), classes.tolist()
 
 
 def _correct(
@@ -189,8 +190,15 @@ def _correct(
     window = torch.from_numpy(frame.image)[None].to(device)
     c, start = wrong.class_index, (wrong.R_start, wrong.center_start, wrong.K)
     R, center = refiner.to(device).estimate(window, c, *start)
-    t = center - (R @ refiner.centers[c].unsqueeze(-1)).squeeze(-1)
-    return _matrices(R.cpu(), t.cpu()), c.tolist()
+    return _matrices(*_of_object(refiner, c, R, center)), c.tolist()
+
+
+def _of_object(
+    part: InstanceWindows, class_index: torch.Tensor, R: torch.Tensor, center: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """R and t on the CPU from the position of the boxes' centres."""
+    t = center - (R @ part.centers[class_index].unsqueeze(-1)).squeeze(-1)
+    return R.cpu(), t.cpu()
 
 
 def _matrices(R: torch.Tensor, t: torch.Tensor) -> np.ndarray:

@@ -89,8 +89,10 @@ def test_the_truth_decodes_to_the_pose() -> None:
     targets = CloseUpTargetBuilder(CATALOGUE)(frames)
     network = build_network(PRESETS["lite_closeup"], CATALOGUE)
     assert network.closeup is not None
-    R, t = network.closeup.pose(true_glance(targets), targets.class_index, targets.K)
+    R, center = network.closeup.pose(true_glance(targets), targets.class_index, targets.K)
     assert torch.allclose(R, targets.R[:, 0], atol=1e-4)
+    middle = network.closeup.centers[targets.class_index].unsqueeze(-1)
+    t = center - (R @ middle).squeeze(-1)
     assert torch.allclose(t, targets.t[:, 0], atol=1e-4)
 
 

@@ -14,17 +14,9 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry
-from cope_ros.core.instance_windows import (
-    SURFACE_OUTPUTS,
-    InstanceWindows,
-    of_class,
-    pose_layers,
-    window_conv,
-)
+from cope_ros.core.instance_windows import SURFACE_OUTPUTS, InstanceWindows, of_class
 from cope_ros.core.presets import CloseUpConfig
 
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the window
@@ -58,10 +50,9 @@ def anchor_rotations() -> Tensor:
 class CloseUp(InstanceWindows):
     """From a window to a pose.
 
-    A backbone of its own up to stride 16; what is seen at each eighth pixel is described as
-    a point of the object's surface (as CDPN and GDR-Net do); from features and description
-    together follow the box's centre, the apparent size, and a rotation: the nearest of 24
-    anchors, and the way from it. A choice does not shrink where it is unsure, as a mean does.
+    From features and description of the surface together follow the box's centre, the apparent
+    size, and a rotation: the nearest of 24 anchors, and the way from it. A choice does not shrink
+    where it is unsure, as a mean does.
 
     Args:
         config: layers.
@@ -74,29 +65,13 @@ class CloseUp(InstanceWindows):
     center_unit: Final[float] = CENTER_UNIT
     size_unit: Final[float] = SIZE_UNIT
     max_log_size: Final[float] = MAX_LOG_SIZE
-    mean: Tensor
-    std: Tensor
     anchors: Tensor
 
     def __init__(
         self, config: CloseUpConfig, backbone: str, corners: Tensor, diameters: Tensor
     ) -> None:
-        super().__init__("closeup", config.size, config.rounds, config.views, corners, diameters)
+        super().__init__("closeup", config, backbone, corners, diameters, SURFACE_OUTPUTS)
         self.slots = config.slots
-        self.n_classes = len(diameters)
-        self.backbone = backbones.build_backbone(backbone)
-        self.backbone.stage5 = nn.Identity()
-        mean, std = backbones.normalization_buffers(self.backbone)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
-        c3, c4, width = self.backbone.channels[0], self.backbone.channels[1], config.channels
-        self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
-        self.features = nn.Sequential(window_conv(width, width, 1), window_conv(width, width, 1))
-        self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
-        self.reduction = nn.Sequential(
-            window_conv(width + SURFACE_OUTPUTS, width, 2), window_conv(width, width, 1)
-        )
-        self.hidden = pose_layers(width, config.size, config.hidden)
         self.register_buffer("anchors", anchor_rotations(), persistent=False)
         self.n_anchors = len(self.anchors)
         self.output = nn.Linear(config.hidden, self.n_classes * (3 + 7 * self.n_anchors))
@@ -111,13 +86,9 @@ class CloseUp(InstanceWindows):
 
     def forward(self, windows: Tensor, class_index: Tensor) -> Glance:
         """(N, S, S, 3) uint8 RGB and (N,) int64 -> what is said of each."""
-        x = backbones.normalize_image(windows, self.mean, self.std)
-        c3, c4, _ = self.backbone(x)
-        x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
-        x = self.features(x)
-        surface = of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
-        x = self.reduction(torch.cat((x, surface), 1))
-        out = self.output(self.hidden(x.flatten(1))).unflatten(1, (self.n_classes, -1))
+        x = self.features(self.levels(self.stem_features(windows)))
+        surface = self.describe(x, class_index)
+        out = self.output(self.summarize(x, surface)).unflatten(1, (self.n_classes, -1))
         out = of_class(out, class_index)
         columns = out[:, 3 + self.n_anchors :].unflatten(1, (self.n_anchors, 6))
         return Glance(
@@ -138,7 +109,7 @@ class CloseUp(InstanceWindows):
             K: (N, 3, 3) of the windows.
 
         Returns:
-            R (N, 3, 3) and t (N, 3) m.
+            R (N, 3, 3) and the box's centre (N, 3) m.
         """
         middle = 0.5 * (self.size - 1)
         pixel = middle + glance.center * (self.center_unit * self.size)
@@ -149,14 +120,10 @@ class CloseUp(InstanceWindows):
         ray = torch.cat((ray, torch.ones_like(ray[:, :1])), 1)
         best = glance.choice.argmax(1).view(-1, 1, 1, 1).expand(-1, 1, 3, 3)
         R_ray = glance.R.gather(1, best).squeeze(1)
-        R = geometry.rotation_to_ray(geometry.normalize(ray)) @ R_ray
-        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
-        return R, ray * depth.unsqueeze(1) - center
+        return geometry.rotation_to_ray(geometry.normalize(ray)) @ R_ray, ray * depth.unsqueeze(1)
 
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Poses of windows, see ``InstanceWindows``; it needs none to start with."""
-        R_new, t_new = self.pose(self.forward(windows, class_index), class_index, K)
-        middle = self.centers[class_index].unsqueeze(-1)
-        return R_new, t_new + (R_new @ middle).squeeze(-1)
+        return self.pose(self.forward(windows, class_index), class_index, K)

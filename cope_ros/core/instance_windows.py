@@ -6,11 +6,16 @@ it seems to be and shows it at one size, in a window of S px.
 Axes: B images, M instances of each, V views of each instance, N = B * M * V windows.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry
 from cope_ros.core.layers import conv_layer
+from cope_ros.core.presets import CloseUpConfig, RefinerConfig
 from cope_ros.core.virtual_camera import View, look_at, sample_windows
 
 WINDOW = 1.25  # side of a window in apparent diameters of its object
@@ -22,38 +27,71 @@ POSE_STRIDE = 16  # px, of the map that a pose is read from
 VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
 
 
-class InstanceWindows(nn.Module):
+class InstanceWindows(nn.Module, ABC):
     """A module that reads poses off windows; ``estimate`` says how.
+
+    It has a backbone of its own up to stride 16, and layers that describe what is seen at each
+    eighth pixel as a point of the object's surface (as CDPN and GDR-Net do). Features together
+    with what a part makes of the description lead to one vector per window.
 
     Args:
         part: its name in the configuration, for errors.
-        size: S.
-        rounds: each window lies where the round before found the object.
-        views: V, windows of an instance in the last round.
+        config: layers, rounds and views.
+        backbone: name of the backbone, see ``backbone.BACKBONES``.
         corners: (C, 8, 3) m, of each object's box.
         diameters: (C,) m.
+        described: channels that a part makes of the description.
     """
 
+    mean: Tensor
+    std: Tensor
     zooms: Tensor
     turns: Tensor
     centers: Tensor
     diameters: Tensor
 
     def __init__(
-        self, part: str, size: int, rounds: int, views: int, corners: Tensor, diameters: Tensor
+        self,
+        part: str,
+        config: CloseUpConfig | RefinerConfig,
+        backbone: str,
+        corners: Tensor,
+        diameters: Tensor,
+        described: int,
     ) -> None:
         super().__init__()
-        if not 1 <= views <= len(VIEWS):
-            raise ValueError(f"{part}.views: expected 1 to {len(VIEWS)}, got {views}")
-        self.size, self.rounds = size, rounds
+        if not 1 <= config.views <= len(VIEWS):
+            raise ValueError(f"{part}.views: expected 1 to {len(VIEWS)}, got {config.views}")
+        self.size, self.rounds = config.size, config.rounds
         # Not constants of the class: TorchScript does not see those of a base class.
         self.window, self.min_depth = WINDOW, geometry.MIN_DEPTH
-        chosen = torch.tensor(VIEWS[:views])
+        chosen = torch.tensor(VIEWS[: config.views])
         self.register_buffer("zooms", chosen[:, 0].clone(), persistent=False)
         self.register_buffer("turns", chosen[:, 1].clone(), persistent=False)
         self.register_buffer("centers", corners.mean(1), persistent=False)
         self.register_buffer("diameters", diameters.clone(), persistent=False)
+        self.n_classes = len(diameters)
+        self.backbone = backbones.build_backbone(backbone)
+        self.backbone.stage5 = nn.Identity()
+        mean, std = backbones.normalization_buffers(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        c3, c4, width = self.backbone.channels[0], self.backbone.channels[1], config.channels
+        self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
+        self.features = nn.Sequential(window_conv(width, width), window_conv(width, width))
+        self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
+        self.reduction = nn.Sequential(
+            window_conv(width + described, width, 2), window_conv(width, width)
+        )
+        cells = (config.size // POSE_STRIDE) ** 2
+        self.hidden = nn.Sequential(
+            nn.Linear(width * cells, config.hidden),
+            nn.SiLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.SiLU(),
+        )
 
+    @abstractmethod
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -66,7 +104,27 @@ class InstanceWindows(nn.Module):
                 be; positions are those of its box's centre.
             K: (N, 3, 3) of the windows.
         """
-        raise NotImplementedError
+
+    def stem_features(self, windows: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 RGB -> what the backbone's stem makes of it."""
+        out: Tensor = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
+        return out
+
+    def levels(self, x: Tensor) -> Tensor:
+        """From the stem's features to those of strides 8 and 16, added at stride 8."""
+        c3 = self.backbone.stage3(x)
+        c4 = F.interpolate(self.lateral4(self.backbone.stage4(c3)), scale_factor=2.0)
+        added: Tensor = self.lateral3(c3) + c4
+        return added
+
+    def describe(self, x: Tensor, class_index: Tensor) -> Tensor:
+        """(N, width, S/8, S/8) and (N,) -> (N, SURFACE_OUTPUTS, S/8, S/8)."""
+        return of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
+
+    def summarize(self, x: Tensor, described: Tensor) -> Tensor:
+        """(N, width, S/8, S/8) and (N, described, S/8, S/8) -> (N, hidden)."""
+        out: Tensor = self.hidden(self.reduction(torch.cat((x, described), 1)).flatten(1))
+        return out
 
     def refine(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
@@ -128,17 +186,9 @@ class InstanceWindows(nn.Module):
         return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
 
 
-def window_conv(c_in: int, c_out: int, stride: int) -> nn.Module:
+def window_conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
     """A full 3x3 convolution with group norm: windows are small."""
     return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)
-
-
-def pose_layers(channels: int, size: int, hidden: int) -> nn.Sequential:
-    """From a flattened (channels, S / POSE_STRIDE, S / POSE_STRIDE) map to ``hidden`` values."""
-    cells = (size // POSE_STRIDE) ** 2
-    return nn.Sequential(
-        nn.Linear(channels * cells, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
-    )
 
 
 def of_class(values: Tensor, class_index: Tensor) -> Tensor:

@@ -19,11 +19,8 @@ from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry, splats
 from cope_ros.core.instance_windows import (
     STRIDE,
-    SURFACE_OUTPUTS,
     SURFACE_UNIT,
     InstanceWindows,
-    of_class,
-    pose_layers,
     window_conv,
 )
 from cope_ros.core.presets import RefinerConfig
@@ -68,36 +65,19 @@ class Refiner(InstanceWindows):
     cell: Final[int] = splats.CELL
     gap_gain: Final[float] = GAP_GAIN
     least_share: Final[float] = LEAST_SHARE
-    mean: Tensor
-    std: Tensor
     points: Tensor
-    diameters: Tensor
 
     def __init__(
         self, config: RefinerConfig, backbone: str, corners: Tensor, diameters: Tensor
     ) -> None:
-        super().__init__("refiner", config.size, config.rounds, config.views, corners, diameters)
-        self.backbone = backbones.build_backbone(backbone)
-        self.backbone.stage5 = nn.Identity()
-        mean, std = backbones.normalization_buffers(self.backbone)
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
-        c2, width = _stem_channels(self.backbone), config.channels
-        c3, c4 = self.backbone.channels[0], self.backbone.channels[1]
+        super().__init__("refiner", config, backbone, corners, diameters, COMPARED)
+        c2 = _stem_channels(self.backbone)
         self.drawing = nn.Sequential(
-            window_conv(splats.CHANNELS, DRAWN[0], 2), window_conv(DRAWN[0], DRAWN[1], 1)
+            window_conv(splats.CHANNELS, DRAWN[0], 2), window_conv(DRAWN[0], DRAWN[1])
         )
-        self.merge = window_conv(c2 + DRAWN[1], MERGED, 1)
+        self.merge = window_conv(c2 + DRAWN[1], MERGED)
         self.into_image = nn.Conv2d(MERGED, c2, 1)
-        self.across = nn.Conv2d(MERGED, width, 3, 2, 1)
-        self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
-        self.features = nn.Sequential(window_conv(width, width, 1), window_conv(width, width, 1))
-        self.n_classes = len(diameters)
-        self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
-        self.reduction = nn.Sequential(
-            window_conv(width + COMPARED, width, 2), window_conv(width, width, 1)
-        )
-        self.hidden = pose_layers(width, config.size, config.hidden)
+        self.across = nn.Conv2d(MERGED, config.channels, 3, 2, 1)
         self.output = nn.Linear(config.hidden, OUTPUTS)
         self._start_with_what_is_given()
         self.register_buffer("points", torch.zeros(self.n_classes, config.points, 6))
@@ -125,15 +105,11 @@ class Refiner(InstanceWindows):
         """
         diameter = self.diameters[class_index]
         drawing = splats.draw_surface(self.points[class_index], R, center, K, diameter, self.size)
-        seen = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
+        seen = self.stem_features(windows)
         both = self.merge(torch.cat((seen, self.drawing(drawing)), 1))
-        c3 = self.backbone.stage3(seen + self.into_image(both))
-        c4 = self.backbone.stage4(c3)
-        x = self.lateral3(c3) + F.interpolate(self.lateral4(c4), scale_factor=2.0, mode="nearest")
-        x = self.features(x + self.across(both))
-        surface = of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
-        x = self.reduction(torch.cat((x, self._compare(surface, drawing, R)), 1))
-        out = self.output(self.hidden(x.flatten(1)))
+        x = self.features(self.levels(seen + self.into_image(both)) + self.across(both))
+        surface = self.describe(x, class_index)
+        out = self.output(self.summarize(x, self._compare(surface, drawing, R)))
         turn = geometry.rotation_from_columns(out[:, 3:])
         coordinates = surface[:, :3].permute(0, 2, 3, 1)
         return Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn)
