@@ -188,8 +188,8 @@ def _correct(
     """(1, 4, 4) corrected pose of the instance in a window, and its class."""
     wrong = targets([frame]).to(device)
     window = torch.from_numpy(frame.image)[None].to(device)
-    c, start = wrong.class_index, (wrong.R_start, wrong.center_start, wrong.K)
-    R, center = refiner.to(device).estimate(window, c, *start)
+    c = wrong.class_index
+    R, center = refiner.to(device).estimate(window, *wrong.given)
     return _matrices(*_of_object(refiner, c, R, center)), c.tolist()
 
 

@@ -17,13 +17,13 @@ from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import get_preset
 from cope_ros.core.refiner import Refiner
 from cope_training.closeup.loss import CloseUpLoss
-from cope_training.closeup.targets import CloseUpTargetBuilder, CloseUpTargets
+from cope_training.closeup.targets import CloseUpTargetBuilder, WindowTargets
 from cope_training.config import CLOSEUP, DENSE, REFINER, TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
 from cope_training.losses import CopeLoss, Predictions
 from cope_training.refiner.loss import RefinerLoss
-from cope_training.refiner.targets import RefinerTargetBuilder, RefinerTargets
+from cope_training.refiner.targets import RefinerTargetBuilder
 from cope_training.targets import TargetBuilder, Targets, VisibilityRules
 
 
@@ -32,6 +32,16 @@ class TargetMaker(Protocol):
 
     def __call__(self, frames: Sequence[Frame]) -> Any:
         """Something with ``to(device)``."""
+
+
+class WindowLoss(Protocol):
+    """Compares what a part says of windows with their targets."""
+
+    def __call__(self, said: Any, targets: Any, /) -> dict[str, Tensor]:
+        """Weighted losses by name and their sum as ``total``."""
+
+    def to(self, *target: Any) -> Any:
+        """Moves its constants."""
 
 
 class DenseTask(nn.Module):
@@ -54,43 +64,23 @@ class DenseTask(nn.Module):
         return self.loss(predictions, targets, progress)
 
 
-class CloseUpTask(nn.Module):
+class WindowTask(nn.Module):
     """Windows around single instances; the rest of the network stays as it is."""
 
-    def __init__(self, closeup: CloseUp, loss: CloseUpLoss, targets: TargetMaker) -> None:
+    def __init__(self, part: CloseUp | Refiner, loss: WindowLoss, targets: TargetMaker) -> None:
         super().__init__()
-        self.closeup, self.loss, self.targets = closeup, loss, targets
+        self.part, self.loss, self.targets = part, loss, targets
 
     @property
-    def trained(self) -> CloseUp:
+    def trained(self) -> CloseUp | Refiner:
         """The part that learns."""
-        return self.closeup
+        return self.part
 
     def forward(
-        self, windows: Tensor, targets: CloseUpTargets, progress: float
+        self, windows: Tensor, targets: WindowTargets, progress: float
     ) -> dict[str, Tensor]:
-        """(N, S, S, 3) uint8 windows and their targets -> losses; see ``CloseUpLoss``."""
-        return self.loss(self.closeup(windows, targets.class_index), targets)
-
-
-class RefinerTask(nn.Module):
-    """Wrong poses of single instances; the rest of the network stays as it is."""
-
-    def __init__(self, refiner: Refiner, loss: RefinerLoss, targets: TargetMaker) -> None:
-        super().__init__()
-        self.refiner, self.loss, self.targets = refiner, loss, targets
-
-    @property
-    def trained(self) -> Refiner:
-        """The part that learns."""
-        return self.refiner
-
-    def forward(
-        self, windows: Tensor, targets: RefinerTargets, progress: float
-    ) -> dict[str, Tensor]:
-        """(N, S, S, 3) uint8 windows and their targets -> losses; see ``RefinerLoss``."""
-        start = (targets.R_start, targets.center_start, targets.K)
-        return self.loss(self.refiner(windows, targets.class_index, *start), targets)
+        """(N, S, S, 3) uint8 windows and their targets -> losses."""
+        return self.loss(self.part(windows, *targets.given), targets)
 
 
 def build_task(
@@ -99,7 +89,7 @@ def build_task(
     config: TrainConfig,
     ranks: Ranks,
     generator: torch.Generator,
-) -> DenseTask | CloseUpTask | RefinerTask:
+) -> DenseTask | WindowTask:
     """The task that a configuration names.
 
     Raises:
@@ -109,13 +99,13 @@ def build_task(
         if network.closeup is None:
             raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
         builder = CloseUpTargetBuilder(catalogue)
-        return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
+        return WindowTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
     if config.stage == REFINER:
         if network.refiner is None:
             raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
         settings, size = config.refiner, network.refiner.size
         wrong = RefinerTargetBuilder(catalogue, settings, size, generator)
-        return RefinerTask(network.refiner, RefinerLoss(catalogue, settings), wrong)
+        return WindowTask(network.refiner, RefinerLoss(catalogue, settings), wrong)
     if config.stage != DENSE:
         stages = f"{DENSE}, {CLOSEUP} or {REFINER}"
         raise CopeError(f"stage: expected {stages}, got {config.stage!r}")

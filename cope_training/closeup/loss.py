@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, Glance, anchor_rotations
-from cope_ros.core.instance_windows import SURFACE_UNIT, WINDOW
+from cope_ros.core.instance_windows import STRIDE, SURFACE_UNIT, WINDOW
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
 from cope_training.closeup.config import CloseUpTraining
 from cope_training.closeup.targets import CloseUpTargets
@@ -49,7 +49,7 @@ class CloseUpLoss:
 
     def __call__(self, glance: Glance, targets: CloseUpTargets) -> dict[str, Tensor]:
         """Weighted losses by name and their sum as ``total``."""
-        config, size = self.config, 8 * glance.visible.shape[1]
+        config, size = self.config, STRIDE * glance.visible.shape[1]
         truth = self._truth(targets, size)
         rotation, choice = self._rotations(glance, truth.R, targets.class_index)
         cost = config.rotation * rotation + config.choice * choice

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,20 +17,31 @@ from cope_training.frames import Frame
 
 
 @dataclass(frozen=True)
-class CloseUpTargets:
-    """N windows, S symmetric hypotheses; poses in the windows' frames."""
+class WindowTargets:
+    """What is true of N windows, whatever part looks at them."""
 
     class_index: Tensor  # (N,) int64
     K: Tensor  # (N, 3, 3) float px
-    R: Tensor  # (N, S, 3, 3) float
-    t: Tensor  # (N, S, 3) float m
     visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
     points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
 
-    def to(self, device: torch.device) -> "CloseUpTargets":
+    @property
+    def given(self) -> tuple[Tensor, ...]:
+        """What the part is told beside the windows."""
+        return (self.class_index,)
+
+    def to(self, device: torch.device) -> Self:
         """The same on another device."""
         moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items()}
-        return CloseUpTargets(**moved)
+        return type(self)(**moved)
+
+
+@dataclass(frozen=True)
+class CloseUpTargets(WindowTargets):
+    """S symmetric hypotheses of each window's pose, in its frame."""
+
+    R: Tensor  # (N, S, 3, 3) float
+    t: Tensor  # (N, S, 3) float m
 
 
 class CloseUpTargetBuilder:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.instance_windows import STRIDE
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
 from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction
 from cope_training.closeup.loss import surface_error
@@ -35,12 +36,11 @@ class RefinerLoss:
 
     def __call__(self, correction: Correction, targets: RefinerTargets) -> dict[str, Tensor]:
         """Weighted losses by name and their sum as ``total``."""
-        size = 8 * targets.visible.shape[1]
+        size = STRIDE * targets.visible.shape[1]
         turn, way, log_size = true_correction(targets, size)
         R = geometry.rotation_to_ray(geometry.normalize(targets.center_start)).transpose(1, 2)
         corners = self.corners[targets.class_index] @ (R @ targets.R_start).transpose(1, 2)
         gap = corners @ (correction.R - turn).transpose(1, 2)
-        visible = F.binary_cross_entropy_with_logits(correction.visible, targets.visible)
         errors = {
             "rotation": huber(geometry.length(gap) / CORNER_UNIT, 1.0).mean(),
             "surface": surface_error(
@@ -51,7 +51,7 @@ class RefinerLoss:
                 targets.center,
                 self.diameters[targets.class_index],
             ),
-            "visible": visible,
+            "visible": F.binary_cross_entropy_with_logits(correction.visible, targets.visible),
             "center": huber(correction.center - way, BETA).mean(),
             "size": huber(correction.size - log_size, BETA).mean(),
         }

@@ -12,28 +12,24 @@ from cope_ros.core.averaging import SymmetryAligner
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
-from cope_training.closeup.targets import CloseUpTargetBuilder
+from cope_training.closeup.targets import CloseUpTargetBuilder, WindowTargets
 from cope_training.frames import Frame
 from cope_training.refiner.config import RefinerTraining
 
 
 @dataclass(frozen=True)
-class RefinerTargets:
-    """N windows; poses in their frames, positions of the boxes' centres."""
+class RefinerTargets(WindowTargets):
+    """Poses in the windows' frames, positions of the boxes' centres."""
 
-    class_index: Tensor  # (N,) int64
-    K: Tensor  # (N, 3, 3) float px
     R_start: Tensor  # (N, 3, 3) float, what is to be corrected
     center_start: Tensor  # (N, 3) float m
     R: Tensor  # (N, 3, 3) float, of what looks the same that nearest to the start
     center: Tensor  # (N, 3) float m
-    visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
-    points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
 
-    def to(self, device: torch.device) -> "RefinerTargets":
-        """The same on another device."""
-        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items()}
-        return RefinerTargets(**moved)
+    @property
+    def given(self) -> tuple[Tensor, ...]:
+        """Classes, wrong poses and intrinsics, see ``refiner.Refiner``."""
+        return self.class_index, self.R_start, self.center_start, self.K
 
 
 class RefinerTargetBuilder:
