@@ -174,6 +174,21 @@ def test_colours_fade_to_the_mean_of_the_mesh():
     assert np.ptp(picture(0.0)[..., 0]) > 60
     half = np.sqrt(0.5 * (picture(0.0) ** 2 + np.array([mean, 0, mean]) ** 2))
     assert np.abs(picture(0.5) - half).max() <= 2
+    assert np.ptp(picture(-0.5)[..., 0]) > 1.2 * np.ptp(picture(0.0)[..., 0])
+
+
+def test_colours_can_be_more_or_less_vivid():
+    mesh = replace(sheet(), colors=np.tile(np.array([[200, 100, 100]], np.uint8), (4, 1)))
+    renderer = Renderer([mesh])
+    bright = np.ones(3)
+    light = Lighting((), np.array([0, -1.0, 0]), bright, bright)
+    R = np.diag([1.0, -1.0, -1.0])
+    for vivid in (0.0, 0.5, 1.0, 1.6, 4.0):
+        wall = Placement(0, pose((0, 0, 1.0), R, scale=1.0), Material(specular=0.0, vivid=vivid))
+        seen = renderer.picture([wall], K, SIZE, light)[SIZE[1] // 2, SIZE[0] // 2]
+        own = np.array([200.0, 100, 100]) ** 2
+        wanted = np.sqrt((own.mean() + vivid * (own - own.mean())).clip(0, 255**2))
+        assert np.abs(seen - wanted).max() <= 2, vivid
 
 
 def test_patterns_are_stripes_in_the_meshs_frame():

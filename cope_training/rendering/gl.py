@@ -47,6 +47,7 @@ def write_material(
     program["tint"].value = tuple(material.tint)
     program["gloss"].value = (material.specular, material.shininess)
     program["fade"].value = (*mean_color, material.fade)
+    program["vivid"].value = material.vivid
     pattern = material.pattern
     program["hardness"].value = 0.0 if pattern is None else pattern.hardness
     if pattern is not None:

@@ -49,11 +49,13 @@ def random_material(rng: np.random.Generator, config: SceneConfig) -> Material:
     brightness = rng.normal(0.0, config.brightness_spread)
     tint = np.exp(brightness + rng.normal(0.0, config.tint_spread, 3))
     gloss, shininess = float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5)))
-    fade = float(rng.uniform(0.0, config.fade_max)) if config.fade_max else 0.0
+    fades = config.fade_min, config.fade_max
+    fade = float(rng.uniform(*fades)) if any(fades) else 0.0
+    vivid = float(np.exp(rng.normal(0.0, config.vivid_spread))) if config.vivid_spread else 1.0
     pattern = None
     if config.pattern_share and rng.random() < config.pattern_share:
         pattern = random_pattern(rng, config.pattern_contrast)
-    return Material(tint, gloss, shininess, fade=fade, pattern=pattern)
+    return Material(tint, gloss, shininess, fade=fade, vivid=vivid, pattern=pattern)
 
 
 def random_pattern(rng: np.random.Generator, contrast: float) -> Pattern:

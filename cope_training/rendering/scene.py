@@ -26,7 +26,8 @@ class Material:
     specular: float = 0.05  # strength of the highlight, 0 is matt
     shininess: float = 30.0  # Blinn-Phong exponent
     texture: int | None = None  # handle of a texture used instead of the mesh's own
-    fade: float = 0.0  # share of the mesh's colours that its mean colour replaces
+    fade: float = 0.0  # share of the mesh's colours that its mean replaces; negative: more contrast
+    vivid: float = 1.0  # factor on what makes a colour differ from grey
     pattern: Pattern | None = None
 
 

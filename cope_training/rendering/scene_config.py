@@ -33,7 +33,9 @@ class SceneConfig:
     print_share: float = 0.0  # of backgrounds, grounds and clutter full of print and edges
     brightness_spread: float = 0.12  # of the logarithm of a known object's linear colour
     tint_spread: float = 0.05  # the same for each channel on its own
-    fade_max: float = 0.0  # up to this share an object's mean colour replaces its colours
+    fade_min: float = 0.0  # share of an object's colours that their mean replaces;
+    fade_max: float = 0.0  # negative: their contrast grows
+    vivid_spread: float = 0.0  # of the logarithm of a factor on colours' distance from grey
     pattern_share: float = 0.0  # of known objects with stripes that are not theirs
     pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop

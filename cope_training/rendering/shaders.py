@@ -37,6 +37,7 @@ uniform sampler2D image;
 uniform float textured;  // 0: vertex colours alone, 1: times the texture
 uniform vec3 tint;
 uniform vec4 fade;  // linear mean colour, share of it
+uniform float vivid;  // factor on what makes a colour differ from grey
 uniform float hardness;  // of the pattern's edges, 0: no pattern
 uniform vec4 waves[3];  // rad/m, phase
 uniform vec3 wave_colors[3];  // logarithms of factors
@@ -79,7 +80,8 @@ void main() {
     vec3 n = normalize(n_cam);
     n = dot(n, view) < 0.0 ? -n : n;
     vec3 texel = textured > 0.0 ? texture(image, st).rgb : vec3(1.0);
-    vec3 base = mix(albedo * texel * texel, fade.rgb, fade.a) * tint;
+    vec3 own = mix(albedo * texel * texel, fade.rgb, fade.a);
+    vec3 base = max(mix(vec3(dot(own, vec3(1.0 / 3.0))), own, vivid), 0.0) * tint;
     if (hardness > 0.0) base *= pattern();
     vec3 diffuse = mix(ground, sky, 0.5 + 0.5 * dot(n, up));
     vec3 shine = vec3(0.0);
