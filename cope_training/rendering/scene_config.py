@@ -36,6 +36,7 @@ class SceneConfig:
     fade_min: float = 0.0  # share of an object's colours that their mean replaces;
     fade_max: float = 0.0  # negative: their contrast grows
     vivid_spread: float = 0.0  # of the logarithm of a factor on colours' distance from grey
+    swell_spread: float = 0.0  # how far surfaces lie out or in, standard deviation in diameters
     pattern_share: float = 0.0  # of known objects with stripes that are not theirs
     pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop

@@ -121,7 +121,7 @@ def _compose(
     classes, poses = classes[keep][:count], poses[keep][:count]
     clutter = ground + _clutter(rng, studio, config, camera, first)
     instances = [
-        Placement(int(c), pose, random_material(rng, config))
+        Placement(_shape(rng, studio.shapes[c]), pose, random_material(rng, config))
         for c, pose in zip(classes, poses, strict=True)
     ]
     return Shot(
@@ -166,6 +166,10 @@ def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) 
     T[:3, :3] = np.stack([side, np.cross(up, side), up], axis=1)
     T[:3, 3] = up * deepest + T[:3, :2] @ rng.normal(0, 0.1, 2)
     return T
+
+
+def _shape(rng: np.random.Generator, handles: range) -> int:
+    return handles.start if len(handles) == 1 else int(rng.choice(handles))
 
 
 def _printed(rng: np.random.Generator, config: SceneConfig) -> bool:

@@ -14,12 +14,14 @@ from cope_training.rendering.prints import print_picture
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.simplify import simplify
+from cope_training.rendering.swelling import swollen
 from cope_training.rendering.textures import procedural_picture, random_window
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 TEXTURE_SIDE = 256
 PRINTS = 96
+SHAPES = 16  # of each known object, where they vary
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def load_photographs(folder: Path | str, limit: int, rng: np.random.Generator) -
 class Studio:
     """A renderer with everything uploaded once; scenes only place it.
 
-    ``textures`` and ``prints`` are handles of the renderer's textures.
+    ``textures`` and ``prints`` are handles of the renderer's textures, ``shapes`` those of each
+    known object's meshes.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Studio:
         pictures: int = 96,
         photographs: int = 200,
         prints: int = 0,
+        swell_spread: float = 0.0,
     ) -> None:
         """Uploads objects, clutter shapes and textures.
 
@@ -112,6 +116,7 @@ class Studio:
             pictures: how many procedural pictures to make.
             photographs: how many photographs to keep in memory at most.
             prints: how many collages of print to make, see ``prints``.
+            swell_spread: of the known objects' shapes, see ``swelling``.
         """
         rng = np.random.default_rng(seed)
         self.catalogue = objects.catalogue
@@ -136,9 +141,18 @@ class Studio:
         for picture in self.collages:
             self.renderer.add_texture(picture)
         self.prints = range(self.textures.stop, self.renderer.texture_count)
+        self.shapes = [range(c, c + 1) for c in range(len(objects.meshes))]
+        if swell_spread > 0:
+            self.shapes = [self._swollen(mesh, rng, swell_spread) for mesh in objects.meshes]
+
+    def _swollen(self, mesh: Mesh, rng: np.random.Generator, spread: float) -> range:
+        """Uploads variants of a mesh and returns their handles."""
+        handles = [self.renderer.add_mesh(swollen(mesh, rng, spread)) for _ in range(SHAPES)]
+        return range(handles[0], handles[-1] + 1)
 
     @classmethod
     def for_scenes(cls, objects: ObjectSet, config: SceneConfig, seed: int) -> "Studio":
         """With all that scenes of a configuration can need."""
         prints = PRINTS if config.print_share > 0 else 0
-        return cls(objects, config.backgrounds, seed, prints=prints)
+        swell = config.swell_spread
+        return cls(objects, config.backgrounds, seed, prints=prints, swell_spread=swell)
