@@ -67,6 +67,24 @@ class SymmetryAligner(nn.Module):
         t_best = t + (R @ t_sym.transpose(1, 2)).squeeze(-1)
         return self._turn(R_best, t_best, R_ref, class_index)
 
+    def mean(
+        self, R: Tensor, t: Tensor, weights: Tensor, class_index: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Robust means of n poses each, symmetric ones aligned to the first.
+
+        Args:
+            R, t, weights: (N, n, 3, 3), (N, n, 3) m and (N, n), see ``robust_mean``.
+            class_index: (N,) int64.
+
+        Returns:
+            Rotation, translation and covariance as ``robust_mean`` gives them.
+        """
+        n = t.shape[1]
+        reference = R[:, 0:1].expand(-1, n, -1, -1).reshape(-1, 3, 3)
+        classes = class_index.unsqueeze(1).expand(-1, n).reshape(-1)
+        R_a, t_a = self.forward(R.flatten(0, 1), t.flatten(0, 1), reference, classes)
+        return robust_mean(R_a.view_as(R), t_a.view_as(t), weights)
+
     def _turn(
         self, R: Tensor, t: Tensor, R_ref: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor]:

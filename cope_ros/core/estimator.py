@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cope_ros.core import geometry
-from cope_ros.core.averaging import SymmetryAligner, robust_mean
+from cope_ros.core.averaging import SymmetryAligner
 from cope_ros.core.calibration import CovarianceCalibration
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.clustering import cluster, select_leaders
@@ -119,23 +119,8 @@ class CopeEstimator(nn.Module):
         """Mean poses of (B, M, V) views, (B, M, 3, 3) and (B, M, 3)."""
         R_view, t_flat = R_view.flatten(0, 1), t_view.flatten(0, 1)
         weight = torch.ones_like(t_flat[..., 0])
-        R, t, _ = self._mean_pose(R_view, t_flat, weight, class_index.reshape(-1))
+        R, t, _ = self.align.mean(R_view, t_flat, weight, class_index.reshape(-1))
         return R.unflatten(0, class_index.shape), t.view_as(t_view[:, :, 0])
-
-    def _mean_pose(
-        self, R: Tensor, t: Tensor, weight: Tensor, class_index: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Robust means of n poses each, symmetric ones aligned to the first.
-
-        Args:
-            R, t, weight: (N, n, 3, 3), (N, n, 3) and (N, n).
-            class_index: (N,).
-        """
-        n = t.shape[1]
-        reference = R[:, 0:1].expand(-1, n, -1, -1).reshape(-1, 3, 3)
-        classes = class_index.unsqueeze(1).expand(-1, n).reshape(-1)
-        R_a, t_a = self.align(R.flatten(0, 1), t.flatten(0, 1), reference, classes)
-        return robust_mean(R_a.view_as(R), t_a.view_as(t), weight)
 
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
         """Gives the best-scored instances better poses; all slots are filled in any scene."""
@@ -235,7 +220,7 @@ class CopeEstimator(nn.Module):
         R = h.R.gather(1, flat.view(batch, -1, 1, 1).expand(-1, -1, 3, 3)).view(-1, n, 3, 3)
         t = h.t.gather(1, flat.unsqueeze(-1).expand(-1, -1, 3)).view(-1, n, 3)
         class_index = h.class_index.gather(1, rows).reshape(-1)
-        R_m, t_m, covariance = self._mean_pose(R, t, weight.reshape(-1, n), class_index)
+        R_m, t_m, covariance = self.align.mean(R, t, weight.reshape(-1, n), class_index)
         support = member.sum(2).view(-1)
         covariance = self.calibrate(covariance, t_m, class_index, support)
         return (
