@@ -98,7 +98,8 @@ class Trainer:
 
     def train_mode(self) -> None:
         """Training mode with the backbone's batch norms (and stem) frozen."""
-        self.network.train()
+        self.network.eval()
+        self.task.trained.train()
         freeze_batch_norm(self.task.trained.backbone)
         if self.config.freeze_stem:
             freeze_stem(self.task.trained.backbone)

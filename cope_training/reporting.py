@@ -23,7 +23,7 @@ from cope_training.config import CLOSEUP, REFINER
 from cope_training.engine import Trainer
 from cope_training.frames import Frame
 from cope_training.pictures import ESTIMATE, TRUTH, draw_cuboids, side_by_side
-from cope_training.tasks import TargetMaker
+from cope_training.refiner.task import RefinerTask
 
 LOG_SECONDS = 20.0
 OVERLAY_SECONDS = 300.0
@@ -144,7 +144,8 @@ def overlay(trainer: Trainer, frames: list[Frame]) -> np.ndarray:
         find = partial(_look_closely, network.closeup)
     elif trainer.config.stage == REFINER:
         assert network.refiner is not None
-        find = partial(_correct, network.refiner, trainer.task.targets)
+        assert isinstance(trainer.task, RefinerTask)
+        find = partial(_correct, network.refiner, trainer.task)
     else:
         layers = get_preset(trainer.config.preset)
         find = partial(_estimate, build_estimator(network, layers, trainer.catalogue))
@@ -183,13 +184,14 @@ def _look_closely(
 
 
 def _correct(
-    refiner: Refiner, targets: TargetMaker, frame: Frame, device: torch.device
+    refiner: Refiner, task: RefinerTask, frame: Frame, device: torch.device
 ) -> tuple[np.ndarray, list[int]]:
     """(1, 4, 4) corrected pose of the instance in a window, and its class."""
-    wrong = targets([frame]).to(device)
     window = torch.from_numpy(frame.image)[None].to(device)
-    c = wrong.class_index
-    R, center = refiner.to(device).estimate(window, *wrong.given)
+    laid = task.lay(window, task.targets([frame]).to(device))
+    R, center = refiner.to(device).estimate(laid.windows, *laid.targets.given)
+    R, center = laid.R_wide_view @ R, (laid.R_wide_view @ center.unsqueeze(-1)).squeeze(-1)
+    c = laid.targets.class_index
     return _matrices(*_of_object(refiner, c, R, center)), c.tolist()
 
 

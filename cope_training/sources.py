@@ -17,6 +17,7 @@ from cope_training.bop_stream import BopStream
 from cope_training.closeup.frames import BLOCK, CloseUpFrames
 from cope_training.config import CLOSEUP, REFINER, TrainConfig
 from cope_training.frames import Frame, FrameSource
+from cope_training.refiner.config import MARGIN
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.windows import scale_about
 
@@ -167,10 +168,12 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     if augment.scale:
         source = ScaledFrames(source, augment.scale, augment.scale_by, config.seed)
     layers = get_preset(config.preset)
-    for stage, part, spread in (
-        (CLOSEUP, layers.closeup, config.closeup),
-        (REFINER, layers.refiner, config.refiner),
+    for stage, part, spread, margin in (
+        (CLOSEUP, layers.closeup, config.closeup, 0),
+        (REFINER, layers.refiner, config.refiner, MARGIN),
     ):
         if config.stage == stage and part is not None:
-            source = CloseUpFrames(source, data.uses, catalogue, spread, part.size, config.seed)
+            source = CloseUpFrames(
+                source, data.uses, catalogue, spread, part.size, config.seed, margin
+            )
     return source

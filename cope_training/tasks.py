@@ -15,15 +15,15 @@ from cope_ros.core.closeup import CloseUp
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import get_preset
-from cope_ros.core.refiner import Refiner
 from cope_training.closeup.loss import CloseUpLoss
-from cope_training.closeup.targets import CloseUpTargetBuilder, WindowTargets
+from cope_training.closeup.targets import CloseUpTargetBuilder, CloseUpTargets
 from cope_training.config import CLOSEUP, DENSE, REFINER, TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
 from cope_training.losses import CopeLoss, Predictions
 from cope_training.refiner.loss import RefinerLoss
-from cope_training.refiner.targets import RefinerTargetBuilder
+from cope_training.refiner.targets import OutlookBuilder
+from cope_training.refiner.task import RefinerTask
 from cope_training.targets import TargetBuilder, Targets, VisibilityRules
 
 
@@ -32,16 +32,6 @@ class TargetMaker(Protocol):
 
     def __call__(self, frames: Sequence[Frame]) -> Any:
         """Something with ``to(device)``."""
-
-
-class WindowLoss(Protocol):
-    """Compares what a part says of windows with their targets."""
-
-    def __call__(self, said: Any, targets: Any, /) -> dict[str, Tensor]:
-        """Weighted losses by name and their sum as ``total``."""
-
-    def to(self, *target: Any) -> Any:
-        """Moves its constants."""
 
 
 class DenseTask(nn.Module):
@@ -64,20 +54,20 @@ class DenseTask(nn.Module):
         return self.loss(predictions, targets, progress)
 
 
-class WindowTask(nn.Module):
+class CloseUpTask(nn.Module):
     """Windows around single instances; the rest of the network stays as it is."""
 
-    def __init__(self, part: CloseUp | Refiner, loss: WindowLoss, targets: TargetMaker) -> None:
+    def __init__(self, part: CloseUp, loss: CloseUpLoss, targets: TargetMaker) -> None:
         super().__init__()
         self.part, self.loss, self.targets = part, loss, targets
 
     @property
-    def trained(self) -> CloseUp | Refiner:
+    def trained(self) -> CloseUp:
         """The part that learns."""
         return self.part
 
     def forward(
-        self, windows: Tensor, targets: WindowTargets, progress: float
+        self, windows: Tensor, targets: CloseUpTargets, progress: float
     ) -> dict[str, Tensor]:
         """(N, S, S, 3) uint8 windows and their targets -> losses."""
         return self.loss(self.part(windows, *targets.given), targets)
@@ -89,7 +79,7 @@ def build_task(
     config: TrainConfig,
     ranks: Ranks,
     generator: torch.Generator,
-) -> DenseTask | WindowTask:
+) -> DenseTask | CloseUpTask | RefinerTask:
     """The task that a configuration names.
 
     Raises:
@@ -99,19 +89,22 @@ def build_task(
         if network.closeup is None:
             raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
         builder = CloseUpTargetBuilder(catalogue)
-        return WindowTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
+        return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
     if config.stage == REFINER:
-        if network.refiner is None:
+        if network.refiner is None or network.closeup is None:
             raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
-        settings, size = config.refiner, network.refiner.size
-        wrong = RefinerTargetBuilder(catalogue, settings, size, generator)
-        return WindowTask(network.refiner, RefinerLoss(catalogue, settings), wrong)
+        settings = config.refiner
+        loss, wrong = (
+            RefinerLoss(catalogue, settings),
+            OutlookBuilder(catalogue, settings, generator),
+        )
+        return RefinerTask(network.refiner, network.closeup, catalogue, loss, wrong)
     if config.stage != DENSE:
         stages = f"{DENSE}, {CLOSEUP} or {REFINER}"
         raise CopeError(f"stage: expected {stages}, got {config.stage!r}")
     by_diameter = get_preset(config.preset).standardization == "diameter"
     weights = config.loss.supervised(config.supervision)
-    loss = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)
+    losses = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)
     visibility = config.visibility
     rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
-    return DenseTask(network, loss, TargetBuilder(catalogue, rules))
+    return DenseTask(network, losses, TargetBuilder(catalogue, rules))

@@ -35,12 +35,13 @@ QUICK = TrainConfig(
 )
 
 
-def make_window(class_index: int = 0, seed: int = 0) -> Frame:
+def make_window(class_index: int = 0, seed: int = 0, margin: int = 0) -> Frame:
     """A turned object, of which a wall is seen."""
     scene = make_scene()
     scene.class_index[0] = class_index
     scene.T_cam_obj[0, :3, :3] = random_rotations(20)[seed].numpy()
-    return virtual_frame(scene, np.array([66.0, 58.0]), 70.0, 0.2, SIZE)
+    size = SIZE + 2 * margin
+    return virtual_frame(scene, np.array([66.0, 58.0]), 70.0 * size / SIZE, 0.2, size)
 
 
 def true_glance(targets: CloseUpTargets, pick: int = 0) -> Glance:

@@ -16,17 +16,18 @@ from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.instance_windows import SURFACE_UNIT
+from cope_ros.core.instance_windows import SURFACE_UNIT, WINDOW
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Correction, Refiner
 from cope_training import checkpoint as checkpoints
 from cope_training.config import DataConfig, TrainConfig, load_config
 from cope_training.engine import Trainer
 from cope_training.pictures import ESTIMATE
-from cope_training.refiner.config import RefinerTraining
+from cope_training.refiner.config import MARGIN, RefinerTraining
 from cope_training.refiner.loss import RefinerLoss, true_correction
 from cope_training.refiner.surface import surface_points
-from cope_training.refiner.targets import RefinerTargetBuilder, RefinerTargets
+from cope_training.refiner.targets import OutlookBuilder, RefinerTargets
+from cope_training.refiner.task import RefinerTask
 from cope_training.reporting import overlay
 
 CATALOGUE = make_catalogue()
@@ -53,10 +54,22 @@ def make_config(models: Path, **values) -> TrainConfig:
     return replace(quick, **values)
 
 
-def make_targets(count: int = 4, config: RefinerTraining | None = None) -> RefinerTargets:
-    generator = torch.Generator().manual_seed(3)
-    builder = RefinerTargetBuilder(CATALOGUE, config or RefinerTraining(), SIZE, generator)
-    return builder([make_window(i % 3, i % 20) for i in range(count)])
+def make_targets(count: int = 4, **values) -> RefinerTargets:
+    """Of random poses alone."""
+    task = make_task(found_share=0.0, **values)
+    frames = [make_window(i % 3, i % 20, MARGIN) for i in range(count)]
+    windows = torch.stack([torch.from_numpy(f.image) for f in frames])
+    return task.lay(windows, task.targets(frames)).targets
+
+
+def make_task(**values) -> RefinerTask:
+    config = RefinerTraining(**values)
+    network = build_network(PRESETS["lite_refiner"], CATALOGUE).eval()
+    assert network.refiner is not None
+    assert network.closeup is not None
+    wrong = OutlookBuilder(CATALOGUE, config, torch.Generator().manual_seed(3))
+    loss = RefinerLoss(CATALOGUE, config)
+    return RefinerTask(network.refiner, network.closeup, CATALOGUE, loss, wrong)
 
 
 def make_refiner() -> Refiner:
@@ -115,15 +128,26 @@ def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
 
 
 def test_wrong_poses_are_as_wrong_as_configured() -> None:
-    targets = make_targets(300, RefinerTraining(rotation_spread=10.0, depth_spread=0.05))
+    targets = make_targets(300, rotation_error=10.0, size_error=0.05, center_error=0.02)
     plain = targets.class_index == 0
     angle = torch.rad2deg(geometry.rotation_angle(targets.R, targets.R_start))[plain]
     assert angle.mean() == pytest.approx(10.0 * math.sqrt(8 / math.pi), rel=0.2)
-    same_window = targets.K[:, 0, 0] / targets.center_start[:, 2]
+    farther = torch.log(targets.center_start[:, 2] / targets.center[:, 2])
+    assert farther.std() == pytest.approx(0.05, rel=0.2)
     diameters = torch.tensor([o.diameter for o in CATALOGUE])[targets.class_index]
-    apparent = same_window * diameters
-    assert torch.log(apparent / apparent.median()).std() == pytest.approx(0.05, rel=0.2)
-    assert targets.center_start[:, :2].abs().max() == 0.0
+    aside = targets.center[:, :2] / diameters[:, None] / targets.center[:, 2:]
+    aside = aside * targets.center_start[:, 2:]
+    assert aside.std() == pytest.approx(0.02, rel=0.2)
+
+
+def test_windows_lie_about_the_wrong_poses() -> None:
+    targets = make_targets(200, zoom_spread=0.1)
+    assert targets.center_start[:, :2].abs().max() < 1e-5
+    diameters = torch.tensor([o.diameter for o in CATALOGUE])[targets.class_index]
+    apparent = targets.K[:, 0, 0] * diameters / targets.center_start[:, 2]
+    zoom = torch.log(SIZE / WINDOW / apparent)
+    assert zoom.mean() == pytest.approx(0.0, abs=0.03)
+    assert zoom.std() == pytest.approx(0.1, rel=0.2)
 
 
 @pytest.mark.parametrize(("index", "turn", "left"), [(0, 2.0, 2.0), (1, math.pi, 0), (2, 2.0, 0)])
@@ -131,14 +155,15 @@ def test_of_poses_that_look_the_same_the_nearest_is_wanted(
     index: int, turn: float, left: float
 ) -> None:
     """No symmetry, a half-turn, a continuous axis: what cannot be seen is not asked for."""
-    builder = RefinerTargetBuilder(CATALOGUE, RefinerTraining(), SIZE, torch.Generator())
-    builder._turns = lambda count: torch.eye(3).expand(count, 3, 3)
-    R = builder([make_window(index, 4)]).R_start
+    task = make_task(found_share=0.0)
+    frame = make_window(index, 4, MARGIN)
+    outlook = task.targets([frame])
     about_z = geometry.exp_so3(torch.tensor([0.0, 0.0, turn]))
-    builder._turns = lambda count: R @ about_z @ R.transpose(1, 2)
-    wanted = builder([make_window(index, 4)])
-    angle = geometry.rotation_angle(wanted.R, wanted.R_start)
-    assert float(angle) == pytest.approx(left, abs=0.1)  # the ray to the object is turned a little
+    laid = task.lay(
+        torch.from_numpy(frame.image)[None], replace(outlook, R_start=outlook.R @ about_z)
+    )
+    angle = geometry.rotation_angle(laid.targets.R, laid.targets.R_start)
+    assert float(angle) == pytest.approx(left, abs=1e-2)
 
 
 def test_gradients_are_those_of_the_losses() -> None:
@@ -166,7 +191,7 @@ def test_it_learns_and_the_rest_stays(models: Path) -> None:
     trainer = make_trainer(models)
     before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
     assert before["refiner.points"].any()
-    batch = [make_window(c, c) for c in (0, 1, 2, 0)]
+    batch = [make_window(c, c, MARGIN) for c in (0, 1, 2, 0)]
     losses = [trainer.train_step(batch)["total"] for _ in range(14)]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
     moved = {k for k, v in trainer.network.state_dict().items() if not torch.equal(v, before[k])}
@@ -207,9 +232,9 @@ def test_other_objects_are_drawn_with_their_own_surfaces(models: Path, tmp_path:
 
 def test_tensorboard_shows_windows_with_the_corrected_pose(models: Path) -> None:
     trainer = make_trainer(models)
-    frame = make_window()
-    picture = overlay(trainer, [frame, frame])
-    red = (picture[:, :SIZE] != frame.image).any(-1) & (picture[:, :SIZE] == ESTIMATE).all(-1)
+    frame = make_window(margin=MARGIN)
+    picture = overlay(trainer, [frame, frame])[:, : frame.image.shape[1]]
+    red = (picture != frame.image).any(-1) & (picture == ESTIMATE).all(-1)
     assert red.sum() > 20
 
 

@@ -31,6 +31,7 @@ class CloseUpFrames:
     config: WindowSpread
     size: int  # px, side of the windows
     seed: int
+    margin: int = 0  # px of the window, shown beyond each of its sides
 
     def open(self) -> Callable[[int], Frame]:
         """Opens the source."""
@@ -72,7 +73,9 @@ class CloseUpFrames:
         center = center + rng.normal(0.0, config.center_spread, 2) * apparent
         side = WINDOW * apparent * np.exp(rng.normal(0.0, config.size_spread))
         turn = np.radians(rng.normal(0.0, config.turn_spread))
-        return virtual_frame(one, center, float(side), float(turn), self.size)
+        shown = self.size + 2 * self.margin
+        side = float(side) * (shown / self.size)
+        return virtual_frame(one, center, side, float(turn), shown)
 
 
 def virtual_frame(frame: Frame, center: np.ndarray, side: float, turn: float, size: int) -> Frame:

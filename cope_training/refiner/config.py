@@ -4,15 +4,18 @@ from dataclasses import dataclass
 
 from cope_training.closeup.config import WindowSpread
 
+MARGIN = 16  # px of a window beyond each side: a better pose's window lies a little off
+
 
 @dataclass(frozen=True)
 class RefinerTraining(WindowSpread):
-    """The windows, how wrong poses are, and the weights of the refiner's losses."""
+    """The windows that the close-up sees, how wrong poses are, and the weights of the losses."""
 
-    center_spread: float = 0.04
-    size_spread: float = 0.07
-    depth_spread: float = 0.03  # of the logarithm of depth, beside the window's size
-    rotation_spread: float = 12.0  # degrees about each axis
+    found_share: float = 0.6  # of the wrong poses are the close-up's; the others are random:
+    center_error: float = 0.03  # of the apparent size
+    size_error: float = 0.06  # of its logarithm
+    rotation_error: float = 12.0  # degrees about each axis
+    zoom_spread: float = 0.07  # of the logarithm of the window's side, whatever the pose
     rotation: float = 1.0  # distance of the turned box's corners
     surface: float = 1.0  # object coordinates
     visible: float = 0.3  # cross-entropy of the mask

@@ -1,18 +1,17 @@
-"""Poses for the refiner to correct, and what is true in their windows."""
+"""Windows with wrong poses for the refiner to correct, and what is true in them."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.averaging import SymmetryAligner
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.instance_windows import WINDOW
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
-from cope_training.closeup.targets import CloseUpTargetBuilder, WindowTargets
+from cope_training.closeup.targets import OneEach, WindowTargets, check_windows
 from cope_training.frames import Frame
 from cope_training.refiner.config import RefinerTraining
 
@@ -32,60 +31,76 @@ class RefinerTargets(WindowTargets):
         return self.class_index, self.R_start, self.center_start, self.K
 
 
-class RefinerTargetBuilder:
-    """Makes wrong poses of windows with one instance each.
+@dataclass(frozen=True)
+class Outlook(OneEach):
+    """What is true of N windows with a margin, of W px, and random wrong poses in them.
 
-    The window was laid where the object seems to be, so the wrong pose lies in its middle and
-    about fills it; the turn is random.
+    Their middle is the close-up's window; the refiner's is laid about the wrong pose.
+    """
+
+    own: Tensor  # (N, W, W) bool: the instance is seen
+    depth: Tensor  # (N, W, W) float m, zero where unknown
+    R: Tensor  # (N, 3, 3) float
+    t: Tensor  # (N, 3) float m
+    R_start: Tensor  # (N, 3, 3) float
+    center_start: Tensor  # (N, 3) float m, of the object's box
+    found: Tensor  # (N,) bool: the close-up's pose is to be corrected instead
+    zoom: Tensor  # (N,) float, of the refiner's window
+
+
+class OutlookBuilder:
+    """Collates windows with a margin and draws wrong poses.
 
     Args:
         catalogue: the objects.
         config: how wrong poses are.
-        size: S, px.
         generator: of what is random.
     """
 
     def __init__(
-        self, catalogue: Catalogue, config: RefinerTraining, size: int, generator: torch.Generator
+        self, catalogue: Catalogue, config: RefinerTraining, generator: torch.Generator
     ) -> None:
-        self.config, self.size, self.generator = config, size, generator
-        self.windows = CloseUpTargetBuilder(catalogue)
+        self.config, self.generator = config, generator
         self.centers = catalogue_corners(catalogue).mean(1)
         self.diameters = catalogue_diameters(catalogue)
-        self.align = SymmetryAligner(catalogue)
 
-    def __call__(self, frames: Sequence[Frame]) -> RefinerTargets:
+    def __call__(self, frames: Sequence[Frame]) -> Outlook:
         """Targets of a batch.
 
         Raises:
             CopeError: a window without instance map, depth, or exactly one instance.
         """
-        true = self.windows(frames)
-        c, K = true.class_index, true.K
-        R, t = true.R[:, 0], true.t[:, 0]
-        middle = self.centers[c].unsqueeze(-1)
-        center = (R @ middle).squeeze(-1) + t
-        depth = K[:, 0, 0] * self.diameters[c] * (WINDOW / self.size)
-        depth = depth * torch.exp(self.config.depth_spread * self._normal(len(c), 1).squeeze(1))
-        center_start = torch.zeros_like(center)
-        center_start[:, 2] = depth
-        to_ray = geometry.rotation_to_ray(geometry.normalize(center)).transpose(1, 2)
-        R_start = self._turns(len(c)) @ to_ray @ R
-        R, t = self.align(R, t, R_start, c)
-        return RefinerTargets(
+        check_windows(frames)
+        c = torch.from_numpy(np.concatenate([f.class_index for f in frames])).long()
+        K = torch.from_numpy(np.stack([f.K for f in frames])).float()
+        T = torch.from_numpy(np.concatenate([f.T_cam_obj for f in frames])).float()
+        depth = torch.from_numpy(np.stack([f.depth for f in frames])).float()  # type: ignore
+        labels = torch.from_numpy(np.stack([f.instance_map for f in frames]))  # type: ignore
+        R, t = T[:, :3, :3], T[:, :3, 3]
+        center = (R @ self.centers[c].unsqueeze(-1)).squeeze(-1) + t
+        return Outlook(
             class_index=c,
             K=K,
-            R_start=R_start,
-            center_start=center_start,
+            own=(labels == 0) & (depth > 0),
+            depth=depth,
             R=R,
-            center=(R @ middle).squeeze(-1) + t,
-            visible=true.visible,
-            points=true.points,
+            t=t,
+            R_start=self._turns(len(c)) @ R,
+            center_start=self._moved(center, self.diameters[c]),
+            found=torch.rand(len(c), generator=self.generator) < self.config.found_share,
+            zoom=torch.exp(self.config.zoom_spread * self._normal(len(c), 1).squeeze(1)),
         )
 
     def _turns(self, count: int) -> Tensor:
         """(count, 3, 3), normal about each axis: a peak at no turn would be worth waiting at."""
-        return geometry.exp_so3(math.radians(self.config.rotation_spread) * self._normal(count, 3))
+        return geometry.exp_so3(math.radians(self.config.rotation_error) * self._normal(count, 3))
+
+    def _moved(self, center: Tensor, diameter: Tensor) -> Tensor:
+        """(N, 3) m: aside by a share of the apparent size, and nearer or farther."""
+        aside = torch.zeros_like(center)
+        aside[:, :2] = self.config.center_error * self._normal(len(center), 2)
+        farther = torch.exp(self.config.size_error * self._normal(len(center), 1))
+        return (center + aside * diameter.unsqueeze(1)) * farther
 
     def _normal(self, rows: int, columns: int) -> Tensor:
         return torch.randn(rows, columns, generator=self.generator)

@@ -1,0 +1,108 @@
+"""The refiner's task: it corrects what the close-up says, and random poses."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core.averaging import SymmetryAligner
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.closeup import CloseUp
+from cope_ros.core.instance_windows import STRIDE
+from cope_ros.core.refiner import Refiner
+from cope_ros.core.virtual_camera import View, sample_windows, source_pixels
+from cope_training.closeup.targets import points_seen
+from cope_training.refiner.loss import RefinerLoss
+from cope_training.refiner.targets import Outlook, OutlookBuilder, RefinerTargets
+
+
+class Laid(NamedTuple):
+    """The refiner's windows of N wider ones."""
+
+    windows: Tensor  # (N, S, S, 3) uint8 RGB
+    targets: RefinerTargets
+    R_wide_view: Tensor  # (N, 3, 3), from the windows' frames to those of the wider ones
+
+
+class RefinerTask(nn.Module):
+    """Windows around single instances; all but the refiner stays as it is.
+
+    The refiner sees poses that are wrong as they are when it is used: the close-up looks at the
+    same, augmented windows, and the refiner's own are laid about what it says.
+    """
+
+    def __init__(
+        self,
+        refiner: Refiner,
+        closeup: CloseUp,
+        catalogue: Catalogue,
+        loss: RefinerLoss,
+        targets: OutlookBuilder,
+    ) -> None:
+        super().__init__()
+        self.part, self.loss, self.targets = refiner, loss, targets
+        self.closeup = closeup.requires_grad_(False)
+        self.align = SymmetryAligner(catalogue).to(closeup.diameters.device)
+
+    @property
+    def trained(self) -> Refiner:
+        """The part that learns."""
+        return self.part
+
+    def forward(self, windows: Tensor, outlook: Outlook, progress: float) -> dict[str, Tensor]:
+        """(N, W, W, 3) uint8 windows with a margin and what is true of them -> losses."""
+        laid = self.lay(windows, outlook)
+        return self.loss(self.part(laid.windows, *laid.targets.given), laid.targets)
+
+    @torch.no_grad()
+    def lay(self, windows: Tensor, outlook: Outlook) -> Laid:
+        """Windows about the wrong poses."""
+        c, size = outlook.class_index, self.part.size
+        R, center = self._starts(windows, outlook)
+        zoom, turn = outlook.zoom.unsqueeze(1), torch.zeros_like(outlook.zoom).unsqueeze(1)
+        at = c.unsqueeze(1), center.unsqueeze(1)
+        view = self.part.look_at_objects(*at, outlook.K, zoom, turn)
+        to_view = view.R_cam_view[:, 0].transpose(1, 2)
+        R_true, t_true = self.align(outlook.R, outlook.t, R, c)
+        middle = self.part.centers[c].unsqueeze(-1)
+        center_true = R_true @ middle + t_true.unsqueeze(-1)
+        visible, points = _labels(outlook, view, size)
+        targets = RefinerTargets(
+            class_index=c,
+            K=view.K[:, 0],
+            visible=visible,
+            points=(to_view[:, None, None] @ points.unsqueeze(-1)).squeeze(-1),
+            R_start=to_view @ R,
+            center_start=(to_view @ center.unsqueeze(-1)).squeeze(-1),
+            R=to_view @ R_true,
+            center=(to_view @ center_true).squeeze(-1),
+        )
+        seen = sample_windows(windows, outlook.K, view, size).squeeze(1)
+        return Laid(seen, targets, view.R_cam_view[:, 0])
+
+    def _starts(self, windows: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
+        """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted."""
+        R, center = outlook.R_start.clone(), outlook.center_start.clone()
+        rows = outlook.found.nonzero().squeeze(1)
+        if len(rows):
+            margin = (windows.shape[1] - self.closeup.size) // 2
+            inner = slice(margin, margin + self.closeup.size)
+            K = outlook.K[rows]
+            K[:, :2, 2] -= margin
+            c = outlook.class_index[rows]
+            glance = self.closeup(windows[rows, inner, inner], c)
+            R[rows], center[rows] = self.closeup.pose(glance, c, K)
+        return R, center
+
+
+def _labels(outlook: Outlook, view: View, size: int) -> tuple[Tensor, Tensor]:
+    """What windows show at stride 8: seen or not (N, h, h), and (N, h, h, 3) m, not turned."""
+    every = slice(STRIDE // 2, None, STRIDE)
+    pixels = source_pixels(view, outlook.K, size).view(-1, size, size, 2)[:, every, every]
+    pixels = pixels.round()
+    place, side = pixels.long(), outlook.depth.shape[-1]
+    inside = ((place >= 0) & (place < side)).all(-1)
+    x, y = place.clamp(0, side - 1).unbind(-1)
+    rows = torch.arange(len(place), device=place.device).view(-1, 1, 1)
+    points = points_seen(pixels, outlook.depth[rows, y, x] * inside, outlook.K)
+    return (outlook.own[rows, y, x] & inside).to(points.dtype), points
