@@ -10,7 +10,7 @@ from cope_ros.core.instance_windows import STRIDE
 from cope_training.closeup.targets import CloseUpTargetBuilder
 from cope_training.frames import Frame
 from cope_training.refiner.config import MARGIN
-from cope_training.refiner.task import Laid, RefinerTask
+from cope_training.refiner.task import HOPELESS, Laid, RefinerTask
 
 EXACT = {"found_share": 0.0, "center_error": 0.0, "size_error": 0.0, "rotation_error": 0.0}
 
@@ -20,8 +20,9 @@ def laid(task: RefinerTask, frames: list[Frame]) -> Laid:
     return task.lay(windows, task.targets(frames))
 
 
-def test_the_close_up_says_what_is_wrong() -> None:
+def test_the_close_up_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """As it would of the window without its margin, whose pose is found by hand."""
+    monkeypatch.setattr("cope_training.refiner.task.HOPELESS", 4.0)
     task = make_task(found_share=1.0)
     frames = [make_window(i, 3 * i, MARGIN) for i in range(3)]
     plain = [make_window(i, 3 * i) for i in range(3)]
@@ -36,6 +37,15 @@ def test_the_close_up_says_what_is_wrong() -> None:
     assert torch.allclose(result.R_wide_view @ result.targets.R_start, R, atol=1e-4)
     back = (result.R_wide_view @ result.targets.center_start[..., None]).squeeze(-1)
     assert torch.allclose(back, center, atol=1e-4)
+
+
+def test_poses_of_another_side_are_not_corrected() -> None:
+    task = make_task(found_share=1.0)
+    frames = [make_window(0, i, MARGIN) for i in range(20)]
+    targets = laid(task, frames).targets
+    angle = geometry.rotation_angle(targets.R, targets.R_start)
+    assert angle.max() < HOPELESS + 0.3  # what is random has no such limit
+    assert torch.allclose(targets.center_start[:, :2], torch.zeros(20, 2), atol=1e-5)
 
 
 def test_a_share_of_the_poses_is_random() -> None:

@@ -1,10 +1,12 @@
 """The refiner's task: it corrects what the close-up says, and random poses."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from cope_ros.core import geometry
 from cope_ros.core.averaging import SymmetryAligner
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.closeup import CloseUp
@@ -14,6 +16,8 @@ from cope_ros.core.virtual_camera import View, sample_windows, source_pixels
 from cope_training.closeup.targets import points_seen
 from cope_training.refiner.loss import RefinerLoss
 from cope_training.refiner.targets import Outlook, OutlookBuilder, RefinerTargets
+
+HOPELESS = math.radians(50.0)  # no correction of what is drawn leads from another side of an object
 
 
 class Laid(NamedTuple):
@@ -81,7 +85,7 @@ class RefinerTask(nn.Module):
         return Laid(seen, targets, view.R_cam_view[:, 0])
 
     def _starts(self, windows: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
-        """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted."""
+        """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted and not hopeless."""
         R, center = outlook.R_start.clone(), outlook.center_start.clone()
         rows = outlook.found.nonzero().squeeze(1)
         if len(rows):
@@ -91,7 +95,10 @@ class RefinerTask(nn.Module):
             K[:, :2, 2] -= margin
             c = outlook.class_index[rows]
             glance = self.closeup(windows[rows, inner, inner], c)
-            R[rows], center[rows] = self.closeup.pose(glance, c, K)
+            R_found, center_found = self.closeup.pose(glance, c, K)
+            R_true, _ = self.align(outlook.R[rows], outlook.t[rows], R_found, c)
+            near = geometry.rotation_angle(R_true, R_found) < HOPELESS
+            R[rows[near]], center[rows[near]] = R_found[near], center_found[near]
         return R, center
 
 
