@@ -106,6 +106,16 @@ def test_the_mode_changes_while_the_node_runs():
         rig.wait_for_drop(Cause.NOT_TRIGGERED)
 
 
+def test_a_service_that_its_own_participant_does_not_see_is_asked_from_another(monkeypatch):
+    """The tests' own second way, which is taken too seldom to be known to work."""
+    with running(FakeEstimator(), {"mode": "on_demand"}) as rig:
+        monkeypatch.setattr("node_harness.PATIENCE", 20.0)
+        name = f"{rig.node.get_fully_qualified_name()}/reset_tracks"
+        rig._services[name] = rig.client.create_client(Trigger, "nobody_offers_this")
+        assert reset_tracks(rig).success
+        assert rig._services[name].srv_name == name
+
+
 def test_the_services_answer_in_every_state_with_the_reason():
     with running(FakeEstimator(), {"mode": "on_demand"}, activate=False) as rig:
         for state, transition in (
