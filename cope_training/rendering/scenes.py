@@ -10,12 +10,13 @@ import numpy as np
 
 from cope_training.frames import Frame
 from cope_training.rendering import placement
+from cope_training.rendering.clutter import clutter_material, printed, solid
 from cope_training.rendering.illumination import (
     random_clutter_material,
     random_lighting,
     random_material,
 )
-from cope_training.rendering.scene import Lighting, Material, Placement, Rendering
+from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import Studio
 from cope_training.rendering.textures import random_window
@@ -172,26 +173,17 @@ def _shape(rng: np.random.Generator, handles: range) -> int:
     return handles.start if len(handles) == 1 else int(rng.choice(handles))
 
 
-def _printed(rng: np.random.Generator, config: SceneConfig) -> bool:
-    return config.print_share > 0 and rng.random() < config.print_share
-
-
 def _ground(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, T_cam_ground: np.ndarray
 ) -> Placement:
     """A large textured plane at z = 0 of the given frame."""
-    printed = _printed(rng, config)
-    sheets = studio.printed_sheets if printed else studio.sheets
+    has_print = printed(rng, config)
+    sheets = studio.printed_sheets if has_print else studio.sheets
     side = rng.uniform(3.0, 8.0)
     T = T_cam_ground @ np.diag([side, side, 1.0, 1.0])
     mesh = sheets[rng.integers(len(sheets))]
-    textures = studio.prints if printed else studio.textures
+    textures = studio.prints if has_print else studio.textures
     return Placement(mesh, T, random_clutter_material(rng, textures), casts_shadow=False)
-
-
-def _clutter_material(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Material:
-    textures = studio.prints if _printed(rng, config) else studio.textures
-    return random_clutter_material(rng, textures)
 
 
 def _clutter(
@@ -211,22 +203,21 @@ def _clutter(
         extent = np.exp(rng.uniform(np.log(0.04), np.log(0.22))) * np.exp(rng.normal(0, 0.35, 3))
         T[:3, :3] = placement.random_rotation(rng) * extent
         T[:3, 3] = placement.rays(pixel[None], camera.K)[0] * depth
-        mesh = studio.solids[rng.integers(len(studio.solids))]
-        placed.append(Placement(mesh, T, _clutter_material(rng, studio, config)))
+        placed += solid(rng, studio, config, T)
     if rng.random() < config.occluder_share:
         depth = rng.uniform(0.6, 0.85)
         T = np.eye(4)
         T[:3, :3] = placement.random_rotation(rng) * rng.uniform(0.04, 0.14)
         T[:3, 3] = first * depth + rng.normal(0, 0.05, 3) * [1, 1, 0]
         mesh = studio.flakes[rng.integers(len(studio.flakes))]
-        placed.append(Placement(mesh, T, _clutter_material(rng, studio, config)))
+        placed.append(Placement(mesh, T, clutter_material(rng, studio, config)))
     return placed
 
 
 def _background(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, size: tuple[int, int]
 ) -> np.ndarray:
-    if _printed(rng, config):
+    if printed(rng, config):
         return random_window(rng, studio.collages[rng.integers(len(studio.collages))], size)
     photograph = studio.photographs and rng.random() < config.photograph_share
     pool = studio.photographs if photograph else studio.pictures

@@ -94,7 +94,7 @@ class Studio:
     """A renderer with everything uploaded once; scenes only place it.
 
     ``textures`` and ``prints`` are handles of the renderer's textures, ``shapes`` those of each
-    known object's meshes.
+    known object's meshes, ``colors`` their mean linear colours.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Studio:
         self.catalogue = objects.catalogue
         self.renderer = Renderer(objects.meshes)
         self.vertices = [mesh.vertices.astype(np.float64) for mesh in objects.meshes]
+        self.colors = [mesh.mean_albedo for mesh in objects.meshes]
         add = self.renderer.add_mesh
         self.solids = [add(m) for m in (cuboid(), cylinder(), cylinder(1.35), ball())]
         self.flakes = [add(flake(rng)) for _ in range(12)]
