@@ -8,6 +8,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network import CopeNetwork
 from cope_training.checkpoint import Initial, load_weights
 from cope_training.config import DataConfig
+from cope_training.refiner.outlines import fill_outlines
 from cope_training.refiner.surface import surface_points
 
 # What a network knows of its objects alone.
@@ -18,6 +19,7 @@ OBJECT_LAYERS = (
     "closeup.output.",
     "refiner.surface.",
     "refiner.points",
+    "region.",
 )
 # What a network may have beyond the corners; one trained without it starts to learn it.
 ADDITIONS = (
@@ -26,6 +28,7 @@ ADDITIONS = (
     "key_tower.correction.",
     "closeup.",
     "refiner.",
+    "region.",
 )
 # What close-up and refiner begin with, by the names of their layers.
 SHARED = ("backbone.", "lateral3.", "lateral4.", "features.", "surface.")
@@ -75,7 +78,7 @@ def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
 
 
 def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConfig) -> None:
-    """A refiner without surfaces to draw gets them from the meshes.
+    """A refiner without surfaces to draw gets them from the meshes, so do outlines.
 
     Raises:
         CopeError: a mesh is missing or broken.
@@ -84,3 +87,5 @@ def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConf
     if refiner is not None and not refiner.points.any():
         count = refiner.points.shape[1]
         refiner.points.copy_(surface_points(Path(data.path("meshes")), catalogue, count))
+    if network.region is not None and not network.region.outlines.planes.any():
+        fill_outlines(network.region.outlines, Path(data.path("meshes")), catalogue)

@@ -12,7 +12,7 @@ from cope_ros.core.build import build_estimator, build_network
 from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, CloseUp, Glance, anchor_rotations
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
-from cope_ros.core.instance_windows import WINDOW
+from cope_ros.core.instance_windows import WINDOW, Looked
 from cope_ros.core.presets import PRESETS, NetworkConfig
 from cope_ros.core.types import Instances
 from cope_training.export import script
@@ -99,7 +99,7 @@ def test_what_is_seen_in_the_window_becomes_a_pose_of_the_camera() -> None:
     closeup.truth = (R, t)
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     R_start, t_start = R @ random_rotations(1), t * 1.2 + 0.02
-    R_est, t_est = closeup.refine(noise(2), make_K(2), classes, R_start, t_start)
+    R_est, t_est, _, _ = closeup.refine(noise(2), make_K(2), classes, R_start, t_start)
     assert R_est.shape == (2, 3, 5, 3, 3)
     assert torch.allclose(R_est, R[:, :, None].expand_as(R_est), atol=1e-4)
     assert torch.allclose(t_est, t[:, :, None].expand_as(t_est), atol=1e-4)
@@ -119,7 +119,8 @@ def test_views_that_disagree_are_averaged_without_the_flipped_one() -> None:
     half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
     R = torch.stack([truth, truth, truth @ half_turn, truth, truth]).view(1, 1, 5, 3, 3)
     t = torch.tensor([0.0, 0.0, 0.5]) + torch.tensor([0.0, 0.01, 0.3, -0.01, 0.0])[:, None]
-    closeup.refine = lambda *_: (R, t.view(1, 1, 5, 3))
+    looked = Looked(R, t.view(1, 1, 5, 3), t[None, :1], torch.zeros(1, 1, 12, 12))
+    closeup.refine = lambda *_: looked
     for index, expected in ((0, 0.5), (1, 0.56)):  # object1 looks the same after a half-turn
         c = torch.tensor([[index]])
         R_m, t_m = estimator.look_closer(noise(), make_K(), c, R[:, :, 0], t[None, :1])

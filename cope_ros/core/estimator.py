@@ -15,14 +15,16 @@ from cope_ros.core.calibration import CovarianceCalibration
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.clustering import cluster, select_leaders
 from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
+from cope_ros.core.instance_windows import Looked
 from cope_ros.core.locations import make_locations
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.scores import class_probability
-from cope_ros.core.types import Hypotheses, Instances
+from cope_ros.core.types import Hypotheses, Instances, best_first, replace_non_finite, with_poses
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each
 MAX_VOTES = 64  # most hypotheses of one instance that can be averaged
 MIN_SUPPORT = 2  # a hypothesis that no other supports is discarded (appendix B)
+UNSEEN = 0.3  # share of an outline taken to be seen, of instances that were not looked at
 CONSISTENCY_SCALE = 0.1  # of the apparent size: reprojection error that costs a factor e
 
 
@@ -44,6 +46,7 @@ class CopeEstimator(nn.Module):
     max_hypotheses: Final[int] = MAX_HYPOTHESES
     max_votes: Final[int] = MAX_VOTES
     min_support: Final[int] = MIN_SUPPORT
+    unseen: Final[float] = UNSEEN
     consistency_scale: Final[float] = CONSISTENCY_SCALE
     min_depth: Final[float] = geometry.MIN_DEPTH
     corners: Tensor
@@ -102,47 +105,57 @@ class CopeEstimator(nn.Module):
             R, t: (B, M, 3, 3) and (B, M, 3) m, where the instances seem to be.
         """
         assert self.network.closeup is not None
-        R_view, t_view = self.network.closeup.refine(image, K, class_index, R, t)
-        return self._mean_view(R_view, t_view, class_index)
+        looked = self.network.closeup.refine(image, K, class_index, R, t)
+        return self._mean_view(looked, class_index)
 
     def correct(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The refiner's corrections of poses, mean of its views; shapes as in ``look_closer``."""
-        assert self.network.refiner is not None
-        R_view, t_view = self.network.refiner.refine(image, K, class_index, R, t)
-        return self._mean_view(R_view, t_view, class_index)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The refiner's corrections of poses, mean of its views; shapes as in ``look_closer``.
 
-    def _mean_view(
-        self, R_view: Tensor, t_view: Tensor, class_index: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Mean poses of (B, M, V) views, (B, M, 3, 3) and (B, M, 3)."""
-        R_view, t_flat = R_view.flatten(0, 1), t_view.flatten(0, 1)
-        weight = torch.ones_like(t_flat[..., 0])
-        R, t, _ = self.align.mean(R_view, t_flat, weight, class_index.reshape(-1))
-        return R.unflatten(0, class_index.shape), t.view_as(t_view[:, :, 0])
+        Returns:
+            Poses, and where they were looked at and seen, see ``instance_windows.Looked``.
+        """
+        assert self.network.refiner is not None
+        looked = self.network.refiner.refine(image, K, class_index, R, t)
+        R, t = self._mean_view(looked, class_index)
+        return R, t, looked.center, looked.visible
+
+    def settle(
+        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Corrections and fits to the outlines, in turn; shapes as in ``look_closer``.
+
+        Returns:
+            Poses, and (B, M) the share of each outline that is seen, see ``region.RegionFit``.
+        """
+        assert self.network.refiner is not None
+        assert self.network.region is not None
+        points, seen = self.network.refiner.points, torch.ones_like(t[..., 0])
+        for _ in range(self.network.region.rounds):
+            R, t, center, visible = self.correct(image, K, class_index, R, t)
+            R, t, seen = self.network.region(image, K, class_index, R, t, center, visible, points)
+        return R, t, seen
+
+    def _mean_view(self, looked: Looked, class_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean poses of the views, (B, M, 3, 3) and (B, M, 3)."""
+        t_view = looked.t.flatten(0, 1)
+        weight = torch.ones_like(t_view[..., 0])
+        R, t, _ = self.align.mean(looked.R.flatten(0, 1), t_view, weight, class_index.reshape(-1))
+        return R.unflatten(0, class_index.shape), t.unflatten(0, class_index.shape)
 
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
         """Gives the best-scored instances better poses; all slots are filled in any scene."""
         assert self.network.closeup is not None
         n = min(self.network.closeup.slots, found.valid.shape[1])
-        classes, valid = found.class_index[:, :n], found.valid[:, :n]
+        classes, score = found.class_index[:, :n], found.score
         R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
-        if self.network.refiner is not None:
-            R, t = self.correct(image, K, classes, R, t)
-        R = torch.where(valid[..., None, None], R, found.R[:, :n])
-        t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
-        return Instances(
-            found.valid,
-            found.class_index,
-            found.score,
-            torch.cat((R, found.R[:, n:]), 1),
-            torch.cat((t, found.t[:, n:]), 1),
-            found.covariance,
-            found.boxes,
-            found.keypoints,
-            found.support,
-        )
+        if self.network.region is not None:
+            R, t, seen = self.settle(image, K, classes, R, t)
+            score = torch.cat((score[:, :n] * seen, score[:, n:] * self.unseen), 1)
+        elif self.network.refiner is not None:
+            R, t, _, _ = self.correct(image, K, classes, R, t)
+        return best_first(with_poses(found, score, R, t))
 
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:
         """The network, then poses for the K best locations (all below or above threshold)."""
@@ -179,7 +192,7 @@ class CopeEstimator(nn.Module):
         """Clusters hypotheses by box overlap and averages the most consistent of each."""
         finite = torch.isfinite(hypotheses.t).all(-1)
         finite = finite & torch.isfinite(hypotheses.R).all(-1).all(-1)
-        h = _replace_non_finite(hypotheses, finite)
+        h = replace_non_finite(hypotheses, finite)
         active = (h.score >= self.score_threshold) & finite
         leads, leader = cluster(h.boxes, h.class_index, active, self.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
@@ -229,11 +242,3 @@ class CopeEstimator(nn.Module):
             covariance.view(batch, m, 6, 6),
             index[:, :, 0],
         )
-
-
-def _replace_non_finite(h: Hypotheses, finite: Tensor) -> Hypotheses:
-    """Zero poses where ``finite`` (B, K) is false: weight zero does not silence a NaN."""
-    R = torch.where(finite[..., None, None], h.R, torch.zeros_like(h.R))
-    t = torch.where(finite.unsqueeze(-1), h.t, torch.zeros_like(h.t))
-    consistency = torch.where(finite, h.consistency, torch.zeros_like(h.consistency))
-    return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency)

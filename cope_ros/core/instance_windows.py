@@ -7,6 +7,7 @@ Axes: B images, M instances of each, V views of each instance, N = B * M * V win
 """
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,15 @@ SURFACE_UNIT = 0.25  # object coordinates about the box's centre, in quarters of
 POSE_STRIDE = 16  # px, of the map that a pose is read from
 # Zoom and turn (rad) of the views of the last round; the first is the plain one.
 VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
+
+
+class Looked(NamedTuple):
+    """What came of looking at M instances of B images."""
+
+    R: Tensor  # (B, M, V, 3, 3) rotations, one of each view
+    t: Tensor  # (B, M, V, 3) m
+    center: Tensor  # (B, M, 3) m, where the last windows took the middles of the boxes to be
+    visible: Tensor  # (B, M, S/8, S/8) chance of seeing the object, in the plain view there
 
 
 class InstanceWindows(nn.Module, ABC):
@@ -94,8 +104,8 @@ class InstanceWindows(nn.Module, ABC):
     @abstractmethod
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows, (N, S/8, S/8) where.
 
         Args:
             windows: (N, S, S, 3) uint8 RGB.
@@ -103,6 +113,9 @@ class InstanceWindows(nn.Module, ABC):
             R, center: (N, 3, 3) and (N, 3) m in the window's frame, where the object seems to
                 be; positions are those of its box's centre.
             K: (N, 3, 3) of the windows.
+
+        Returns:
+            Poses alike, and the logit of the object being what is seen at each place.
         """
 
     def stem_features(self, windows: Tensor) -> Tensor:
@@ -126,9 +139,7 @@ class InstanceWindows(nn.Module, ABC):
         out: Tensor = self.hidden(self.reduction(torch.cat((x, described), 1)).flatten(1))
         return out
 
-    def refine(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def refine(self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor) -> Looked:
         """Looks at M instances of each image, ``rounds`` times, at last in V views.
 
         Args:
@@ -136,18 +147,17 @@ class InstanceWindows(nn.Module, ABC):
             K: (B, 3, 3) px.
             class_index: (B, M).
             R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
-
-        Returns:
-            R (B, M, V, 3, 3) and t (B, M, V, 3) m, one pose of each view.
         """
         count, views = class_index.shape[1], self.zooms.shape[0]
         for _ in range(self.rounds - 1):
-            R, t = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+            R, t, _ = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
         classes = class_index.repeat_interleave(views, 1)
         R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
         zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
-        R, t = self._look(image, K, classes, R, t, zoom, turn)
-        return R.unflatten(1, (count, views)), t.unflatten(1, (count, views))
+        R, t, visible = self._look(image, K, classes, R, t, zoom, turn)
+        plain = torch.sigmoid(visible.unflatten(1, (count, views))[:, :, 0])
+        return Looked(R.unflatten(1, (count, views)), t.unflatten(1, (count, views)), center, plain)
 
     def _look(
         self,
@@ -158,14 +168,14 @@ class InstanceWindows(nn.Module, ABC):
         t: Tensor,
         zoom: Tensor,
         turn: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
         middle = self.centers[class_index].unsqueeze(-1)
         center = (R @ middle).squeeze(-1) + t
         view = self.look_at_objects(class_index, center, K, zoom, turn)
         windows = sample_windows(image, K, view, self.size)
         to_view = view.R_cam_view.transpose(-1, -2)
-        R_view, center_view = self.estimate(
+        R_view, center_view, visible = self.estimate(
             windows.flatten(0, 1),
             class_index.reshape(-1),
             (to_view @ R).flatten(0, 1),
@@ -174,7 +184,7 @@ class InstanceWindows(nn.Module, ABC):
         )
         R = view.R_cam_view @ R_view.view_as(R)
         center = (view.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
-        return R, center - (R @ middle).squeeze(-1)
+        return R, center - (R @ middle).squeeze(-1), visible.unflatten(0, class_index.shape)
 
     def look_at_objects(
         self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, turn: Tensor

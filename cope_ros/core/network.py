@@ -1,4 +1,4 @@
-"""The network: backbone, pyramid, three towers, pose head, close-up, refiner."""
+"""The network: backbone, pyramid, three towers, pose head, close-up, refiner, fit to outlines."""
 
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from cope_ros.core.pose_head import GeometricPoseHead, PublishedPoseHead
 from cope_ros.core.presets import NetworkConfig
 from cope_ros.core.pyramid import Pyramid
 from cope_ros.core.refiner import Refiner
+from cope_ros.core.region import RegionFit
 
 Part = TypeVar("Part", CloseUp, Refiner)
 
@@ -21,9 +22,8 @@ class CopeNetwork(nn.Module):
     """All learned parts of COPE (paper, Figure 2).
 
     ``forward`` gives the standardised outputs of all locations; ``pose_head`` is called on
-    the locations worth it, ``closeup`` and
-    ``refiner`` on the instances found. Standardised outputs become
-    pixels in ``decode``.
+    the locations worth it, ``closeup``, ``refiner`` and ``region`` on the instances found.
+    Standardised outputs become pixels in ``decode``.
 
     Args:
         config: layers.
@@ -53,6 +53,7 @@ class CopeNetwork(nn.Module):
         self.pose_head = _build_pose_head(config, catalogue)
         self.closeup = _build_closeup(config, catalogue)
         self.refiner = _build_refiner(config, catalogue)
+        self.region = _build_region(config, catalogue)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass over a batch of images.
@@ -106,6 +107,10 @@ def _build_refiner(config: NetworkConfig, catalogue: Catalogue) -> Refiner | Non
     if config.refiner is None:
         return None
     return _folded(Refiner(config.refiner, config.backbone, *_boxes(catalogue)), config)
+
+
+def _build_region(config: NetworkConfig, catalogue: Catalogue) -> RegionFit | None:
+    return None if config.region is None else RegionFit(config.region, *_boxes(catalogue))
 
 
 def _boxes(catalogue: Catalogue) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,18 @@ class RefinerConfig:
 
 
 @dataclass(frozen=True)
+class RegionConfig:
+    """The fit of poses to outlines in the image, see ``region.RegionFit``."""
+
+    size: int = 160  # px, side of a window, a multiple of 8
+    window: float = 1.7  # its side in apparent diameters of its object
+    lines: int = 160  # across each outline
+    faces: int = 4000  # most triangles of a mesh
+    edges: int = 6400
+    rounds: int = 2  # of correction by the refiner and fit
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Everything that decides the network's layers."""
 
@@ -59,10 +71,13 @@ class NetworkConfig:
     surface_tower: TowerConfig | None = None  # corners' second look, see heads.KeyTower
     closeup: CloseUpConfig | None = None
     refiner: RefinerConfig | None = None  # of what the close-up found
+    region: RegionConfig | None = None  # of what the refiner corrected
 
     def __post_init__(self) -> None:
         if self.refiner is not None and self.closeup is None:
             raise CopeError("network.refiner: expected a closeup, whose instances it corrects")
+        if self.region is not None and self.refiner is None:
+            raise CopeError("network.region: expected a refiner, whose corrections it fits")
         _expect("pose_head", self.pose_head, POSE_HEADS)
         _expect("standardization", self.standardization, STANDARDIZATIONS)
 
@@ -92,6 +107,8 @@ class NetworkConfig:
             values["closeup"] = CloseUpConfig(**values["closeup"])
         if values.get("refiner") is not None:
             values["refiner"] = RefinerConfig(**values["refiner"])
+        if values.get("region") is not None:
+            values["region"] = RegionConfig(**values["region"])
         values["pose_channels"] = tuple(values["pose_channels"])
         return cls(**values)
 
@@ -157,6 +174,14 @@ PRESETS["lite_refiner"] = replace(
     PRESETS["lite"],
     closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1),
     refiner=RefinerConfig(size=96, channels=128, hidden=256),
+)
+
+# And fitted to their outlines.
+PRESETS["lite_region"] = replace(
+    PRESETS["lite_refiner"],
+    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=20),
+    refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1),
+    region=RegionConfig(),
 )
 
 

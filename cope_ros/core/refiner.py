@@ -153,10 +153,11 @@ class Refiner(InstanceWindows):
 
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Corrected poses, see ``InstanceWindows``."""
         correction = self.forward(windows, class_index, R, center, K)
-        return self.correct(correction, R, center, K)
+        R_new, center_new = self.correct(correction, R, center, K)
+        return R_new, center_new, correction.visible
 
 
 def _stem_channels(backbone: backbones.Backbone) -> int:

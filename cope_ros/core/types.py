@@ -10,6 +10,7 @@ NamedTuples, because TorchScript carries them through ``torch.jit.script``.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -45,3 +46,48 @@ class Instances(NamedTuple):
     boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis, px
     keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis, px
     support: Tensor  # (B, M) int64, hypotheses in the cluster
+
+
+def replace_non_finite(h: Hypotheses, finite: Tensor) -> Hypotheses:
+    """Zero poses where ``finite`` (B, K) is false: weight zero does not silence a NaN."""
+    R = torch.where(finite[..., None, None], h.R, torch.zeros_like(h.R))
+    t = torch.where(finite.unsqueeze(-1), h.t, torch.zeros_like(h.t))
+    consistency = torch.where(finite, h.consistency, torch.zeros_like(h.consistency))
+    return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency)
+
+
+def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instances:
+    """Other scores (B, M), and other poses (B, n, 3, 3) and (B, n, 3) m of the first n."""
+    n = t.shape[1]
+    valid = found.valid[:, :n]
+    R = torch.where(valid[..., None, None], R, found.R[:, :n])
+    t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
+    return Instances(
+        found.valid,
+        found.class_index,
+        score,
+        torch.cat((R, found.R[:, n:]), 1),
+        torch.cat((t, found.t[:, n:]), 1),
+        found.covariance,
+        found.boxes,
+        found.keypoints,
+        found.support,
+    )
+
+
+def best_first(found: Instances) -> Instances:
+    """The same instances in the order of their scores, padding last."""
+    order = torch.where(found.valid, found.score, -torch.ones_like(found.score))
+    row = torch.sort(order, dim=1, descending=True, stable=True)[1]
+    first = torch.arange(len(row), device=row.device).unsqueeze(1)
+    return Instances(
+        found.valid[first, row],
+        found.class_index[first, row],
+        found.score[first, row],
+        found.R[first, row],
+        found.t[first, row],
+        found.covariance[first, row],
+        found.boxes[first, row],
+        found.keypoints[first, row],
+        found.support[first, row],
+    )

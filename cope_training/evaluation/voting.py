@@ -24,6 +24,7 @@ ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
 CLOSEUP = "close-up"  # of models that have one: at what the default voting found
 REFINER = "refiner"  # the same, of what the close-up found
+OUTLINE = "outline"  # refiner and fit to the outline in turn, of models that have one
 DEFAULT = "n=10"
 MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
@@ -56,7 +57,9 @@ class VotingModel:
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
         network = metadata.get("network", {})
         closeup = network.get("closeup")
-        parts = {CLOSEUP: closeup, REFINER: network.get("refiner")}
+        parts = {
+            CLOSEUP: closeup, REFINER: network.get("refiner"), OUTLINE: network.get("region")
+        }  # fmt: skip
         self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
         self._slots = 0 if closeup is None else int(closeup["slots"])
         self._align = SymmetryAligner(self.catalogue).to(self.device)
@@ -88,7 +91,7 @@ class VotingModel:
         """
         if voting == EPNP:
             return self._epnp(votes)
-        if voting in (CLOSEUP, REFINER):
+        if voting in (CLOSEUP, REFINER, OUTLINE):
             return self._look_closer(votes, voting)
         limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
         with torch.inference_mode():
@@ -107,9 +110,11 @@ class VotingModel:
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
                 first = classes[None, :n], R[None, :n], t[None, :n]
                 R_close, t_close = self._scripted.look_closer(votes.image, K, *first)
+                first = classes[None, :n], R_close, t_close
                 if part == REFINER:
-                    first = classes[None, :n], R_close, t_close
-                    R_close, t_close = self._scripted.correct(votes.image, K, *first)
+                    R_close, t_close = self._scripted.correct(votes.image, K, *first)[:2]
+                elif part == OUTLINE:
+                    R_close, t_close = self._scripted.settle(votes.image, K, *first)[:2]
                 R, t = torch.cat((R_close[0], R[n:])), torch.cat((t_close[0], t[n:]))
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
