@@ -1,6 +1,6 @@
 """What random scenes are made of, as numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class SceneConfig:
     fade_max: float = 0.0  # negative: their contrast grows
     vivid_spread: float = 0.0  # of the logarithm of a factor on colours' distance from grey
     swell_spread: float = 0.0  # how far surfaces lie out or in, standard deviation in diameters
+    repair_share: float = 0.8  # of shapes without the errors of their scans, see ``repairs``:
+    openings: dict[int, tuple[float, ...]] = field(default_factory=dict)  # of an obj_id, a ball
+    thin_ends: dict[int, tuple[float, ...]] = field(default_factory=dict)  # begin, tip, share
     pattern_share: float = 0.0  # of known objects with stripes that are not theirs
     pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop

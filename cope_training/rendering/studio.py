@@ -12,6 +12,7 @@ from cope_training.rendering.meshes import Mesh, load_mesh
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
 from cope_training.rendering.prints import print_picture
 from cope_training.rendering.renderer import Renderer
+from cope_training.rendering.repairs import opened, thinned
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.simplify import simplify
 from cope_training.rendering.swelling import swollen
@@ -105,7 +106,7 @@ class Studio:
         pictures: int = 96,
         photographs: int = 200,
         prints: int = 0,
-        swell_spread: float = 0.0,
+        shapes: SceneConfig | None = None,
     ) -> None:
         """Uploads objects, clutter shapes and textures.
 
@@ -116,7 +117,7 @@ class Studio:
             pictures: how many procedural pictures to make.
             photographs: how many photographs to keep in memory at most.
             prints: how many collages of print to make, see ``prints``.
-            swell_spread: of the known objects' shapes, see ``swelling``.
+            shapes: how those of the known objects vary, None not at all.
         """
         rng = np.random.default_rng(seed)
         self.catalogue = objects.catalogue
@@ -143,17 +144,31 @@ class Studio:
             self.renderer.add_texture(picture)
         self.prints = range(self.textures.stop, self.renderer.texture_count)
         self.shapes = [range(c, c + 1) for c in range(len(objects.meshes))]
-        if swell_spread > 0:
-            self.shapes = [self._swollen(mesh, rng, swell_spread) for mesh in objects.meshes]
+        if shapes is not None:
+            for c, item in enumerate(objects.catalogue):
+                repaired = item.obj_id in shapes.openings or item.obj_id in shapes.thin_ends
+                if shapes.swell_spread > 0 or repaired:
+                    self.shapes[c] = self._variants(objects.meshes[c], item.obj_id, shapes, rng)
 
-    def _swollen(self, mesh: Mesh, rng: np.random.Generator, spread: float) -> range:
-        """Uploads variants of a mesh and returns their handles."""
-        handles = [self.renderer.add_mesh(swollen(mesh, rng, spread)) for _ in range(SHAPES)]
+    def _variants(
+        self, mesh: Mesh, obj_id: int, config: SceneConfig, rng: np.random.Generator
+    ) -> range:
+        """Uploads a mesh in other shapes and returns their handles."""
+        handles = []
+        for _ in range(SHAPES):
+            shape = mesh
+            if rng.random() < config.repair_share:
+                if obj_id in config.thin_ends:
+                    shape = thinned(shape, config.thin_ends[obj_id], rng)
+                if obj_id in config.openings:
+                    shape = opened(shape, config.openings[obj_id], rng)
+            if config.swell_spread > 0:
+                shape = swollen(shape, rng, config.swell_spread)
+            handles.append(self.renderer.add_mesh(shape))
         return range(handles[0], handles[-1] + 1)
 
     @classmethod
     def for_scenes(cls, objects: ObjectSet, config: SceneConfig, seed: int) -> "Studio":
         """With all that scenes of a configuration can need."""
         prints = PRINTS if config.print_share > 0 else 0
-        swell = config.swell_spread
-        return cls(objects, config.backgrounds, seed, prints=prints, swell_spread=swell)
+        return cls(objects, config.backgrounds, seed, prints=prints, shapes=config)

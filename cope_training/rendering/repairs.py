@@ -1,0 +1,57 @@
+"""Scans repaired: holes that they closed, ends that they thickened.
+
+LM-O's can is a watering can, open on the side of its handle, where its scan has a lid: a network
+that only saw the lid takes the dark opening for the other side of the can. The driller's chuck is a
+black cone; its scan is a thick one in the colour of the body, and looks like the driller's back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cope_training.rendering.meshes import Mesh, vertex_normals
+
+SIZES = (0.75, 1.1)  # of an opening's radius, and of its way sideways in radii:
+SHIFT = 0.15
+SHADES = (0.35, 1.1)  # of the sRGB colours of a thinned end
+TINT_SPREAD = 0.3  # of the logarithm of the others', each channel on its own
+
+
+def opened(mesh: Mesh, ball: Sequence[float], rng: np.random.Generator) -> Mesh:
+    """The mesh without the triangles whose middles lie in a ball about as large as the one given.
+
+    Args:
+        mesh: stays as it is.
+        ball: x, y, z and radius, m.
+        rng: of its size and place.
+    """
+    center, radius = np.array(ball[:3]), ball[3]
+    center = center + rng.uniform(-SHIFT, SHIFT, 3) * radius
+    radius *= rng.uniform(*SIZES)
+    middles = mesh.vertices[mesh.faces].astype(np.float64).mean(axis=1)
+    kept = np.linalg.norm(middles - center, axis=1) > radius
+    return replace(mesh, faces=mesh.faces[kept])
+
+
+def thinned(mesh: Mesh, end: Sequence[float], rng: np.random.Generator) -> Mesh:
+    """The mesh with one end thinner and darker, the rest in other colours.
+
+    Args:
+        mesh: stays as it is.
+        end: x, y, z, m, where it begins; x, y, z of its tip; the share of its radius there.
+        rng: of how much thinner, and of the colours.
+    """
+    points = mesh.vertices.astype(np.float64)
+    start, tip = np.array(end[:3]), np.array(end[3:6])
+    way = tip - start
+    along = (points - start) @ way / (way @ way)
+    axis = start + along[:, None] * way
+    share = 1.0 + along.clip(0.0, 1.0) * (end[6] ** rng.uniform(0.0, 1.2) - 1.0)
+    vertices = (axis + share[:, None] * (points - axis)).astype(np.float32)
+    factor = np.where(
+        along[:, None] > 0, rng.uniform(*SHADES), np.exp(rng.normal(0.0, TINT_SPREAD, 3))
+    )
+    colors = np.rint((mesh.colors * factor).clip(0, 255)).astype(np.uint8)
+    normals = vertex_normals(vertices, mesh.faces)
+    return replace(mesh, vertices=vertices, colors=colors, normals=normals)
