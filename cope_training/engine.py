@@ -16,7 +16,7 @@ from cope_ros.core.pose_head import GeometricPoseHead
 from cope_ros.core.presets import get_preset
 from cope_training import checkpoint as checkpoints
 from cope_training.augment import Augmenter
-from cope_training.config import TrainConfig
+from cope_training.config import REFINER, TrainConfig
 from cope_training.distributed import Ranks
 from cope_training.frames import Frame
 from cope_training.initial import OBJECT_LAYERS, draw_own_surfaces, start_windows, take_over
@@ -83,7 +83,7 @@ class Trainer:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
         start_windows(self.network, initial)
-        draw_own_surfaces(self.network, self.catalogue, config.data)
+        draw_own_surfaces(self.network, self.catalogue, config.data, config.stage == REFINER)
         self._restart_ema()
         return report
 

@@ -77,15 +77,23 @@ def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
         source = part
 
 
-def draw_own_surfaces(network: CopeNetwork, catalogue: Catalogue, data: DataConfig) -> None:
+def draw_own_surfaces(
+    network: CopeNetwork, catalogue: Catalogue, data: DataConfig, anew: bool = False
+) -> None:
     """A refiner without surfaces to draw gets them from the meshes, so do outlines.
+
+    Args:
+        network: receives them.
+        catalogue: its objects.
+        data: where the meshes are, and what their scans have wrong.
+        anew: also where there are some.
 
     Raises:
         CopeError: a mesh is missing or broken.
     """
-    refiner = network.refiner
-    if refiner is not None and not refiner.points.any():
-        count = refiner.points.shape[1]
-        refiner.points.copy_(surface_points(Path(data.path("meshes")), catalogue, count))
-    if network.region is not None and not network.region.outlines.planes.any():
-        fill_outlines(network.region.outlines, Path(data.path("meshes")), catalogue)
+    refiner, region, thin_ends = network.refiner, network.region, data.scene.get("thin_ends")
+    if refiner is not None and (anew or not refiner.points.any()):
+        folder, count = Path(data.path("meshes")), refiner.points.shape[1]
+        refiner.points.copy_(surface_points(folder, catalogue, count, thin_ends))
+    if region is not None and (anew or not region.outlines.planes.any()):
+        fill_outlines(region.outlines, Path(data.path("meshes")), catalogue, thin_ends)

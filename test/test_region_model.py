@@ -111,6 +111,8 @@ def test_outlines_that_are_there_stay_unless_the_objects_are_others(
         assert network.region is not None
         expected = factor * network.region.outlines.planes
         assert torch.equal(other.region.outlines.planes, expected)
+        draw_own_surfaces(other, CATALOGUE, data, anew=True)
+        assert torch.equal(other.region.outlines.planes, network.region.outlines.planes)
 
 
 def test_the_preset_is_built_with_room_for_each_object() -> None:

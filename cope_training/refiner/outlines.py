@@ -10,9 +10,9 @@ import trimesh
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.outline import Outlines
-from cope_training.rendering.meshes import Mesh, load_mesh
+from cope_training.refiner.surface import ThinEnds, repaired_mesh
+from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.simplify import simplify
-from cope_training.rendering.studio import find_mesh
 
 FEWEST = 100  # triangles that a mesh is simplified to
 
@@ -25,13 +25,16 @@ class MeshEdges(NamedTuple):
     sides: np.ndarray  # (E, 2) triangles
 
 
-def fill_outlines(outlines: Outlines, folder: Path, catalogue: Catalogue) -> None:
+def fill_outlines(
+    outlines: Outlines, folder: Path, catalogue: Catalogue, thin_ends: ThinEnds | None = None
+) -> None:
     """Gives ``outlines`` the meshes of a catalogue, with as many triangles as it has room for.
 
     Args:
         outlines: of as many classes.
         folder: models folder, see ``rendering.studio.load_objects``.
         catalogue: its objects.
+        thin_ends: of scans that are too thick there, see ``rendering.repairs``.
 
     Raises:
         CopeError: a mesh is missing, broken or too fine.
@@ -40,9 +43,9 @@ def fill_outlines(outlines: Outlines, folder: Path, catalogue: Catalogue) -> Non
     outlines.ends.zero_()
     outlines.sides.fill_(-1)
     for row, item in enumerate(catalogue):
-        path = find_mesh(folder, item.obj_id)
+        mesh, path = repaired_mesh(folder, item.obj_id, thin_ends)
         most = outlines.planes.shape[1], outlines.ends.shape[1]
-        found = _within(load_mesh(path), item.corners.mean(0), *most)
+        found = _within(mesh, item.corners.mean(0), *most)
         if found is None:
             raise CopeError(f"{path}: more than {most[0]} triangles or {most[1]} edges")
         outlines.planes[row, : len(found.planes)] = torch.from_numpy(found.planes).float()

@@ -1,5 +1,6 @@
 """The surfaces that a refiner draws: points of the meshes."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,25 @@ from torch import Tensor
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.rendering.meshes import load_mesh, vertex_normals
+from cope_training.rendering.meshes import Mesh, load_mesh, vertex_normals
+from cope_training.rendering.repairs import with_thin_end
 from cope_training.rendering.studio import find_mesh
+
+ThinEnds = Mapping[int, Sequence[float]]  # by obj_id
 
 CANDIDATES = 4  # random points of the mesh per point that is kept
 
 
-def surface_points(folder: Path, catalogue: Catalogue, count: int) -> Tensor:
+def surface_points(
+    folder: Path, catalogue: Catalogue, count: int, thin_ends: ThinEnds | None = None
+) -> Tensor:
     """Points that lie evenly on each object, and their normals.
 
     Args:
         folder: models folder, see ``rendering.studio.load_objects``.
         catalogue: its objects.
         count: P, points of each object.
+        thin_ends: of scans that are too thick there, see ``rendering.repairs``.
 
     Returns:
         (C, P, 6) float32, m about the centre of the object's box.
@@ -29,13 +36,25 @@ def surface_points(folder: Path, catalogue: Catalogue, count: int) -> Tensor:
         CopeError: a mesh is missing or broken.
     """
     return torch.stack([
-        _points(find_mesh(folder, item.obj_id), item.corners.mean(0), count)
+        _points(*repaired_mesh(folder, item.obj_id, thin_ends), item.corners.mean(0), count)
         for item in catalogue
     ])  # fmt: skip
 
 
-def _points(path: Path, center: np.ndarray, count: int) -> Tensor:
+def repaired_mesh(folder: Path, obj_id: int, thin_ends: ThinEnds | None) -> tuple[Mesh, Path]:
+    """The mesh of an object, and where it comes from.
+
+    Raises:
+        CopeError: it is missing or broken.
+    """
+    path = find_mesh(folder, obj_id)
     mesh = load_mesh(path)
+    if thin_ends and obj_id in thin_ends:
+        mesh = with_thin_end(mesh, thin_ends[obj_id])
+    return mesh, path
+
+
+def _points(mesh: Mesh, path: Path, center: np.ndarray, count: int) -> Tensor:
     vertices, faces = mesh.vertices.astype(np.float64), mesh.faces
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)

@@ -14,6 +14,8 @@ from cope_training.rendering.meshes import Mesh, vertex_normals
 
 SIZES = (0.75, 1.1)  # of an opening's radius, and of its way sideways in radii:
 SHIFT = 0.15
+POWERS = (0.0, 1.2)  # of the share of its radius that an end has at its tip
+USUAL_POWER = 0.7
 SHADES = (0.35, 1.1)  # of the sRGB colours of a thinned end
 TINT_SPREAD = 0.3  # of the logarithm of the others', each channel on its own
 
@@ -39,19 +41,33 @@ def thinned(mesh: Mesh, end: Sequence[float], rng: np.random.Generator) -> Mesh:
 
     Args:
         mesh: stays as it is.
-        end: x, y, z, m, where it begins; x, y, z of its tip; the share of its radius there.
+        end: see ``with_thin_end``.
         rng: of how much thinner, and of the colours.
     """
-    points = mesh.vertices.astype(np.float64)
-    start, tip = np.array(end[:3]), np.array(end[3:6])
-    way = tip - start
-    along = (points - start) @ way / (way @ way)
-    axis = start + along[:, None] * way
-    share = 1.0 + along.clip(0.0, 1.0) * (end[6] ** rng.uniform(0.0, 1.2) - 1.0)
-    vertices = (axis + share[:, None] * (points - axis)).astype(np.float32)
-    factor = np.where(
-        along[:, None] > 0, rng.uniform(*SHADES), np.exp(rng.normal(0.0, TINT_SPREAD, 3))
-    )
+    thin = with_thin_end(mesh, end, rng.uniform(*POWERS))
+    tint = np.exp(rng.normal(0.0, TINT_SPREAD, 3))
+    factor = np.where(_along(mesh, end) > 0, rng.uniform(*SHADES), tint)
     colors = np.rint((mesh.colors * factor).clip(0, 255)).astype(np.uint8)
-    normals = vertex_normals(vertices, mesh.faces)
-    return replace(mesh, vertices=vertices, colors=colors, normals=normals)
+    return replace(thin, colors=colors)
+
+
+def with_thin_end(mesh: Mesh, end: Sequence[float], power: float = USUAL_POWER) -> Mesh:
+    """The mesh with one end thinner, more and more towards its tip.
+
+    Args:
+        mesh: stays as it is.
+        end: x, y, z, m, where it begins; x, y, z of its tip; the share of its radius there.
+        power: of that share.
+    """
+    start, tip = np.array(end[:3]), np.array(end[3:6])
+    along = _along(mesh, end)
+    axis = start + along * (tip - start)
+    share = 1.0 + along.clip(0.0, 1.0) * (end[6] ** power - 1.0)
+    vertices = (axis + share * (mesh.vertices - axis)).astype(np.float32)
+    return replace(mesh, vertices=vertices, normals=vertex_normals(vertices, mesh.faces))
+
+
+def _along(mesh: Mesh, end: Sequence[float]) -> np.ndarray:
+    """(V, 1) zero where an end begins, one at its tip."""
+    start, way = np.array(end[:3]), np.subtract(end[3:6], end[:3])
+    return np.asarray(((mesh.vertices - start) @ way / (way @ way))[:, None])
