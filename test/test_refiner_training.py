@@ -215,6 +215,7 @@ def test_it_starts_with_what_the_close_up_sees_and_keeps_its_own(models: Path) -
     again = Trainer(make_config(models), CATALOGUE, CPU)
     changed = {k: v + 1 if k.startswith("refiner.") else v for k, v in state.items()}
     again.start(checkpoints.Initial(changed, CATALOGUE, "lite_refiner"))
+    changed["refiner.points"] = state["refiner.points"]  # as the meshes are today
     assert all(torch.equal(v, changed[k]) for k, v in again.network.state_dict().items())
 
 
