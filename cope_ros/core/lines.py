@@ -82,10 +82,12 @@ class Lines(nn.Module):
         inner = own[..., self.reach - self.depth : self.reach - 1].mean(-1)
         search = self._offsets(self.search, own)
         way = self._offsets(self.reach, own).unsqueeze(0) - search.unsqueeze(1)
-        within = 0.5 - self.contrast * torch.tanh(way / self.slope)  # (D, O)
-        # What places tell, if the outline lies at an offset: log(a p + (1 - a) (1 - p)).
-        own = own.unsqueeze(2)
-        told = torch.log(1.0 - within + own * (2.0 * within - 1.0)).sum(-1)  # (N, L, D)
+        within = torch.sigmoid(way * (-2.0 / self.slope))  # (D, O)
+        # What places tell, if the outline lies at an offset: how likely they are inside, outside.
+        doubt = 0.5 - self.contrast
+        inside = torch.log(doubt + own * (2.0 * self.contrast))
+        outside = torch.log(1.0 - doubt - own * (2.0 * self.contrast))
+        told = outside.sum(-1, keepdim=True) + (inside - outside) @ within.t()  # (N, L, D)
         chance = torch.softmax(told, -1)
         mean = (chance * search).sum(-1)
         variance = (chance * (search - mean.unsqueeze(-1)).square()).sum(-1)

@@ -95,13 +95,13 @@ class Outlines(nn.Module):
         eye = -(R.transpose(1, 2) @ center.unsqueeze(-1))  # the camera in the object's frame
         eye = torch.cat((eye, -torch.ones_like(eye[:, :1])), 1)
         facing = (self.planes[class_index] @ eye).squeeze(-1) > 0
-        sides = self.sides[class_index].long()
+        sides = self.sides[class_index]
         first, second = sides[..., 0], sides[..., 1]
-        turns = facing.gather(1, first.clamp_min(0)) != facing.gather(1, second.clamp_min(0))
+        turns = take(facing, first.clamp_min(0)) != take(facing, second.clamp_min(0))
         found = ((turns | (first == second)) & (first >= 0)).to(R.dtype)
         kept, row = found.topk(min(self.max_rim, found.shape[1]), dim=1)
-        ends = self.ends[class_index].gather(1, row.unsqueeze(-1).expand(-1, -1, 6))
-        return ends.unflatten(2, (2, 3)), kept
+        row = row + class_index.unsqueeze(1) * self.ends.shape[1]
+        return self.ends.flatten(0, 1)[row].unflatten(2, (2, 3)), kept
 
     def _spaced(
         self, corner: Tensor, normal: Tensor, weight: Tensor
@@ -123,13 +123,11 @@ class Outlines(nn.Module):
         edge = torch.searchsorted(reached, place).clamp_max(weight.shape[1] - 1)
         left = (reached.gather(1, edge) - place) / weight.gather(1, edge).clamp_min(1e-6)
         share = left.clamp(0.0, 1.0).unsqueeze(-1)
-        row = edge.unsqueeze(-1)
-        ends = corner.flatten(2).gather(1, row.expand(-1, -1, 6)).unflatten(2, (2, 3))
+        ends = take(corner.flatten(2), edge).unflatten(2, (2, 3))
         # A place between two pixels is nearer to the far end than one between two points.
         near, far = (1.0 - share) * ends[:, :, 0, 2:], share * ends[:, :, 1, 2:]
         point = ends[:, :, 1].lerp(ends[:, :, 0], far / (near + far).clamp_min(1e-6))
-        normal = normal.gather(1, row.expand(-1, -1, 2))
-        return point, normal, (total > self.least_length).expand(-1, self.count)
+        return point, take(normal, edge), (total > self.least_length).expand(-1, self.count)
 
 
 def cover(
@@ -158,10 +156,24 @@ def cover(
 
 
 def dilate(grid: Tensor, width: int) -> Tensor:
-    """The largest of (N, W, W) values in squares of ``width``, an odd number of pixels."""
+    """The largest of (N, W, W) values in squares of ``width``, an odd number of pixels.
+
+    Pooling layers do the same several times slower on a CPU.
+    """
     half = width // 2
-    wide = F.max_pool2d(grid.unsqueeze(1), (width, 1), 1, (half, 0))
-    return F.max_pool2d(wide, (1, width), 1, (0, half)).squeeze(1)
+    wide = F.pad(grid, (half, half, half, half), value=float("-inf"))
+    return _largest(_largest(wide, width, 1), width, 2)
+
+
+def _largest(values: Tensor, width: int, axis: int) -> Tensor:
+    """The largest of each ``width`` values in a row; the axis gets shorter by ``width - 1``."""
+    reach = 1
+    while reach < width:
+        step = min(reach, width - reach)
+        count = values.shape[axis] - step
+        values = torch.maximum(values.narrow(axis, 0, count), values.narrow(axis, step, count))
+        reach += step
+    return values
 
 
 def look_up(grid: Tensor, pixel: Tensor) -> Tensor:
@@ -170,4 +182,10 @@ def look_up(grid: Tensor, pixel: Tensor) -> Tensor:
     x, y = torch.floor(pixel + 0.5).long().unbind(-1)
     seen = (x >= 0) & (x < side) & (y >= 0) & (y < side)
     place = (y * side + x).clamp(0, side * side - 1)
-    return grid.flatten(1).gather(1, place) * seen.to(grid.dtype)
+    return take(grid.flatten(1), place) * seen.to(grid.dtype)
+
+
+def take(values: Tensor, row: Tensor) -> Tensor:
+    """Rows (N, P) of (N, R, ...) values -> (N, P, ...)."""
+    start = torch.arange(len(values), device=row.device).unsqueeze(1) * values.shape[1]
+    return values.flatten(0, 1)[row + start]

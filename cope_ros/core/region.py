@@ -92,7 +92,7 @@ class RegionFit(nn.Module):
         side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
         view = look_at(pixel, side, torch.zeros_like(side), K, self.size)
         windows = sample_windows(image, K, view, self.size).flatten(0, 1)
-        x, y = source_pixels(view, K, self.size).flatten(0, 1).unbind(-1)
+        x, y = source_pixels(view, K, self.size, self.sparse).flatten(0, 1).unbind(-1)
         shown = (x >= 0) & (y >= 0) & (x <= image.shape[2] - 1) & (y <= image.shape[1] - 1)
         to_view = view.R_cam_view.transpose(-1, -2)
         middle = self.centers[class_index].unsqueeze(-1)
@@ -104,7 +104,7 @@ class RegionFit(nn.Module):
             (to_view @ R).flatten(0, 1),
             (to_view @ center).squeeze(-1).flatten(0, 1),
             self._enlarged(visible.flatten(0, 1)),
-            shown.unflatten(1, (self.size, -1))[:, :: self.sparse, :: self.sparse].to(R.dtype),
+            shown.unflatten(1, (self.side, self.side)).to(R.dtype),
             points,
         )
         R = view.R_cam_view @ R_view.view_as(R)

@@ -48,25 +48,29 @@ def look_at(
     return View(K_view.unflatten(-1, (3, 3)), R @ geometry.exp_so3(spin))
 
 
-def source_pixels(view: View, K: Tensor, size: int, min_depth: float = 0.05) -> Tensor:
+def source_pixels(
+    view: View, K: Tensor, size: int, step: int = 1, min_depth: float = 0.05
+) -> Tensor:
     """Where the image shows what each pixel of the windows sees.
 
     Args:
         view: (B, M).
         K: (B, 3, 3) of the image.
         size: S.
+        step: px between the pixels of a row or column that are asked for.
 
     Returns:
-        (B, M, S * S, 2) px, rows first.
+        (B, M, P, 2) px, of P = ceil(S / step)^2 pixels, rows first.
     """
-    steps = torch.arange(size, device=K.device, dtype=torch.float32)
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    grid = torch.stack((x, y), -1).reshape(1, 1, -1, 2)
-    ray = geometry.unproject(grid, view.K)
-    ray = torch.cat((ray, torch.ones_like(ray[..., :1])), -1)
-    return geometry.project(
-        ray @ view.R_cam_view.transpose(-1, -2), K.unsqueeze(1), min_depth=min_depth
-    )
+    steps = torch.arange(0, size, step, device=K.device, dtype=torch.float32)
+    focal, middle = view.K[..., 0, 0, None, None], view.K[..., :2, 2:]
+    across = (K.unsqueeze(1) @ view.R_cam_view).unbind(-1)  # per unit of a ray's x, y, z
+    x, y = across[0].unsqueeze(-1) / focal, across[1].unsqueeze(-1) / focal
+    origin = across[2].unsqueeze(-1) - x * middle[..., :1, :] - y * middle[..., 1:, :]
+    column, row = x * steps, y * steps + origin  # (B, M, 3, S)
+    u, v, z = (column.unsqueeze(-2) + row.unsqueeze(-1)).unbind(2)
+    z = z.clamp_min(min_depth)
+    return torch.stack((u / z, v / z), -1).flatten(2, 3)
 
 
 def sample_windows(image: Tensor, K: Tensor, view: View, size: int, levels: int = LEVELS) -> Tensor:
@@ -84,30 +88,28 @@ def sample_windows(image: Tensor, K: Tensor, view: View, size: int, levels: int 
     batch, height, width = image.shape[0], image.shape[1], image.shape[2]
     count = view.K.shape[1]
     planes = image.permute(0, 3, 1, 2).float()
-    zoom_out = K[:, None, 0, 0] / view.K[..., 0, 0]  # image px per window px
-    level = torch.log2(zoom_out).floor().clamp(0, levels - 1).long().unsqueeze(-1)
-    shrink = torch.pow(2.0, level.float())
-    flat, first = [planes.flatten(2)], torch.zeros_like(level)  # where a window's level starts
-    for higher in range(1, levels):
-        first = first + torch.where(level >= higher, planes.shape[2] * planes.shape[3], 0)
+    # All levels in one picture: beside the image its half, and below that the others.
+    sheet = planes.new_zeros(batch, 3, height, width + width // 2)
+    sheet[..., :width] = planes
+    top = 0
+    for _ in range(1, levels):
         planes = F.avg_pool2d(planes, 2)
-        flat.append(planes.flatten(2))
-    columns, rows = width / shrink, height / shrink
-    pixels = (source_pixels(view, K, size) + 0.5) / shrink.unsqueeze(-1) - 0.5
-    x = torch.minimum(pixels[..., 0].clamp_min(0.0), columns - 1.0)
-    y = torch.minimum(pixels[..., 1].clamp_min(0.0), rows - 1.0)
-    x0, y0 = x.floor(), y.floor()
-    x1, y1 = torch.minimum(x0 + 1.0, columns - 1.0), torch.minimum(y0 + 1.0, rows - 1.0)
-    seen = torch.cat(flat, 2)
-    u, v = (x - x0).flatten(1).unsqueeze(1), (y - y0).flatten(1).unsqueeze(1)
-    stride = columns.long()
-    top = _pick(seen, first, stride, y0, x0).lerp(_pick(seen, first, stride, y0, x1), u)
-    bottom = _pick(seen, first, stride, y1, x0).lerp(_pick(seen, first, stride, y1, x1), u)
-    window = top.lerp(bottom, v).round().to(torch.uint8)
+        rows, columns = planes.shape[2], planes.shape[3]
+        sheet[:, :, top : top + rows, width : width + columns] = planes
+        top += rows
+    zoom_out = K[:, None, 0, 0] / view.K[..., 0, 0]  # image px per window px
+    level = torch.log2(zoom_out).floor().clamp(0, levels - 1).unsqueeze(-1)
+    shrink = torch.pow(2.0, level)
+    left = width * (level > 0).to(shrink.dtype)
+    top_row = (height * (1.0 - 2.0 / shrink)).clamp_min(0.0)
+    x, y = source_pixels(view, K, size).unbind(-1)
+    x = ((x + 0.5) / shrink - 0.5).clamp_min(0.0)
+    y = ((y + 0.5) / shrink - 0.5).clamp_min(0.0)
+    x = torch.minimum(x, width / shrink - 1.0) + left
+    y = torch.minimum(y, height / shrink - 1.0) + top_row
+    x = (x + 0.5) * (2.0 / sheet.shape[3]) - 1.0
+    y = (y + 0.5) * (2.0 / height) - 1.0
+    grid = torch.stack((x, y), -1).view(batch, count * size, size, 2)
+    seen = F.grid_sample(sheet, grid, padding_mode="border", align_corners=False)
+    window = seen.round().to(torch.uint8)
     return window.view(batch, 3, count, size, size).permute(0, 2, 3, 4, 1)
-
-
-def _pick(seen: Tensor, first: Tensor, stride: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """(B, 3, N) flattened levels at (B, M, P) rows and columns -> (B, 3, M * P)."""
-    index = (first + row.long() * stride + column.long()).flatten(1).unsqueeze(1)
-    return seen.gather(2, index.expand(-1, seen.shape[1], -1))
