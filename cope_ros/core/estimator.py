@@ -19,7 +19,14 @@ from cope_ros.core.instance_windows import Looked
 from cope_ros.core.locations import make_locations
 from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.scores import class_probability
-from cope_ros.core.types import Hypotheses, Instances, best_first, replace_non_finite, with_poses
+from cope_ros.core.types import (
+    Hypotheses,
+    Instances,
+    best_first,
+    by_turns,
+    replace_non_finite,
+    with_poses,
+)
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each
 MAX_VOTES = 64  # most hypotheses of one instance that can be averaged
@@ -145,8 +152,9 @@ class CopeEstimator(nn.Module):
         return R.unflatten(0, class_index.shape), t.unflatten(0, class_index.shape)
 
     def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
-        """Gives the best-scored instances better poses; all slots are filled in any scene."""
+        """Gives as many instances as there are slots better poses, in any scene as many."""
         assert self.network.closeup is not None
+        found = by_turns(found)
         n = min(self.network.closeup.slots, found.valid.shape[1])
         classes, score = found.class_index[:, :n], found.score
         R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
@@ -190,9 +198,7 @@ class CopeEstimator(nn.Module):
 
     def group(self, hypotheses: Hypotheses) -> Instances:
         """Clusters hypotheses by box overlap and averages the most consistent of each."""
-        finite = torch.isfinite(hypotheses.t).all(-1)
-        finite = finite & torch.isfinite(hypotheses.R).all(-1).all(-1)
-        h = replace_non_finite(hypotheses, finite)
+        h, finite = replace_non_finite(hypotheses)
         active = (h.score >= self.score_threshold) & finite
         leads, leader = cluster(h.boxes, h.class_index, active, self.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+TURN = 0.8  # of each better instance of a class, see ``by_turns``
+
 
 class DenseOutputs(NamedTuple):
     """The network's intermediate representation at every location."""
@@ -48,12 +50,16 @@ class Instances(NamedTuple):
     support: Tensor  # (B, M) int64, hypotheses in the cluster
 
 
-def replace_non_finite(h: Hypotheses, finite: Tensor) -> Hypotheses:
-    """Zero poses where ``finite`` (B, K) is false: weight zero does not silence a NaN."""
+def replace_non_finite(h: Hypotheses) -> tuple[Hypotheses, Tensor]:
+    """Zero poses where they are not finite, and (B, K) bool where they are.
+
+    Weight zero does not silence a NaN.
+    """
+    finite = torch.isfinite(h.t).all(-1) & torch.isfinite(h.R).all(-1).all(-1)
     R = torch.where(finite[..., None, None], h.R, torch.zeros_like(h.R))
     t = torch.where(finite.unsqueeze(-1), h.t, torch.zeros_like(h.t))
     consistency = torch.where(finite, h.consistency, torch.zeros_like(h.consistency))
-    return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency)
+    return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency), finite
 
 
 def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instances:
@@ -77,7 +83,24 @@ def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instanc
 
 def best_first(found: Instances) -> Instances:
     """The same instances in the order of their scores, padding last."""
-    order = torch.where(found.valid, found.score, -torch.ones_like(found.score))
+    return _ordered(found, found.score)
+
+
+def by_turns(found: Instances) -> Instances:
+    """The same instances, best first, but many of one class do not all come before others."""
+    return _ordered(found, turn_values(found.score, found.class_index, found.valid))
+
+
+def turn_values(score: Tensor, class_index: Tensor, valid: Tensor, decay: float = TURN) -> Tensor:
+    """(B, M) scores, smaller for each better instance of a class; all are (B, M), best first."""
+    alike = (class_index.unsqueeze(2) == class_index.unsqueeze(1)) & valid.unsqueeze(1)
+    better = torch.tril(alike, -1).sum(2)
+    return score * torch.pow(decay, better.to(score.dtype))
+
+
+def _ordered(found: Instances, value: Tensor) -> Instances:
+    """The same instances, those of the greatest values (B, M) first, padding last."""
+    order = torch.where(found.valid, value, -torch.ones_like(value))
     row = torch.sort(order, dim=1, descending=True, stable=True)[1]
     first = torch.arange(len(row), device=row.device).unsqueeze(1)
     return Instances(

@@ -17,7 +17,7 @@ from cope_ros.core.clustering import cluster, select_leaders
 from cope_ros.core.model_file import load_model
 from cope_ros.core.preprocess import Fit, fit_image
 from cope_ros.core.runtime import resolve_device
-from cope_ros.core.types import Hypotheses
+from cope_ros.core.types import Hypotheses, turn_values
 
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
@@ -108,14 +108,18 @@ class VotingModel:
             n = min(self._slots, len(votes.rows))
             if n:
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
-                first = classes[None, :n], R[None, :n], t[None, :n]
-                R_close, t_close = self._scripted.look_closer(votes.image, K, *first)
-                first = classes[None, :n], R_close, t_close
+                score = votes.hypotheses.score[:, votes.rows]
+                value = turn_values(score, classes[None], torch.ones_like(score, dtype=torch.bool))
+                row = value[0].topk(n)[1]
+                chosen = classes[None, row]
+                pose = self._scripted.look_closer(
+                    votes.image, K, chosen, R[None, row], t[None, row]
+                )
                 if part == REFINER:
-                    R_close, t_close = self._scripted.correct(votes.image, K, *first)[:2]
+                    pose = self._scripted.correct(votes.image, K, chosen, *pose)
                 elif part == OUTLINE:
-                    R_close, t_close = self._scripted.settle(votes.image, K, *first)[:2]
-                R, t = torch.cat((R_close[0], R[n:])), torch.cat((t_close[0], t[n:]))
+                    pose = self._scripted.settle(votes.image, K, chosen, *pose)
+                R[row], t[row] = pose[0][0], pose[1][0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
