@@ -12,6 +12,7 @@ from cope_ros.core.errors import CopeError
 from cope_training.closeup.config import CloseUpTraining
 from cope_training.refiner.config import RefinerTraining
 
+SCORE_THRESHOLD = 0.5  # where object and background are equally likely
 DENSE, CLOSEUP, REFINER = "dense", "closeup", "refiner"  # stages of a training
 _DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
 # Table 3: groups of losses; one loss of each group has to have a weight.
@@ -171,6 +172,7 @@ class TrainConfig:
     freeze_stem: bool = True
     pose_pretraining: int = 4000  # steps on geometry alone before the images
     checkpoint_minutes: float = 5.0
+    score_threshold: float = SCORE_THRESHOLD  # of the exported file, unless its user sets one
     supervision: str = ""  # IM, DR, DR-P or DR-PC (Table 3); empty: the losses' weights as given
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="test", help="of a data set's root (default: test)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
-    parser.add_argument("--score-threshold", type=float, help="default: the node's, 0.5")
+    parser.add_argument("--score-threshold", type=float, help="default: the model's")
     parser.add_argument("--limit", type=int, help="evaluate the first N images only")
     parser.add_argument("--no-report", action="store_true", help="leave the HTML page out")
     return parser

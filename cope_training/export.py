@@ -23,6 +23,7 @@ from cope_ros.core.network import CopeNetwork
 from cope_ros.core.presets import NetworkConfig, get_preset
 from cope_ros.core.types import Instances
 from cope_training import checkpoint as checkpoints
+from cope_training.config import SCORE_THRESHOLD
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
 
@@ -36,6 +37,7 @@ def export_network(
     preset: str,
     input_size: tuple[int, int] = (640, 480),
     max_instances: int = 100,
+    score_threshold: float = SCORE_THRESHOLD,
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     covariance: dict[str, Any] | None = None,
@@ -44,6 +46,7 @@ def export_network(
 
     Args:
         input_size: (width, height) px that images are fitted into, multiples of 32.
+        score_threshold: of the file until a caller sets another; the node sets its parameter's.
         training, metrics: go into the file's metadata as they are.
         covariance: factors per class (``core.calibration``); None leaves the spread as it is.
 
@@ -57,6 +60,7 @@ def export_network(
     _store_in_half(network)
     network = network.to(memory_format=torch.channels_last)
     estimator = build_estimator(network, config, catalogue, max_instances)
+    estimator.score_threshold.fill_(score_threshold)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
     scripted = script(estimator)
     metadata = {
@@ -65,6 +69,7 @@ def export_network(
         "models_info": catalogue.to_dict(),
         "input_size": list(input_size),
         "max_instances": max_instances,
+        "score_threshold": score_threshold,
         "training": training or {},
         "metrics": metrics or {},
     }
@@ -141,6 +146,7 @@ def export_checkpoint(
         path,
         preset=config.preset,
         input_size=input_size,
+        score_threshold=config.score_threshold,
         training=training,
     )
 
@@ -184,6 +190,7 @@ def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) ->
         preset=metadata["preset"],
         input_size=(width, height),
         max_instances=metadata["max_instances"],
+        score_threshold=metadata.get("score_threshold", SCORE_THRESHOLD),
         training=metadata["training"],
         metrics=metadata["metrics"],
         covariance=covariance,

@@ -101,16 +101,18 @@ def test_wrong_factors_are_refused(factors: dict) -> None:
         make_calibration(factors)
 
 
-def test_a_file_keeps_its_factors_and_its_weights(tmp_path: Path) -> None:
+def test_a_file_keeps_its_factors_its_weights_and_its_threshold(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "model.pt", tmp_path / "b" / "model.pt"
     config, catalogue = PRESETS["lite"], make_catalogue()
-    export_network(make_network(), config, catalogue, first, preset="lite", input_size=(160, 128))
+    size, options = (160, 128), {"preset": "lite", "score_threshold": 0.3}
+    export_network(make_network(), config, catalogue, first, input_size=size, **options)
     export_again(first, second, FACTORS)
     loaded, metadata = load_model(second, torch.device("cpu"))
     plain, before = load_model(first, torch.device("cpu"))
     assert metadata["covariance"] == FACTORS
     assert all(metadata[key] == before[key] for key in REQUIRED)
     for model in (loaded, plain):
+        assert float(model.score_threshold) == pytest.approx(0.3)
         model.score_threshold.fill_(0.0)
     image = torch.randint(0, 256, (1, 96, 128, 3), dtype=torch.uint8)
     with torch.inference_mode():
