@@ -10,7 +10,7 @@ from test_outline import save_models
 
 from cope_training.refiner.surface import surface_points
 from cope_training.rendering.meshes import Mesh
-from cope_training.rendering.repairs import SHADES, opened, thinned, with_thin_end
+from cope_training.rendering.repairs import POWERS, SHADES, opened, thinned, with_thin_end
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import SHAPES, ObjectSet, Studio
 
@@ -71,8 +71,8 @@ def test_thin_ends_are_dark_and_vary(rod: Mesh) -> None:
         shades.add(float(shade[0]))
     assert len(tips) == 20
     assert len(shades) > 15
-    assert min(tips) >= 10 * 0.5**1.2
-    assert max(tips) <= 10
+    assert min(tips) >= 10 * 0.5 ** POWERS[1]
+    assert max(tips) <= 10 * 0.5 ** POWERS[0]
 
 
 @pytest.mark.usefixtures("egl")

@@ -14,8 +14,7 @@ from cope_training.rendering.meshes import Mesh, vertex_normals
 
 SIZES = (0.75, 1.1)  # of an opening's radius, and of its way sideways in radii:
 SHIFT = 0.15
-POWERS = (0.0, 1.2)  # of the share of its radius that an end has at its tip
-USUAL_POWER = 0.7
+POWERS = (0.2, 1.5)  # of the share of its radius that an end has at its tip
 SHADES = (0.35, 1.1)  # of the sRGB colours of a thinned end
 TINT_SPREAD = 0.3  # of the logarithm of the others', each channel on its own
 
@@ -51,7 +50,7 @@ def thinned(mesh: Mesh, end: Sequence[float], rng: np.random.Generator) -> Mesh:
     return replace(thin, colors=colors)
 
 
-def with_thin_end(mesh: Mesh, end: Sequence[float], power: float = USUAL_POWER) -> Mesh:
+def with_thin_end(mesh: Mesh, end: Sequence[float], power: float = 1.0) -> Mesh:
     """The mesh with one end thinner, more and more towards its tip.
 
     Args:
