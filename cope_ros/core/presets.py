@@ -179,7 +179,7 @@ PRESETS["lite_refiner"] = replace(
 # And fitted to their outlines.
 PRESETS["lite_region"] = replace(
     PRESETS["lite_refiner"],
-    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=20),
+    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=16),
     refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1),
     region=RegionConfig(),
 )
