@@ -113,6 +113,21 @@ def test_alignment_leaves_objects_without_symmetry_alone() -> None:
     assert torch.equal(t_back, t)
 
 
+def test_a_pose_between_two_lies_on_the_shortest_way() -> None:
+    align, R = SymmetryAligner(symmetric_catalogue()), random_rotations(6, 3, torch.float32)
+    R, t = R.view(2, 3, 3, 3), torch.randn(2, 3, 3)
+    turn = torch.tensor([0.2, -0.1, 0.1])
+    R_to, t_to = geometry.exp_so3(turn) @ R, t + torch.tensor([0.01, 0.0, 0.1])
+    classes = torch.zeros(2, 3, dtype=torch.int64)
+    R_on, t_on = align.between(R, t, R_to, t_to, 0.25, classes)
+    assert torch.allclose(R_on, geometry.exp_so3(0.25 * turn) @ R, atol=1e-3)
+    assert torch.allclose(t_on, t + torch.tensor([0.0025, 0.0, 0.025]), atol=1e-6)
+    flip = geometry.exp_so3(torch.tensor([0.0, 3.0, 0.0]))
+    R_on, t_on = align.between(R, t, flip @ R, t_to, 0.25, classes)
+    assert torch.allclose(R_on, R, atol=1e-4)  # which of both is right it cannot know
+    assert torch.allclose(t_on, t, atol=1e-6)
+
+
 def test_robust_mean_ignores_a_flipped_hypothesis() -> None:
     truth = random_rotations(1, 7)
     noise = geometry.exp_so3(0.02 * torch.randn(8, 3, dtype=torch.float64))

@@ -85,6 +85,23 @@ class SymmetryAligner(nn.Module):
         R_a, t_a = self.forward(R.flatten(0, 1), t.flatten(0, 1), reference, classes)
         return robust_mean(R_a.view_as(R), t_a.view_as(t), weights)
 
+    def between(
+        self, R: Tensor, t: Tensor, R_to: Tensor, t_to: Tensor, share: float, class_index: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Poses on the way from one to another, symmetric ones by the shortest way.
+
+        Args:
+            R, t: (..., 3, 3) and (..., 3) m.
+            R_to, t_to: alike.
+            share: of the way, below one half.
+            class_index: (...) int64.
+        """
+        both = torch.stack((R, R_to), -3).flatten(0, -4), torch.stack((t, t_to), -2).flatten(0, -3)
+        weights = torch.tensor([1.0 - share, share], dtype=t.dtype, device=t.device)
+        weights = weights.expand(len(both[1]), 2)
+        R_mean, t_mean, _ = self.mean(both[0], both[1], weights, class_index.reshape(-1))
+        return R_mean.view_as(R), t_mean.view_as(t)
+
     def _turn(
         self, R: Tensor, t: Tensor, R_ref: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor]:

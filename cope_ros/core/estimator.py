@@ -38,15 +38,13 @@ CONSISTENCY_SCALE = 0.1  # of the apparent size: reprojection error that costs a
 class CopeEstimator(nn.Module):
     """COPE's inference (paper, section 3.1) on a batch.
 
-    Thresholds are buffers, so that they can change on a loaded or captured model:
-    ``estimator.score_threshold.fill_(0.4)``.
+    Thresholds are buffers; they can change on a loaded model: ``score_threshold.fill_(0.4)``.
 
     Args:
         network: trained or not.
         catalogue: its objects.
         by_diameter: whether targets were standardised by diameter (else by stride).
-        score_power: exponent of the score in a hypothesis's vote, beside its consistency;
-            0 as published.
+        score_power: exponent of scores in votes, beside consistency; 0 as published.
         max_instances: M, rows of the padded output.
     """
 
@@ -131,7 +129,7 @@ class CopeEstimator(nn.Module):
     def settle(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Corrections and fits to the outlines, in turn; shapes as in ``look_closer``.
+        """Corrections and fits to the outlines, in turn, at last the mean of both.
 
         Returns:
             Poses, and (B, M) the share of each outline that is seen, see ``region.RegionFit``.
@@ -142,6 +140,8 @@ class CopeEstimator(nn.Module):
         for _ in range(self.network.region.rounds):
             R, t, center, visible = self.correct(image, K, class_index, R, t)
             R, t, seen = self.network.region(image, K, class_index, R, t, center, visible, points)
+        R_last, t_last, _, _ = self.correct(image, K, class_index, R, t)
+        R, t = self.align.between(R, t, R_last, t_last, self.network.region.last, class_index)
         return R, t, seen
 
     def _mean_view(self, looked: Looked, class_index: Tensor) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,7 @@ class RegionConfig:
     faces: int = 4000  # most triangles of a mesh
     edges: int = 6400
     rounds: int = 2  # of correction by the refiner and fit
+    last: float = 0.35  # of the way that the refiner goes from the last fit
 
 
 @dataclass(frozen=True)

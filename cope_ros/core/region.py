@@ -53,7 +53,8 @@ class RegionFit(nn.Module):
 
     def __init__(self, config: RegionConfig, corners: Tensor, diameters: Tensor) -> None:
         super().__init__()
-        self.size, self.window, self.rounds = config.size, config.window, config.rounds
+        self.size, self.window = config.size, config.window
+        self.rounds, self.last = config.rounds, config.last
         self.zoom_out = config.window / WINDOW
         self.sparse, self.side = SPARSE, config.size // SPARSE
         self.colors, self.lines = ColorModel(self.side), Lines(config.size)
