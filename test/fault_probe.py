@@ -20,9 +20,7 @@ class Probe:
     def __init__(self, rig) -> None:
         self._rig = rig
         self._stamps = itertools.count(500_000_000)  # ms; far from those of the tests
-        name = rig.node.get_fully_qualified_name()
-        self._client = rig.client.create_client(GetState, f"{name}/get_state")
-        rig.wait(self._client.service_is_ready, "get_state")
+        self._client = rig.service(GetState, "get_state")
 
     def answers(self) -> str:
         """The node's state, in time."""

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from node_calls import Calls
 from node_fakes import PATIENCE
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -23,6 +26,15 @@ from vision_msgs.msg import Detection3DArray, VisionInfo
 from cope_ros.node import CopeNode
 
 START_UP = 180.0  # s; processes that import torch on a busy machine
+GOALS = {
+    Transition.TRANSITION_CONFIGURE: "inactive",
+    Transition.TRANSITION_CLEANUP: "unconfigured",
+    Transition.TRANSITION_ACTIVATE: "active",
+    Transition.TRANSITION_DEACTIVATE: "inactive",
+    Transition.TRANSITION_UNCONFIGURED_SHUTDOWN: "finalized",
+    Transition.TRANSITION_INACTIVE_SHUTDOWN: "finalized",
+    Transition.TRANSITION_ACTIVE_SHUTDOWN: "finalized",
+}
 
 
 def record_topics(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -45,23 +57,31 @@ class Client:
         self.node = Node(name, context=context)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.node)
+        self.calls = Calls(self.node, self._wait, START_UP / 2)
 
-    def wait(self, condition: Callable[[], bool], what: str, period: float = 0.02) -> None:
-        """Spins until ``condition``, asked every ``period`` s; fails after START_UP."""
-        deadline = time.monotonic() + START_UP
+    def wait(
+        self,
+        condition: Callable[[], bool],
+        what: str,
+        period: float = 0.02,
+        patience: float = START_UP,
+    ) -> None:
+        """Spins until ``condition``, asked every ``period`` s; fails after ``patience`` s."""
+        deadline = time.monotonic() + patience
         while not condition():
-            assert time.monotonic() < deadline, f"waited {START_UP} s for {what}"
+            assert time.monotonic() < deadline, f"waited {patience} s for {what}"
+            self.calls.spin_once()
             end = time.monotonic() + period
             while (left := end - time.monotonic()) > 0:
                 self._executor.spin_once(timeout_sec=left)
 
-    def spin_once(self) -> None:
-        """Does what is waiting to be done."""
-        self._executor.spin_once(timeout_sec=0.0)
-
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
+        self.calls.close()
+
+    def _wait(self, condition: Callable[[], bool], what: str, patience: float) -> None:
+        self.wait(condition, what, patience=patience)
 
 
 class Rig:
@@ -72,10 +92,9 @@ class Rig:
         self.detections: list[Detection3DArray] = []
         self.transforms: list[TFMessage] = []
         self.client = Node("client", context=context)
-        self._services: dict[str, Any] = {}
+        self.calls = Calls(self.client, self.wait, PATIENCE)
         self._executor = SingleThreadedExecutor(context=context)
         self._executor.add_node(self.client)
-        self._outsider: Client | None = None
         self._node_executor = SingleThreadedExecutor(context=context)
         self._node_executor.add_node(node)
         self._thread = threading.Thread(target=self._spin_node)
@@ -109,8 +128,7 @@ class Rig:
         while not condition():
             assert time.monotonic() < deadline, f"waited {patience} s for {what}"
             self._executor.spin_once(timeout_sec=0.02)
-            if self._outsider is not None:
-                self._outsider.spin_once()
+            self.calls.spin_once()
 
     def wait_for(self, count: int) -> Detection3DArray:
         """Waits until ``count`` messages have come; returns the last."""
@@ -120,33 +138,28 @@ class Rig:
     def wait_for_drop(self, cause: Any, count: int = 1) -> None:
         self.wait(lambda: self.node.counters.dropped.get(cause, 0) >= count, f"drop by {cause}")
 
+    def service(self, kind: Any, service: str) -> Any:
+        """A client that has met a service of the node."""
+        return self.calls.client(kind, self._full(service))
+
     def call(self, kind: Any, service: str, request: Any) -> Any:
         """Calls a service of the node and returns its answer."""
-        future = self._service(kind, service).call_async(request)
-        self.wait(future.done, f"the answer of {service}")
-        return future.result()
+        return self.calls.ask(kind, self._full(service), request)
 
-    def _service(self, kind: Any, service: str) -> Any:
-        """A client that has met the service, the same one at every call.
+    def state(self) -> str:
+        """The node's state, as it says itself."""
+        label: str = self.call(GetState, "get_state", GetState.Request()).current_state.label
+        return label
 
-        A client and a service of one DDS participant have been seen never to learn of each
-        other, once in some twenty runs of all tests, and a second client there neither: then
-        one of another participant, to which all is announced anew, asks instead.
-        """
-        name = f"{self.node.get_fully_qualified_name()}/{service}"
-        if name not in self._services:
-            self._services[name] = self.client.create_client(kind, name)
-        try:
-            self.wait(self._services[name].service_is_ready, service, PATIENCE / 4)
-        except AssertionError:
-            self.client.destroy_client(self._services[name])
-            if self._outsider is None:
-                context = Context()
-                rclpy.init(context=context)
-                self._outsider = Client("outsider", context)
-            self._services[name] = self._outsider.node.create_client(kind, name)
-            self.wait(self._services[name].service_is_ready, service)
-        return self._services[name]
+    def change(self, transition: int) -> bool:
+        """Asks for a transition; whether it was made."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        name, goal = self._full("change_state"), GOALS.get(transition)
+        answer = self.calls.ask_twice(ChangeState, name, request, lambda: self.state() == goal)
+        return answer is None or bool(answer.success)
+
+    def _full(self, service: str) -> str:
+        return f"{self.node.get_fully_qualified_name()}/{service}"
 
     def latched(self) -> VisionInfo:
         """The vision information that a late subscriber gets."""
@@ -170,9 +183,7 @@ class Rig:
             executor.shutdown()
         self.client.destroy_node()
         self.node.destroy_node()
-        if self._outsider is not None:
-            self._outsider.close()
-            self._outsider.node.context.try_shutdown()
+        self.calls.close()
 
     def _spin_node(self) -> None:
         try:

@@ -7,7 +7,6 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from node_fakes import FRAME, FakeEstimator, gray, make_image, make_info
 from node_harness import running
 from rclpy.context import Context
@@ -211,8 +210,7 @@ def test_every_state_is_reported_once_a_second_even_while_simulated_time_stands_
         ):
             for part in PARTS:
                 watch.wait(part, Level.STALE, f"the node is {state}")
-            request = ChangeState.Request(transition=Transition(id=transition))
-            assert rig.call(ChangeState, "change_state", request).success
+            assert rig.change(transition)
         watch.wait("input", Level.ERROR, "no publisher")
         for _ in range(3):
             count = len(watch.arrays)

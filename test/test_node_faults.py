@@ -199,8 +199,7 @@ def test_a_parameter_storm_is_answered_call_by_call():
     with running(FakeEstimator(delay=0.02)) as rig:
         rig.connect()
         probe = Probe(rig)
-        client = rig.client.create_client(SetParameters, "/cope/set_parameters")
-        rig.wait(client.service_is_ready, "set_parameters")
+        client = rig.service(SetParameters, "set_parameters")
         rng, futures, wanted = np.random.default_rng(0), [], []
         for number in range(calls):
             value = float(rng.uniform(-0.5, 1.5))

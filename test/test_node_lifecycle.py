@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
 from node_fakes import FakeEstimator, gray, make_image, make_info
 from node_harness import running
 from rcl_interfaces.srv import DescribeParameters, SetParameters
@@ -19,15 +18,6 @@ from cope_ros.node import main
 
 ROOT = Path(__file__).resolve().parent.parent
 START_UP = 180.0  # s; importing torch on a busy machine
-
-
-def change(rig, transition):
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return rig.call(ChangeState, "change_state", request).success
-
-
-def state(rig):
-    return rig.call(GetState, "get_state", GetState.Request()).current_state.label
 
 
 def put(rig, name, value):
@@ -48,43 +38,43 @@ class CountingEstimator(FakeEstimator):
 def test_lifecycle_loads_serves_pauses_and_frees():
     estimator = CountingEstimator()
     with running(estimator, activate=False) as rig:
-        assert (state(rig), estimator.loads) == ("unconfigured", 0)
-        assert change(rig, Transition.TRANSITION_CONFIGURE)
-        assert (state(rig), estimator.loads) == ("inactive", 1)
+        assert (rig.state(), estimator.loads) == ("unconfigured", 0)
+        assert rig.change(Transition.TRANSITION_CONFIGURE)
+        assert (rig.state(), estimator.loads) == ("inactive", 1)
         assert rig.client.count_subscribers("/image_rect") == 0
-        assert change(rig, Transition.TRANSITION_ACTIVATE)
+        assert rig.change(Transition.TRANSITION_ACTIVATE)
         rig.connect()
         rig.send(make_image(gray(), 1), make_info(stamp=1))
         rig.wait_for(1)
-        assert change(rig, Transition.TRANSITION_DEACTIVATE)
+        assert rig.change(Transition.TRANSITION_DEACTIVATE)
         rig.wait(lambda: rig.image_publisher.get_subscription_count() == 0, "unsubscription")
-        assert change(rig, Transition.TRANSITION_ACTIVATE)
+        assert rig.change(Transition.TRANSITION_ACTIVATE)
         rig.wait(lambda: rig.image_publisher.get_subscription_count() > 0, "subscription")
         rig.wait(lambda: rig.info_publisher.get_subscription_count() > 0, "subscription")
         rig.send(make_image(gray(), 2), make_info(stamp=2))
         rig.wait_for(2)
         assert estimator.loads == 1
-        assert change(rig, Transition.TRANSITION_DEACTIVATE)
-        assert change(rig, Transition.TRANSITION_CLEANUP)
+        assert rig.change(Transition.TRANSITION_DEACTIVATE)
+        assert rig.change(Transition.TRANSITION_CLEANUP)
         rig.wait(lambda: rig.client.count_publishers("/cope/detections") == 0, "no publisher")
-        assert change(rig, Transition.TRANSITION_CONFIGURE)
-        assert (state(rig), estimator.loads) == ("inactive", 2)
-        assert change(rig, Transition.TRANSITION_INACTIVE_SHUTDOWN)
-        assert state(rig) == "finalized"
+        assert rig.change(Transition.TRANSITION_CONFIGURE)
+        assert (rig.state(), estimator.loads) == ("inactive", 2)
+        assert rig.change(Transition.TRANSITION_INACTIVE_SHUTDOWN)
+        assert rig.state() == "finalized"
 
 
 def test_an_impossible_transition_is_answered_and_changes_nothing():
     with running(FakeEstimator()) as rig:
-        assert not change(rig, Transition.TRANSITION_CLEANUP)
-        assert not change(rig, 42)
-        assert state(rig) == "active"
-        assert change(rig, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        assert not rig.change(Transition.TRANSITION_CLEANUP)
+        assert not rig.change(42)
+        assert rig.state() == "active"
+        assert rig.change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
 
 
 def test_a_failing_configure_leaves_the_node_unconfigured():
     with running(FakeEstimator(), {"model": "/does/not/exist"}, activate=False) as rig:
-        assert not change(rig, Transition.TRANSITION_CONFIGURE)
-        assert state(rig) == "unconfigured"
+        assert not rig.change(Transition.TRANSITION_CONFIGURE)
+        assert rig.state() == "unconfigured"
 
 
 def test_an_unforeseen_error_ends_the_node_instead_of_leaving_it_deaf():
@@ -124,9 +114,9 @@ def test_live_parameters_reach_the_next_frame():
 def test_parameters_set_while_inactive_reach_the_first_frame():
     estimator = FakeEstimator()
     with running(estimator, activate=False) as rig:
-        assert change(rig, Transition.TRANSITION_CONFIGURE)
+        assert rig.change(Transition.TRANSITION_CONFIGURE)
         assert put(rig, "score_threshold", 0.125).successful
-        assert change(rig, Transition.TRANSITION_ACTIVATE)
+        assert rig.change(Transition.TRANSITION_ACTIVATE)
         rig.connect()
         rig.send(make_image(gray()), make_info())
         rig.wait_for(1)

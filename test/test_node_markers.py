@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from node_fakes import (
     CATALOGUE,
     FRAME,
@@ -47,8 +46,7 @@ def named(array, action=Marker.ADD):
 
 
 def change(rig, transition):
-    request = ChangeState.Request(transition=Transition(id=transition))
-    assert rig.call(ChangeState, "change_state", request).success
+    assert rig.change(transition)
 
 
 def test_nothing_is_built_while_nobody_looks():

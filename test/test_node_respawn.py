@@ -52,7 +52,6 @@ class Stream:
         self._images = node.create_publisher(Image, "image_rect", 1)
         self._infos = node.create_publisher(CameraInfo, "camera_info", 1)
         self._stamps = itertools.count(1000, 200)  # ms
-        self._state = node.create_client(GetState, "/cope/get_state")
         self.answers = Counter()  # detection messages by stamp
         node.create_subscription(Detection3DArray, "/cope/detections", self._on_detections, 50)
 
@@ -77,10 +76,8 @@ class Stream:
         self.client.wait(settled, what, PERIOD)
 
     def state(self):
-        self.client.wait(self._state.service_is_ready, "get_state")
-        future = self._state.call_async(GetState.Request())
-        self.client.wait(future.done, "an answer")
-        return future.result().current_state.label
+        request = GetState.Request()
+        return self.client.calls.ask(GetState, "/cope/get_state", request).current_state.label
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from fault_probe import Probe
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
 from node_fakes import FakeEstimator
 from node_harness import running
 
@@ -43,29 +42,6 @@ def every_sequence(letters, length):
             return out
 
 
-class Operator:
-    """Calls the lifecycle services, with the same clients again and again."""
-
-    def __init__(self, rig):
-        self._rig = rig
-        self._change = rig.client.create_client(ChangeState, "/cope/change_state")
-        self._get = rig.client.create_client(GetState, "/cope/get_state")
-        for client in (self._change, self._get):
-            rig.wait(client.service_is_ready, client.srv_name)
-
-    def change(self, transition):
-        request = ChangeState.Request(transition=Transition(id=transition))
-        return self._call(self._change, request).success
-
-    def state(self):
-        return self._call(self._get, GetState.Request()).current_state.label
-
-    def _call(self, client, request):
-        future = client.call_async(request)
-        self._rig.wait(future.done, client.srv_name)
-        return future.result()
-
-
 def test_the_sequence_is_complete():
     sequence = every_sequence(TRANSITIONS, ORDER)
     found = {tuple(sequence[i : i + ORDER]) for i in range(len(sequence) - ORDER + 1)}
@@ -78,18 +54,17 @@ def descriptors():
 
 def test_every_order_of_transitions_leads_where_the_life_cycle_says():
     with running(FakeEstimator(), activate=False) as rig:
-        operator = Operator(rig)
         state = "unconfigured"
         held = {}
         for step, transition in enumerate(every_sequence(TRANSITIONS, ORDER)):
             expected = NEXT.get((state, transition))
-            assert operator.change(transition) == (expected is not None), (step, state, transition)
+            assert rig.change(transition) == (expected is not None), (step, state, transition)
             state = expected or state
-            assert operator.state() == state
+            assert rig.state() == state
             held.setdefault(state, []).append((threading.active_count(), descriptors()))
         while state != "active":
             transition = CONFIGURE if state == "unconfigured" else ACTIVATE
-            assert operator.change(transition)
+            assert rig.change(transition)
             state = NEXT[state, transition]
         rig.connect()
         Probe(rig).unharmed()
@@ -102,15 +77,14 @@ def test_every_order_of_transitions_leads_where_the_life_cycle_says():
 def test_shut_down_from_any_state_is_final(state):
     shutdown, path = SHUTDOWN[state]
     with running(FakeEstimator(), activate=False) as rig:
-        operator = Operator(rig)
         for transition in path:
-            assert operator.change(transition)
+            assert rig.change(transition)
         others = {item for item, _ in SHUTDOWN.values()} - {shutdown}
-        assert not any(operator.change(other) for other in others)
-        assert operator.state() == state
-        assert operator.change(shutdown)
-        assert operator.state() == "finalized"
+        assert not any(rig.change(other) for other in others)
+        assert rig.state() == state
+        assert rig.change(shutdown)
+        assert rig.state() == "finalized"
         for transition in (*TRANSITIONS, shutdown):
-            assert not operator.change(transition)
-        assert operator.state() == "finalized"
+            assert not rig.change(transition)
+        assert rig.state() == "finalized"
         assert rig.node.fault is None
