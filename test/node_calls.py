@@ -1,6 +1,7 @@
 """Service calls of the node tests, with a second way where DDS fails them."""
 
 import faulthandler
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 Wait = Callable[[Callable[[], bool], str, float], None]  # condition, its name, s
+SETTLE = 1.0  # s, in which a service meets a client that has met it; else its answer may be lost
 
 
 class Calls:
@@ -41,8 +43,11 @@ class Calls:
         return self.clients[name]
 
     def ask(self, kind: Any, name: str, request: Any) -> Any:
-        """The answer of the service ``name``."""
-        return self._answer(self.client(kind, name), name, request, self._patience)
+        """The answer of the service ``name``, asked again from outside if it does not come."""
+        try:
+            return self._answer(self.client(kind, name), name, request, self._patience / 2)
+        except AssertionError:
+            return self._answer_from_outside(kind, name, request)
 
     def ask_twice(
         self, kind: Any, name: str, request: Any, settled: Callable[[], bool]
@@ -56,8 +61,7 @@ class Calls:
             return self._answer(self.client(kind, name), name, request, self._patience / 2)
         except AssertionError:
             faulthandler.dump_traceback()  # what the node's thread is doing
-            self._from_outside(kind, name)
-        return None if settled() else self.ask(kind, name, request)
+        return None if settled() else self._answer_from_outside(kind, name, request)
 
     def spin_once(self) -> None:
         if self._outsider is not None:
@@ -75,6 +79,10 @@ class Calls:
         self._wait(future.done, f"the answer of {name}", patience)
         return future.result()
 
+    def _answer_from_outside(self, kind: Any, name: str, request: Any) -> Any:
+        self._from_outside(kind, name)
+        return self._answer(self.clients[name], name, request, self._patience)
+
     def _from_outside(self, kind: Any, name: str) -> None:
         if self._outsider is None:
             context = Context()
@@ -84,3 +92,5 @@ class Calls:
             self._outsider[1].add_node(node)
         self.clients[name] = self._outsider[0].create_client(kind, name)
         self._wait(self.clients[name].service_is_ready, name, self._patience)
+        end = time.monotonic() + SETTLE
+        self._wait(lambda: time.monotonic() > end, "time to pass", 2 * SETTLE + self._patience)

@@ -3,6 +3,7 @@
 import threading
 import time
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -118,23 +119,40 @@ def test_a_service_that_its_own_participant_does_not_see_is_asked_from_another(m
         assert rig.calls.clients[name].srv_name == name
 
 
+def deafen(rig, kind, service, arrives):
+    """The client of ``service`` gets no answers, and its requests get lost or arrive."""
+    client = rig.service(kind, service)
+
+    def call_async(request):
+        if arrives:
+            client.call_async(request)
+        return Future()
+
+    deaf = SimpleNamespace(call_async=call_async, service_is_ready=lambda: True)
+    rig.calls.clients[client.srv_name] = deaf
+
+
 @pytest.mark.parametrize("arrives", [False, True])
-def test_a_transition_whose_answer_is_lost_is_made_once(arrives):
+def test_an_answer_that_is_lost_is_asked_for_again(monkeypatch, arrives):
     """The tests' own, too: whether the request had been lost or the answer."""
-    with running(FakeEstimator(), activate=False) as rig:
-        client = rig.service(ChangeState, "change_state")
+    with running(FakeEstimator()) as rig:
+        monkeypatch.setattr(rig.calls, "_patience", 10.0)
+        deafen(rig, Trigger, "reset_tracks", arrives)
+        assert reset_tracks(rig).success
 
-        def call_async(request):
-            if arrives:
-                client.call_async(request)
-            return Future()
 
-        rig.calls._patience = 10.0
-        deaf = SimpleNamespace(call_async=call_async, service_is_ready=lambda: True)
-        rig.calls.clients[client.srv_name] = deaf
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_transition_whose_answer_is_lost_is_made_once(monkeypatch, arrives):
+    """The tests' own, too."""
+    estimator = FakeEstimator()
+    loads = Mock(side_effect=estimator.load)
+    monkeypatch.setattr(estimator, "load", loads)
+    with running(estimator, activate=False) as rig:
+        monkeypatch.setattr(rig.calls, "_patience", 10.0)
+        deafen(rig, ChangeState, "change_state", arrives)
         assert rig.change(Transition.TRANSITION_CONFIGURE)
         assert rig.state() == "inactive"
-        assert not rig.change(Transition.TRANSITION_CONFIGURE)
+    assert loads.call_count == 1
 
 
 def test_the_services_answer_in_every_state_with_the_reason():
