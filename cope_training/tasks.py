@@ -94,6 +94,11 @@ def build_task(
         if network.refiner is None or network.closeup is None:
             raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
         settings = config.refiner
+        if settings.flow_alone:
+            if network.refiner.flow is None:
+                raise CopeError(f"refiner.flow_alone: the preset {config.preset!r} has no flow")
+            network.refiner.requires_grad_(False)
+            network.refiner.flow.requires_grad_(True)
         loss, wrong = (
             RefinerLoss(catalogue, settings),
             OutlookBuilder(catalogue, settings, generator),

@@ -11,6 +11,7 @@ from torch import Tensor
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.errors import CopeError
+from cope_ros.core.flow import no_flow
 from cope_ros.core.presets import PRESETS, NetworkConfig
 from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction, Refiner
 from cope_ros.core.splats import CHANNELS, draw_surface
@@ -96,7 +97,8 @@ def test_corrections_move_turn_and_scale_as_they_say() -> None:
     R, center = random_rotations(1), torch.tensor([[0.0, 0.0, 0.4]])
     turn = geometry.exp_so3(torch.tensor([[0.3, -0.2, 0.1]]))
     way, size = torch.tensor([[2.0, -1.0]]), torch.tensor([1.5])
-    said = Correction(torch.zeros(1, 12, 12, 3), torch.zeros(1, 12, 12), way, size, turn)
+    nothing = torch.zeros(1, 12, 12)
+    said = Correction(torch.zeros(1, 12, 12, 3), nothing, way, size, turn, no_flow(nothing))
     R_new, center_new = refiner.correct(said, R, center, K)
     assert center_new[0, 2] == pytest.approx(0.4 * float(torch.exp(-SIZE_UNIT * size)))
     pixel = geometry.project(center_new[:, None], K)[0, 0]
@@ -134,6 +136,7 @@ class Knowing(Refiner):
             (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * self.size),
             torch.log(center[:, 2] / p[:, 2]) / SIZE_UNIT,
             new.transpose(1, 2) @ R_true @ R.transpose(1, 2) @ old,
+            no_flow(center),
         )
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from refiner_scene import CATALOGUE, SIZE, make_task
 from test_closeup_training import make_window
-from test_refiner_training import CATALOGUE, SIZE, make_task
 
 from cope_ros.core import geometry
 from cope_ros.core.instance_windows import STRIDE

@@ -10,48 +10,31 @@ import pytest
 import torch
 import trimesh
 from core_factory import make_catalogue
+from refiner_scene import CATALOGUE, CPU, SIZE, SIZES, make_config, make_task, write_models
 from test_closeup_training import make_window
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.flow import no_flow
 from cope_ros.core.instance_windows import SURFACE_UNIT, WINDOW
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Correction, Refiner
 from cope_training import checkpoint as checkpoints
-from cope_training.config import DataConfig, TrainConfig, load_config
+from cope_training.config import load_config
 from cope_training.engine import Trainer
 from cope_training.pictures import ESTIMATE
 from cope_training.refiner.config import MARGIN, RefinerTraining
 from cope_training.refiner.loss import RefinerLoss, true_correction
 from cope_training.refiner.surface import surface_points
-from cope_training.refiner.targets import OutlookBuilder, RefinerTargets
-from cope_training.refiner.task import RefinerTask
+from cope_training.refiner.targets import RefinerTargets
 from cope_training.reporting import overlay
-
-CATALOGUE = make_catalogue()
-SIZE = 96
-SIZES = ((100.0, 80.0, 60.0), (110.0, 80.0, 60.0), (120.0, 80.0, 60.0))
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the catalogue's boxes as meshes, in millimetres."""
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "models_info.json").write_text(json.dumps(CATALOGUE.to_dict()))
-    for i, size in enumerate(SIZES):
-        trimesh.creation.box(size).export(folder / f"obj_{i + 1:06d}.ply")
-    return folder
-
-
-def make_config(models: Path, **values) -> TrainConfig:
-    quick = TrainConfig(
-        stage="refiner", preset="lite_refiner", pretrained="", pose_pretraining=0, crops=400,
-        batch=4, data=DataConfig(meshes=str(models)),
-    )  # fmt: skip
-    return replace(quick, **values)
+    return write_models(tmp_path_factory.mktemp("models"))
 
 
 def make_targets(count: int = 4, **values) -> RefinerTargets:
@@ -60,16 +43,6 @@ def make_targets(count: int = 4, **values) -> RefinerTargets:
     frames = [make_window(i % 3, i % 20, MARGIN) for i in range(count)]
     windows = torch.stack([torch.from_numpy(f.image) for f in frames])
     return task.lay(windows, task.targets(frames)).targets
-
-
-def make_task(**values) -> RefinerTask:
-    config = RefinerTraining(**values)
-    network = build_network(PRESETS["lite_refiner"], CATALOGUE).eval()
-    assert network.refiner is not None
-    assert network.closeup is not None
-    wrong = OutlookBuilder(CATALOGUE, config, torch.Generator().manual_seed(3))
-    loss = RefinerLoss(CATALOGUE, config)
-    return RefinerTask(network.refiner, network.closeup, CATALOGUE, loss, wrong)
 
 
 def make_refiner() -> Refiner:
@@ -117,7 +90,7 @@ def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
     targets = make_targets(6)
     turn, way, log_size = true_correction(targets, SIZE)
     mask = 40.0 * (2 * targets.visible - 1)
-    said = Correction(true_surface(targets), mask, way, log_size, turn)
+    said = Correction(true_surface(targets), mask, way, log_size, turn, no_flow(mask))
     losses = RefinerLoss(CATALOGUE, RefinerTraining())(said, targets)
     assert all(value < 1e-3 for value in losses.values())
     R, center = make_refiner().correct(said, targets.R_start, targets.center_start, targets.K)
@@ -175,8 +148,9 @@ def test_gradients_are_those_of_the_losses() -> None:
     turn, way, log_size = true_correction(targets, SIZE)
     truth = (true_surface(targets), targets.visible, way, log_size, turn)
     inputs = [(v + 0.3 * torch.randn_like(v)).requires_grad_() for v in truth]
+    none = no_flow(targets.visible)
     assert torch.autograd.gradcheck(
-        lambda *said: loss(Correction(*said), targets)["total"], inputs, fast_mode=True
+        lambda *said: loss(Correction(*said, none), targets)["total"], inputs, fast_mode=True
     )
 
 

@@ -183,3 +183,23 @@ def turn_about_axis(R_relative: Tensor, axis: Tensor) -> Tensor:
     cosine = trace3(R_relative) - along
     angle = torch.atan2(sine, cosine)
     return exp_so3(axis * angle[..., None])
+
+
+def pose_precision(center: Tensor, rotation: Tensor, side: Tensor, depth: Tensor) -> Tensor:
+    """Inverse covariance of poses: turn (rad) about the centre and move (m) of it.
+
+    Args:
+        center: (N, 3) m.
+        rotation: () rad, standard deviation about each axis.
+        side, depth: (N,) m, standard deviations across the ray to the centre and along it.
+
+    Returns:
+        (N, 6, 6)
+    """
+    across, along = side.pow(-2).view(-1, 1, 1), depth.pow(-2).view(-1, 1, 1)
+    ray = normalize(center)
+    eye = torch.eye(3, dtype=center.dtype, device=center.device).unsqueeze(0)
+    none = torch.zeros_like(eye).expand(len(center), 3, 3)
+    turn = (eye * rotation.pow(-2)).expand(len(center), 3, 3)
+    move = eye * across + ray[:, :, None] * ray[:, None] * (along - across)
+    return torch.cat((torch.cat((turn, none), 2), torch.cat((none, move), 2)), 1)

@@ -39,6 +39,7 @@ class RefinerConfig:
     points: int = 4096  # of each object's surface, drawn to compare with
     rounds: int = 1  # each corrects what the one before it found
     views: int = 3  # windows of an instance in the last round, whose poses are averaged
+    flow: int = 0  # channels of the layers that see where the drawing's places are, 0: none
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,12 @@ PRESETS["lite_region"] = replace(
     closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=16),
     refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1),
     region=RegionConfig(),
+)
+
+# And the refiner's poses follow from where each place of the drawing is seen.
+PRESETS["lite_flow"] = replace(
+    PRESETS["lite_region"],
+    refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1, flow=64),
 )
 
 

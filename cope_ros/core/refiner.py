@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry, splats
+from cope_ros.core.flow import Flow, FlowHead, no_flow
 from cope_ros.core.instance_windows import (
     STRIDE,
     SURFACE_UNIT,
@@ -44,6 +45,7 @@ class Correction(NamedTuple):
     center: Tensor  # (N, 2) way of the box's centre in the window, CENTER_UNIT
     size: Tensor  # (N,) log of true over drawn apparent size, SIZE_UNIT
     R: Tensor  # (N, 3, 3) turn about the box's centre, in the frame of the ray to it
+    flow: Flow  # from a drawing of the pose so corrected; of no place without a flow head
 
 
 class Refiner(InstanceWindows):
@@ -79,6 +81,7 @@ class Refiner(InstanceWindows):
         self.into_image = nn.Conv2d(MERGED, c2, 1)
         self.across = nn.Conv2d(MERGED, config.channels, 3, 2, 1)
         self.output = nn.Linear(config.hidden, OUTPUTS)
+        self.flow = _build_flow(config, c2)
         self._start_with_what_is_given()
         self.register_buffer("points", torch.zeros(self.n_classes, config.points, 6))
 
@@ -103,8 +106,8 @@ class Refiner(InstanceWindows):
             R, center: (N, 3, 3) and (N, 3) m in the window's frame, of the object's box.
             K: (N, 3, 3) of the windows.
         """
-        diameter = self.diameters[class_index]
-        drawing = splats.draw_surface(self.points[class_index], R, center, K, diameter, self.size)
+        diameter, points = self.diameters[class_index], self.points[class_index]
+        drawing = splats.draw_surface(points, R, center, K, diameter, self.size)
         seen = self.stem_features(windows)
         both = self.merge(torch.cat((seen, self.drawing(drawing)), 1))
         x = self.features(self.levels(seen + self.into_image(both)) + self.across(both))
@@ -112,7 +115,15 @@ class Refiner(InstanceWindows):
         out = self.output(self.summarize(x, self._compare(surface, drawing, R)))
         turn = geometry.rotation_from_columns(out[:, 3:])
         coordinates = surface[:, :3].permute(0, 2, 3, 1)
-        return Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn)
+        said = Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn, no_flow(out))
+        if self.flow is not None:
+            R, center = self.correct(said, R, center, K)
+            drawing = splats.draw_surface(points, R, center, K, diameter, self.size)
+            deep = torch.cat((x, self._compare(surface, drawing, R)), 1)
+            image = backbones.normalize_image(windows, self.mean, self.std)
+            flow = self.flow(deep, seen, image, drawing, points, R, center, K, diameter)
+            said = Correction(said.surface, said.visible, said.center, said.size, said.R, flow)
+        return said
 
     def _compare(self, surface: Tensor, drawing: Tensor, R: Tensor) -> Tensor:
         """What is seen, what is drawn and what lies between, at stride 8 in the window's frame.
@@ -140,7 +151,7 @@ class Refiner(InstanceWindows):
     def correct(
         self, correction: Correction, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The poses of ``forward``, (N, 3, 3) and (N, 3) m, with its corrections."""
+        """The poses of ``forward``, (N, 3, 3) and (N, 3) m, corrected at once, without flow."""
         way = correction.center * (self.center_unit * self.size)
         pixel = geometry.project(center.unsqueeze(1), K) + way.unsqueeze(1)
         ray = geometry.unproject(pixel, K).squeeze(1)
@@ -157,7 +168,14 @@ class Refiner(InstanceWindows):
         """Corrected poses, see ``InstanceWindows``."""
         correction = self.forward(windows, class_index, R, center, K)
         R_new, center_new = self.correct(correction, R, center, K)
+        if self.flow is not None:
+            diameter = self.diameters[class_index]
+            R_new, center_new = self.flow.fit(correction.flow, K, diameter)
         return R_new, center_new, correction.visible
+
+
+def _build_flow(config: RefinerConfig, stem: int) -> FlowHead | None:
+    return FlowHead(config.channels + COMPARED, stem, config.flow) if config.flow else None
 
 
 def _stem_channels(backbone: backbones.Backbone) -> int:

@@ -170,14 +170,9 @@ class RegionFit(nn.Module):
 
     def _prior(self, class_index: Tensor, center: Tensor) -> Tensor:
         """(N, 6, 6) inverse covariance of the poses given: turn (rad) and move (m)."""
-        across = (self.side_spread * self.diameters[class_index]).pow(-2).view(-1, 1, 1)
-        along = (self.depth_spread * center[:, 2]).pow(-2).view(-1, 1, 1)
-        ray = geometry.normalize(center)
-        eye = torch.eye(3, dtype=center.dtype, device=center.device)
-        precision = torch.zeros(len(center), 6, 6, dtype=center.dtype, device=center.device)
-        precision[:, :3, :3] = eye / self.rotation_spread**2
-        precision[:, 3:, 3:] = eye * across + ray[:, :, None] * ray[:, None] * (along - across)
-        return precision
+        rotation = center.new_full((), self.rotation_spread)
+        side = self.side_spread * self.diameters[class_index]
+        return geometry.pose_precision(center, rotation, side, self.depth_spread * center[:, 2])
 
 
 def outline_motion(

@@ -16,8 +16,12 @@ class RefinerTraining(WindowSpread):
     size_error: float = 0.06  # of its logarithm
     rotation_error: float = 12.0  # degrees about each axis
     zoom_spread: float = 0.07  # of the logarithm of the window's side, whatever the pose
+    flow_alone: bool = False  # the rest of the refiner stays as it is
     rotation: float = 1.0  # distance of the turned box's corners
     surface: float = 1.0  # object coordinates
     visible: float = 0.3  # cross-entropy of the mask
     center: float = 0.5
     size: float = 1.0
+    flow: float = 0.3  # negative logarithm of the likelihood of where places are seen
+    seen: float = 0.3  # cross-entropy of being seen
+    fit: float = 1.0  # distance of the box's corners in the pose that follows

@@ -14,6 +14,7 @@ from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction
 from cope_training.closeup.loss import surface_error
 from cope_training.loss_terms import huber
 from cope_training.refiner.config import RefinerTraining
+from cope_training.refiner.flow_loss import flow_errors
 from cope_training.refiner.targets import RefinerTargets
 
 BETA = 0.5  # huber's turn, of the centre's way and the size
@@ -34,8 +35,19 @@ class RefinerLoss:
         self.corners, self.diameters = self.corners.to(*target), self.diameters.to(*target)
         return self
 
-    def __call__(self, correction: Correction, targets: RefinerTargets) -> dict[str, Tensor]:
-        """Weighted losses by name and their sum as ``total``."""
+    def __call__(
+        self,
+        correction: Correction,
+        targets: RefinerTargets,
+        fitted: tuple[Tensor, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Weighted losses by name and their sum as ``total``.
+
+        Args:
+            correction: of N windows.
+            targets: what is true in them.
+            fitted: (N, 3, 3) and (N, 3) m, the poses that the flow says; None without a flow.
+        """
         size = STRIDE * targets.visible.shape[1]
         turn, way, log_size = true_correction(targets, size)
         R = geometry.rotation_to_ray(geometry.normalize(targets.center_start)).transpose(1, 2)
@@ -55,9 +67,19 @@ class RefinerLoss:
             "center": huber(correction.center - way, BETA).mean(),
             "size": huber(correction.size - log_size, BETA).mean(),
         }
+        if fitted is not None:
+            errors |= flow_errors(correction.flow, targets, self.diameters[targets.class_index])
+            errors["fit"] = self._corner_error(targets, *fitted)
         losses = {name: getattr(self.config, name) * error for name, error in errors.items()}
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
+
+    def _corner_error(self, targets: RefinerTargets, R: Tensor, center: Tensor) -> Tensor:
+        """Of the box's corners in space."""
+        c = targets.class_index
+        gap = self.corners[c] @ (R - targets.R).transpose(1, 2)
+        gap = gap + ((center - targets.center) / self.diameters[c].unsqueeze(1)).unsqueeze(1)
+        return huber(geometry.length(gap) / CORNER_UNIT, 1.0).mean()
 
 
 def true_correction(targets: RefinerTargets, size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,8 @@ from cope_training.closeup.targets import OneEach, WindowTargets, check_windows
 from cope_training.frames import Frame
 from cope_training.refiner.config import RefinerTraining
 
+FINE = 2  # px of the window between the places whose depth is kept
+
 
 @dataclass(frozen=True)
 class RefinerTargets(WindowTargets):
@@ -24,6 +26,7 @@ class RefinerTargets(WindowTargets):
     center_start: Tensor  # (N, 3) float m
     R: Tensor  # (N, 3, 3) float, of what looks the same that nearest to the start
     center: Tensor  # (N, 3) float m
+    depth: Tensor  # (N, S/FINE, S/FINE) float m, of the instance, zero elsewhere
 
     @property
     def given(self) -> tuple[Tensor, ...]:

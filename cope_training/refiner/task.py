@@ -15,7 +15,7 @@ from cope_ros.core.refiner import Refiner
 from cope_ros.core.virtual_camera import View, sample_windows, source_pixels
 from cope_training.closeup.targets import points_seen
 from cope_training.refiner.loss import RefinerLoss
-from cope_training.refiner.targets import Outlook, OutlookBuilder, RefinerTargets
+from cope_training.refiner.targets import FINE, Outlook, OutlookBuilder, RefinerTargets
 
 HOPELESS = math.radians(50.0)  # no correction of what is drawn leads from another side of an object
 
@@ -56,7 +56,12 @@ class RefinerTask(nn.Module):
     def forward(self, windows: Tensor, outlook: Outlook, progress: float) -> dict[str, Tensor]:
         """(N, W, W, 3) uint8 windows with a margin and what is true of them -> losses."""
         laid = self.lay(windows, outlook)
-        return self.loss(self.part(laid.windows, *laid.targets.given), laid.targets)
+        correction, targets = self.part(laid.windows, *laid.targets.given), laid.targets
+        if self.part.flow is None:
+            return self.loss(correction, targets)
+        diameter = self.part.diameters[outlook.class_index]
+        fitted = self.part.flow.fit(correction.flow, targets.K, diameter)
+        return self.loss(correction, targets, fitted)
 
     @torch.no_grad()
     def lay(self, windows: Tensor, outlook: Outlook) -> Laid:
@@ -70,19 +75,22 @@ class RefinerTask(nn.Module):
         R_true, t_true = self.align(outlook.R, outlook.t, R, c)
         middle = self.part.centers[c].unsqueeze(-1)
         center_true = R_true @ middle + t_true.unsqueeze(-1)
-        visible, points = _labels(outlook, view, size)
+        seen, points = _labels(outlook, view, size)
+        points = (to_view[:, None, None] @ points.unsqueeze(-1)).squeeze(-1)
+        coarse = slice(STRIDE // 2 // FINE, None, STRIDE // FINE)
         targets = RefinerTargets(
             class_index=c,
             K=view.K[:, 0],
-            visible=visible,
-            points=(to_view[:, None, None] @ points.unsqueeze(-1)).squeeze(-1),
+            visible=seen[:, coarse, coarse],
+            points=points[:, coarse, coarse],
             R_start=to_view @ R,
             center_start=(to_view @ center.unsqueeze(-1)).squeeze(-1),
             R=to_view @ R_true,
             center=(to_view @ center_true).squeeze(-1),
+            depth=points[..., 2] * seen,
         )
-        seen = sample_windows(windows, outlook.K, view, size).squeeze(1)
-        return Laid(seen, targets, view.R_cam_view[:, 0])
+        shown = sample_windows(windows, outlook.K, view, size).squeeze(1)
+        return Laid(shown, targets, view.R_cam_view[:, 0])
 
     def _starts(self, windows: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
         """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted and not hopeless."""
@@ -103,13 +111,12 @@ class RefinerTask(nn.Module):
 
 
 def _labels(outlook: Outlook, view: View, size: int) -> tuple[Tensor, Tensor]:
-    """What windows show at stride 8: seen or not (N, h, h), and (N, h, h, 3) m, not turned."""
-    every = slice(STRIDE // 2, None, STRIDE)
-    pixels = source_pixels(view, outlook.K, size).view(-1, size, size, 2)[:, every, every]
-    pixels = pixels.round()
-    place, side = pixels.long(), outlook.depth.shape[-1]
-    inside = ((place >= 0) & (place < side)).all(-1)
-    x, y = place.clamp(0, side - 1).unbind(-1)
+    """What windows show at each FINEth pixel: (N, h, h) seen or not, (N, h, h, 3) m, not turned."""
+    side = -(-size // FINE)
+    pixels = source_pixels(view, outlook.K, size, FINE).view(-1, side, side, 2).round()
+    place, most = pixels.long(), outlook.depth.shape[-1]
+    inside = ((place >= 0) & (place < most)).all(-1)
+    x, y = place.clamp(0, most - 1).unbind(-1)
     rows = torch.arange(len(place), device=place.device).view(-1, 1, 1)
     points = points_seen(pixels, outlook.depth[rows, y, x] * inside, outlook.K)
     return (outlook.own[rows, y, x] & inside).to(points.dtype), points
