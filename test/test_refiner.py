@@ -13,7 +13,7 @@ from cope_ros.core.build import build_network
 from cope_ros.core.errors import CopeError
 from cope_ros.core.flow import no_flow
 from cope_ros.core.presets import PRESETS, NetworkConfig
-from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction, Refiner
+from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction, Refiner, Sight
 from cope_ros.core.splats import CHANNELS, draw_surface
 from cope_ros.core.types import Instances
 from cope_training.export import script
@@ -118,9 +118,9 @@ class Knowing(Refiner):
         self.views.append(super().look_at_objects(class_index, center, K, zoom, turn))
         return self.views[-1]
 
-    def forward(
+    def say(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> Correction:
+    ) -> tuple[Correction, Sight]:
         view = self.views[-1]
         each = view.K.shape[1] // self.truth[0].shape[1]
         R_true, t_true = (v.repeat_interleave(each, 1) for v in self.truth)
@@ -130,7 +130,8 @@ class Knowing(Refiner):
         R_true = (to_view @ R_true).flatten(0, 1)
         pixels = geometry.project(torch.stack((center, p), 1), K)
         old, new = (geometry.rotation_to_ray(geometry.normalize(v)) for v in (center, p))
-        return Correction(
+        nothing = center[:, :0]
+        said = Correction(
             windows.new_zeros(len(p), 12, 12, 3).float(),
             windows.new_zeros(len(p), 12, 12).float(),
             (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * self.size),
@@ -138,6 +139,7 @@ class Knowing(Refiner):
             new.transpose(1, 2) @ R_true @ R.transpose(1, 2) @ old,
             no_flow(center),
         )
+        return said, Sight(nothing, nothing, nothing, nothing)
 
 
 def test_what_is_said_in_a_window_corrects_the_pose_of_the_camera() -> None:

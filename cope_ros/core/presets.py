@@ -40,6 +40,7 @@ class RefinerConfig:
     rounds: int = 1  # each corrects what the one before it found
     views: int = 3  # windows of an instance in the last round, whose poses are averaged
     flow: int = 0  # channels of the layers that see where the drawing's places are, 0: none
+    flow_rounds: int = 2  # of drawing, flow and fit, in the same window
 
 
 @dataclass(frozen=True)

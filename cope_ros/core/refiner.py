@@ -48,6 +48,15 @@ class Correction(NamedTuple):
     flow: Flow  # from a drawing of the pose so corrected; of no place without a flow head
 
 
+class Sight(NamedTuple):
+    """What N windows show, as a refiner knows it after one look."""
+
+    image: Tensor  # (N, 3, S, S) normalised
+    stem: Tensor  # (N, stem, S/4, S/4)
+    deep: Tensor  # (N, channels, S/8, S/8)
+    surface: Tensor  # (N, 4, S/8, S/8) object coordinates and logit of being visible
+
+
 class Refiner(InstanceWindows):
     """From a window and a pose to a better pose.
 
@@ -81,7 +90,7 @@ class Refiner(InstanceWindows):
         self.into_image = nn.Conv2d(MERGED, c2, 1)
         self.across = nn.Conv2d(MERGED, config.channels, 3, 2, 1)
         self.output = nn.Linear(config.hidden, OUTPUTS)
-        self.flow = _build_flow(config, c2)
+        self.flow, self.flow_rounds = _build_flow(config, c2), config.flow_rounds
         self._start_with_what_is_given()
         self.register_buffer("points", torch.zeros(self.n_classes, config.points, 6))
 
@@ -106,24 +115,44 @@ class Refiner(InstanceWindows):
             R, center: (N, 3, 3) and (N, 3) m in the window's frame, of the object's box.
             K: (N, 3, 3) of the windows.
         """
-        diameter, points = self.diameters[class_index], self.points[class_index]
-        drawing = splats.draw_surface(points, R, center, K, diameter, self.size)
-        seen = self.stem_features(windows)
-        both = self.merge(torch.cat((seen, self.drawing(drawing)), 1))
-        x = self.features(self.levels(seen + self.into_image(both)) + self.across(both))
+        said, sight = self.say(windows, class_index, R, center, K)
+        flow = no_flow(said.size)
+        if self.flow is not None:
+            R, center = self.correct(said, R, center, K)
+            flow = self._measure(sight, class_index, R, center, K)
+        return Correction(said.surface, said.visible, said.center, said.size, said.R, flow)
+
+    def say(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Correction, Sight]:
+        """As ``forward``, without flow, and what the windows show."""
+        drawing = self._draw(class_index, R, center, K)
+        image = backbones.normalize_image(windows, self.mean, self.std)
+        stem = self.backbone.stem(image)
+        both = self.merge(torch.cat((stem, self.drawing(drawing)), 1))
+        x = self.features(self.levels(stem + self.into_image(both)) + self.across(both))
         surface = self.describe(x, class_index)
         out = self.output(self.summarize(x, self._compare(surface, drawing, R)))
         turn = geometry.rotation_from_columns(out[:, 3:])
         coordinates = surface[:, :3].permute(0, 2, 3, 1)
         said = Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn, no_flow(out))
-        if self.flow is not None:
-            R, center = self.correct(said, R, center, K)
-            drawing = splats.draw_surface(points, R, center, K, diameter, self.size)
-            deep = torch.cat((x, self._compare(surface, drawing, R)), 1)
-            image = backbones.normalize_image(windows, self.mean, self.std)
-            flow = self.flow(deep, seen, image, drawing, points, R, center, K, diameter)
-            said = Correction(said.surface, said.visible, said.center, said.size, said.R, flow)
-        return said
+        return said, Sight(image, stem, x, surface)
+
+    def _draw(self, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor) -> Tensor:
+        points, diameter = self.points[class_index], self.diameters[class_index]
+        return splats.draw_surface(points, R, center, K, diameter, self.size)
+
+    def _measure(
+        self, sight: Sight, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> Flow:
+        """Where the places of another drawing are seen; the windows are not looked at again."""
+        assert self.flow is not None
+        drawing = self._draw(class_index, R, center, K)
+        deep = torch.cat((sight.deep, self._compare(sight.surface, drawing, R)), 1)
+        surface, diameter = self.points[class_index], self.diameters[class_index]
+        image, stem = sight.image, sight.stem
+        flow: Flow = self.flow(deep, stem, image, drawing, surface, R, center, K, diameter)
+        return flow
 
     def _compare(self, surface: Tensor, drawing: Tensor, R: Tensor) -> Tensor:
         """What is seen, what is drawn and what lies between, at stride 8 in the window's frame.
@@ -166,12 +195,13 @@ class Refiner(InstanceWindows):
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Corrected poses, see ``InstanceWindows``."""
-        correction = self.forward(windows, class_index, R, center, K)
-        R_new, center_new = self.correct(correction, R, center, K)
+        said, sight = self.say(windows, class_index, R, center, K)
+        R, center = self.correct(said, R, center, K)
         if self.flow is not None:
-            diameter = self.diameters[class_index]
-            R_new, center_new = self.flow.fit(correction.flow, K, diameter)
-        return R_new, center_new, correction.visible
+            for _ in range(self.flow_rounds):
+                flow = self._measure(sight, class_index, R, center, K)
+                R, center = self.flow.fit(flow, K, self.diameters[class_index])
+        return R, center, said.visible
 
 
 def _build_flow(config: RefinerConfig, stem: int) -> FlowHead | None:
