@@ -83,6 +83,7 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
         ("lite_closeup", (CLOSEUP,)),
         ("lite_refiner", (CLOSEUP, REFINER)),
         ("lite_region", (CLOSEUP, REFINER, OUTLINE)),
+        ("lite_flow", (CLOSEUP, REFINER, OUTLINE)),
     ],
 )
 def test_close_up_refiner_and_outline_are_the_estimators_own(
