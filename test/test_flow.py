@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
-from cope_ros.core.flow import FLOW_STRIDE, MAX_LOG_ROOT, Flow, FlowHead, no_flow, pixel_motion
+from cope_ros.core.flow import FLOW_STRIDE, MAX_LOG_ROOT, Flow, FlowHead, no_flow
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Refiner
 from cope_training.export import script
@@ -124,7 +124,7 @@ def test_poses_given_hold_as_much_as_they_are_trusted() -> None:
 def test_motion_of_pixels_is_their_derivative() -> None:
     about = 0.05 * torch.randn(3, 7, 3, dtype=torch.float64)
     center, K64 = CENTER.double(), K.double()
-    u, v = pixel_motion(about + center.unsqueeze(1), about, K64)
+    u, v = geometry.pixel_motion(about + center.unsqueeze(1), about, K64)
 
     def moved(pose: Tensor) -> Tensor:
         turned = about @ geometry.exp_so3(pose[:, :3]).transpose(1, 2)

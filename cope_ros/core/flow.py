@@ -146,7 +146,7 @@ class FlowHead(nn.Module):
         for _ in range(self.steps):
             turned = flow.point @ (R @ flow.R.transpose(1, 2)).transpose(1, 2)
             point = turned + center.unsqueeze(1)
-            x, y = pixel_motion(point, turned, K)
+            x, y = geometry.pixel_motion(point, turned, K)
             way = flow.pixel - geometry.project(point, K)
             xx, yx, yy = flow.root.unsqueeze(-1).unbind(2)
             J = torch.cat((xx * x + yx * y, yy * y), 1)
@@ -162,27 +162,6 @@ class FlowHead(nn.Module):
         sound = torch.isfinite(center).all(-1) & torch.isfinite(R).flatten(1).all(-1)
         R = torch.where(sound[:, None, None], R, flow.R)
         return R, torch.where(sound[:, None], center, flow.center)
-
-
-def pixel_motion(
-    point: Tensor, about: Tensor, K: Tensor, min_depth: float = geometry.MIN_DEPTH
-) -> tuple[Tensor, Tensor]:
-    """How pixels move in x and y per turn (rad) about a centre and per move (m): (N, P, 6) each.
-
-    Args:
-        point: (N, P, 3) m in the camera's frame.
-        about: (N, P, 3) m, the same from the centre.
-        K: (N, 3, 3) px.
-        min_depth: m.
-    """
-    x, y, z = point.unbind(-1)
-    z = z.clamp_min(min_depth)
-    across, down = K[:, 0, 0].unsqueeze(1) / z, K[:, 1, 1].unsqueeze(1) / z
-    none = torch.zeros_like(z)
-    u = torch.stack((across, none, -across * x / z), -1)
-    v = torch.stack((none, down, -down * y / z), -1)
-    u = torch.cat((torch.linalg.cross(about, u, dim=-1), u), -1)
-    return u, torch.cat((torch.linalg.cross(about, v, dim=-1), v), -1)
 
 
 def no_flow(like: Tensor) -> Flow:

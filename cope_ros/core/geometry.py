@@ -203,3 +203,24 @@ def pose_precision(center: Tensor, rotation: Tensor, side: Tensor, depth: Tensor
     turn = (eye * rotation.pow(-2)).expand(len(center), 3, 3)
     move = eye * across + ray[:, :, None] * ray[:, None] * (along - across)
     return torch.cat((torch.cat((turn, none), 2), torch.cat((none, move), 2)), 1)
+
+
+def pixel_motion(
+    point: Tensor, about: Tensor, K: Tensor, min_depth: float = MIN_DEPTH
+) -> tuple[Tensor, Tensor]:
+    """How pixels move in x and y per turn (rad) about a centre and per move (m): (N, P, 6) each.
+
+    Args:
+        point: (N, P, 3) m in the camera's frame.
+        about: (N, P, 3) m, the same from the centre.
+        K: (N, 3, 3) px.
+        min_depth: m.
+    """
+    x, y, z = point.unbind(-1)
+    z = z.clamp_min(min_depth)
+    across, down = K[:, 0, 0].unsqueeze(1) / z, K[:, 1, 1].unsqueeze(1) / z
+    none = torch.zeros_like(z)
+    u = torch.stack((across, none, -across * x / z), -1)
+    v = torch.stack((none, down, -down * y / z), -1)
+    u = torch.cat((torch.linalg.cross(about, u, dim=-1), u), -1)
+    return u, torch.cat((torch.linalg.cross(about, v, dim=-1), v), -1)

@@ -175,21 +175,13 @@ class RegionFit(nn.Module):
         return geometry.pose_precision(center, rotation, side, self.depth_spread * center[:, 2])
 
 
-def outline_motion(
-    outline: Outline, center: Tensor, K: Tensor, min_depth: float = geometry.MIN_DEPTH
-) -> Tensor:
+def outline_motion(outline: Outline, center: Tensor, K: Tensor) -> Tensor:
     """(N, L, 6) px outwards per turn (rad) about the centre and per move (m) of the object.
 
     Args:
         outline: of N views, L places.
         center: (N, 3) m.
         K: (N, 3, 3) px.
-        min_depth: m.
     """
-    x, y, z = outline.point.unbind(-1)
-    z = z.clamp_min(min_depth)
-    u = outline.normal[..., 0] * K[:, 0, 0].unsqueeze(1) / z
-    v = outline.normal[..., 1] * K[:, 1, 1].unsqueeze(1) / z
-    move = torch.stack((u, v, -(u * x + v * y) / z), -1)
-    turn = torch.linalg.cross(outline.point - center.unsqueeze(1), move, dim=-1)
-    return torch.cat((turn, move), -1)
+    x, y = geometry.pixel_motion(outline.point, outline.point - center.unsqueeze(1), K)
+    return outline.normal[..., :1] * x + outline.normal[..., 1:] * y
