@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 Wait = Callable[[Callable[[], bool], str, float], None]  # condition, its name, s
 SETTLE = 1.0  # s, in which a service meets a client that has met it; else its answer may be lost
+TIMES = 3  # that a service is asked: an answer to the outsider has once not come either
 
 
 class Calls:
@@ -42,26 +43,28 @@ class Calls:
             self._from_outside(kind, name)
         return self.clients[name]
 
-    def ask(self, kind: Any, name: str, request: Any) -> Any:
-        """The answer of the service ``name``, asked again from outside if it does not come."""
-        try:
-            return self._answer(self.client(kind, name), name, request, self._patience / 2)
-        except AssertionError:
-            return self._answer_from_outside(kind, name, request)
-
-    def ask_twice(
-        self, kind: Any, name: str, request: Any, settled: Callable[[], bool]
+    def ask(
+        self,
+        kind: Any,
+        name: str,
+        request: Any,
+        settled: Callable[[], bool] = lambda: False,
     ) -> Any | None:
-        """The same for what must not be done twice: none where only the answer was lost.
+        """The answer of the service ``name``, asked again from outside if it does not come.
 
         Args:
-            settled: whether the first request has been fulfilled.
+            settled: whether the request has been fulfilled all the same: it is not to be made
+                again then, and the answer is none.
         """
-        try:
-            return self._answer(self.client(kind, name), name, request, self._patience / 2)
-        except AssertionError:
-            faulthandler.dump_traceback()  # what the node's thread is doing
-        return None if settled() else self._answer_from_outside(kind, name, request)
+        for _ in range(TIMES - 1):
+            try:
+                return self._answer(self.client(kind, name), name, request)
+            except AssertionError:
+                faulthandler.dump_traceback()  # what the node's thread is doing
+            if settled():
+                return None
+            self._from_outside(kind, name)
+        return self._answer(self.clients[name], name, request)
 
     def spin_once(self) -> None:
         if self._outsider is not None:
@@ -74,14 +77,10 @@ class Calls:
             node.destroy_node()
             node.context.try_shutdown()
 
-    def _answer(self, client: Any, name: str, request: Any, patience: float) -> Any:
+    def _answer(self, client: Any, name: str, request: Any) -> Any:
         future = client.call_async(request)
-        self._wait(future.done, f"the answer of {name}", patience)
+        self._wait(future.done, f"the answer of {name}", self._patience / 2)
         return future.result()
-
-    def _answer_from_outside(self, kind: Any, name: str, request: Any) -> Any:
-        self._from_outside(kind, name)
-        return self._answer(self.clients[name], name, request, self._patience)
 
     def _from_outside(self, kind: Any, name: str) -> None:
         if self._outsider is None:

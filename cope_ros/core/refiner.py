@@ -119,7 +119,7 @@ class Refiner(InstanceWindows):
         flow = no_flow(said.size)
         if self.flow is not None:
             R, center = self.correct(said, R, center, K)
-            flow = self._measure(sight, class_index, R, center, K)
+            flow = self.measure(sight, class_index, R, center, K)
         return Correction(said.surface, said.visible, said.center, said.size, said.R, flow)
 
     def say(
@@ -142,10 +142,17 @@ class Refiner(InstanceWindows):
         points, diameter = self.points[class_index], self.diameters[class_index]
         return splats.draw_surface(points, R, center, K, diameter, self.size)
 
-    def _measure(
+    def measure(
         self, sight: Sight, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> Flow:
-        """Where the places of another drawing are seen; the windows are not looked at again."""
+        """Where the places of another drawing are seen; the windows are not looked at again.
+
+        Args:
+            sight: of N windows, see ``say``.
+            class_index: (N,) int64.
+            R, center: (N, 3, 3) and (N, 3) m in the window's frame, the pose that is drawn.
+            K: (N, 3, 3) of the windows.
+        """
         assert self.flow is not None
         drawing = self._draw(class_index, R, center, K)
         deep = torch.cat((sight.deep, self._compare(sight.surface, drawing, R)), 1)
@@ -199,7 +206,7 @@ class Refiner(InstanceWindows):
         R, center = self.correct(said, R, center, K)
         if self.flow is not None:
             for _ in range(self.flow_rounds):
-                flow = self._measure(sight, class_index, R, center, K)
+                flow = self.measure(sight, class_index, R, center, K)
                 R, center = self.flow.fit(flow, K, self.diameters[class_index])
         return R, center, said.visible
 

@@ -15,6 +15,7 @@ class RefinerTraining(WindowSpread):
     center_error: float = 0.03  # of the apparent size
     size_error: float = 0.06  # of its logarithm
     rotation_error: float = 12.0  # degrees about each axis
+    flow_error: float = 0.0  # flows start off by up to this share of the three above, too
     zoom_spread: float = 0.07  # of the logarithm of the window's side, whatever the pose
     flow_alone: bool = False  # the rest of the refiner stays as it is
     rotation: float = 1.0  # distance of the turned box's corners

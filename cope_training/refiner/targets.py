@@ -49,6 +49,8 @@ class Outlook(OneEach):
     center_start: Tensor  # (N, 3) float m, of the object's box
     found: Tensor  # (N,) bool: the close-up's pose is to be corrected instead
     zoom: Tensor  # (N,) float, of the refiner's window
+    stray_turn: Tensor  # (N, 3, 3) and
+    stray_way: Tensor  # (N, 3): how far off flows start, see ``displaced``
 
 
 class OutlookBuilder:
@@ -81,6 +83,7 @@ class OutlookBuilder:
         labels = torch.from_numpy(np.stack([f.instance_map for f in frames]))  # type: ignore
         R, t = T[:, :3, :3], T[:, :3, 3]
         center = (R @ self.centers[c].unsqueeze(-1)).squeeze(-1) + t
+        stray = self.config.flow_error * torch.rand(len(c), 1, generator=self.generator)
         return Outlook(
             class_index=c,
             K=K,
@@ -89,21 +92,34 @@ class OutlookBuilder:
             R=R,
             t=t,
             R_start=self._turns(len(c)) @ R,
-            center_start=self._moved(center, self.diameters[c]),
+            center_start=displaced(center, self._ways(len(c)), self.diameters[c]),
             found=torch.rand(len(c), generator=self.generator) < self.config.found_share,
             zoom=torch.exp(self.config.zoom_spread * self._normal(len(c), 1).squeeze(1)),
+            stray_turn=self._turns(len(c), stray),
+            stray_way=stray * self._ways(len(c)),
         )
 
-    def _turns(self, count: int) -> Tensor:
+    def _turns(self, count: int, scale: Tensor | float = 1.0) -> Tensor:
         """(count, 3, 3), normal about each axis: a peak at no turn would be worth waiting at."""
-        return geometry.exp_so3(math.radians(self.config.rotation_error) * self._normal(count, 3))
+        spread = math.radians(self.config.rotation_error)
+        return geometry.exp_so3(scale * spread * self._normal(count, 3))
 
-    def _moved(self, center: Tensor, diameter: Tensor) -> Tensor:
-        """(N, 3) m: aside by a share of the apparent size, and nearer or farther."""
-        aside = torch.zeros_like(center)
-        aside[:, :2] = self.config.center_error * self._normal(len(center), 2)
-        farther = torch.exp(self.config.size_error * self._normal(len(center), 1))
-        return (center + aside * diameter.unsqueeze(1)) * farther
+    def _ways(self, count: int) -> Tensor:
+        """(count, 3), see ``displaced``."""
+        side, farther = self.config.center_error, self.config.size_error
+        return torch.tensor([side, side, farther]) * self._normal(count, 3)
 
     def _normal(self, rows: int, columns: int) -> Tensor:
         return torch.randn(rows, columns, generator=self.generator)
+
+
+def displaced(center: Tensor, way: Tensor, diameter: Tensor) -> Tensor:
+    """(N, 3) m, centres moved aside and along their rays.
+
+    Args:
+        center: (N, 3) m.
+        way: (N, 3), aside in x and y in diameters, then the logarithm of how much farther.
+        diameter: (N,) m.
+    """
+    aside = torch.cat((way[:, :2], torch.zeros_like(way[:, :1])), 1)
+    return (center + aside * diameter.unsqueeze(1)) * torch.exp(way[:, 2:])

@@ -15,7 +15,7 @@ from cope_ros.core.refiner import Refiner
 from cope_ros.core.virtual_camera import View, sample_windows, source_pixels
 from cope_training.closeup.targets import points_seen
 from cope_training.refiner.loss import RefinerLoss
-from cope_training.refiner.targets import FINE, Outlook, OutlookBuilder, RefinerTargets
+from cope_training.refiner.targets import FINE, Outlook, OutlookBuilder, RefinerTargets, displaced
 
 HOPELESS = math.radians(50.0)  # no correction of what is drawn leads from another side of an object
 
@@ -55,13 +55,22 @@ class RefinerTask(nn.Module):
 
     def forward(self, windows: Tensor, outlook: Outlook, progress: float) -> dict[str, Tensor]:
         """(N, W, W, 3) uint8 windows with a margin and what is true of them -> losses."""
-        laid = self.lay(windows, outlook)
-        correction, targets = self.part(laid.windows, *laid.targets.given), laid.targets
-        if self.part.flow is None:
-            return self.loss(correction, targets)
+        laid, part = self.lay(windows, outlook), self.part
+        c, R, center, K = laid.targets.given
+        said, sight = part.say(laid.windows, c, R, center, K)
+        if part.flow is None:
+            return self.loss(said, laid.targets)
+        with torch.no_grad():
+            R, center = part.correct(said, R, center, K)
+            R, center = self._stray(R, center, outlook)
+        flow = part.measure(sight, c, R, center, K)
+        fitted = part.flow.fit(flow, K, part.diameters[c])
+        return self.loss(said._replace(flow=flow), laid.targets, fitted)
+
+    def _stray(self, R: Tensor, center: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
+        """Poses from which flows start: photographs lead corrections astray as drawings do not."""
         diameter = self.part.diameters[outlook.class_index]
-        fitted = self.part.flow.fit(correction.flow, targets.K, diameter)
-        return self.loss(correction, targets, fitted)
+        return outlook.stray_turn @ R, displaced(center, outlook.stray_way, diameter)
 
     @torch.no_grad()
     def lay(self, windows: Tensor, outlook: Outlook) -> Laid:
