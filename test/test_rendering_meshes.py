@@ -134,11 +134,29 @@ def test_simplify_keeps_the_shape():
     coarse = simplify(fine, 3000)
     assert 1000 < len(coarse.faces) <= 3000
     radius = np.linalg.norm(coarse.vertices, axis=1)
-    assert 0.45 < radius.min() <= radius.max() <= 0.5 + 1e-6
+    assert 0.495 < radius.min() <= radius.max() <= 0.505
+    assert radius.mean() == pytest.approx(0.5, abs=0.001)
     assert coarse.is_closed
     assert simplify(coarse, 3000) is coarse
     with pytest.raises(ValueError, match="max_faces"):
         simplify(fine, 3)
+
+
+def test_simplify_keeps_corners_sharp():
+    box = trimesh.creation.box((1.0, 0.6, 0.3))
+    for _ in range(6):
+        box = box.subdivide()
+    turned = box.apply_transform(trimesh.transformations.euler_matrix(0.4, 0.3, 0.2))
+    vertices, faces = turned.vertices.astype(np.float32), turned.faces.astype(np.int32)
+    colors = np.full(vertices.shape, 128, np.uint8)
+    fine = Mesh(vertices, faces, vertex_normals(vertices, faces), colors)
+    coarse = simplify(fine, 3000)
+    assert len(coarse.faces) <= 3000
+    corners = turned.bounding_box_oriented.vertices
+    gap = np.linalg.norm(coarse.vertices[:, None] - corners, axis=2).min(axis=0)
+    assert gap.max() < 1e-3
+    solid = trimesh.Trimesh(coarse.vertices, coarse.faces)
+    assert solid.volume == pytest.approx(0.18, rel=4e-3)
 
 
 @settings(max_examples=50, deadline=None)
