@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_estimator, build_network
-from cope_ros.core.closeup import CENTER_UNIT, SIZE_UNIT, CloseUp, Glance, anchor_rotations
+from cope_ros.core.closeup import APART, CENTER_UNIT, SIZE_UNIT, CloseUp, Glance, anchor_rotations
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.instance_windows import WINDOW, Looked
@@ -109,6 +109,35 @@ def test_what_is_seen_in_the_window_becomes_a_pose_of_the_camera() -> None:
     assert sides[:, :, :1] / sides == pytest.approx(
         torch.tensor([[1, 1.15, 0.88, 1.07, 0.95]]).expand(2, 3, 5), rel=1e-3
     )
+
+
+def test_guesses_are_of_different_sides_and_at_one_place() -> None:
+    estimator = make_estimator("lite_flow")
+    closeup = estimator.network.closeup
+    assert closeup is not None
+    torch.nn.init.normal_(closeup.output.weight, std=0.2)
+    classes, K = torch.tensor([[0, 1, 2]]), make_K()
+    R = random_rotations(3)[None]
+    t = torch.tensor([[[0.1, 0, 0.6], [-0.1, 0.1, 0.9], [0, 0, 0.5]]])
+    with torch.inference_mode():
+        closeup.guesses = 4
+        guesses = closeup.guess(noise(), K, classes, R, t)
+        first, t_first, _, _ = closeup.refine(noise(), K, classes, R, t)
+    assert torch.allclose(guesses.R[:, :, 0], first[:, :, 0], atol=1e-5)
+    assert torch.allclose(guesses.t[:, :, 0], t_first[:, :, 0], atol=1e-5)
+    middle = guesses.R @ closeup.centers[classes][:, :, None, :, None]
+    centers = guesses.t + middle.squeeze(-1)
+    assert torch.allclose(centers, centers[:, :, :1].expand_as(centers), atol=1e-5)
+    assert (guesses.chance.diff(dim=2) < 0).all()
+    assert (guesses.chance.exp().sum(2) < 1).all()
+    angles = geometry.rotation_angle(guesses.R[:, :, :, None], guesses.R[:, :, None])
+    assert (angles + 9 * torch.eye(4)).min() > APART
+
+
+def test_guesses_need_a_flow_that_chooses() -> None:
+    assert CLOSEUP.closeup is not None
+    with pytest.raises(CopeError, match=r"closeup.guesses: expected a refiner with flow"):
+        replace(CLOSEUP, closeup=replace(CLOSEUP.closeup, guesses=2))
 
 
 def test_views_that_disagree_are_averaged_without_the_flipped_one() -> None:

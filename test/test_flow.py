@@ -9,7 +9,8 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
-from cope_ros.core.flow import FLOW_STRIDE, MAX_LOG_ROOT, Flow, FlowHead, no_flow
+from cope_ros.core.flow import FLOW_STRIDE, MAX_LOG_ROOT, Flow, FlowHead, log_likelihood
+from cope_ros.core.instance_windows import Guesses
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Refiner
 from cope_training.export import script
@@ -146,9 +147,9 @@ def make_refiner() -> Refiner:
 def test_an_untrained_head_sees_places_where_they_are_drawn() -> None:
     refiner, windows = make_refiner(), noise(3)[:, :SIZE, :SIZE]
     with torch.inference_mode():
-        said = refiner(windows, torch.arange(3), random_rotations(3), CENTER, K)
+        said, sight = refiner.say(windows, torch.arange(3), random_rotations(3), CENTER, K)
         R, center = refiner.correct(said, random_rotations(3), CENTER, K)
-    flow = said.flow
+        flow = refiner.measure(sight, torch.arange(3), R, center, K)
     assert flow.point.shape == (3, (SIZE // FLOW_STRIDE) ** 2, 3)
     assert 0.1 < float(flow.drawn.mean()) < 0.9
     assert torch.allclose(flow.R, R)
@@ -163,13 +164,64 @@ def test_an_untrained_head_sees_places_where_they_are_drawn() -> None:
     assert (flow.root[..., ::2] <= math.exp(MAX_LOG_ROOT)).all()
 
 
-def test_of_no_place_there_is_no_flow() -> None:
-    flow = no_flow(torch.zeros(2, 5))
-    assert flow.point.shape == (2, 0, 3)
-    assert flow.pixel.shape == (2, 0, 2)
+def test_a_refiner_need_not_have_a_flow() -> None:
     refiner = build_network(PRESETS["lite_refiner"], make_catalogue()).refiner
     assert refiner is not None
     assert refiner.flow is None
+
+
+def test_evidence_is_for_the_pose_that_explains_what_is_seen_for_sure() -> None:
+    head, (flow, R, center) = make_head(), true_flow()
+    best = head.evidence(flow, R, center, K)
+    assert torch.allclose(best, torch.zeros(3), atol=1e-4)
+    assert (head.evidence(flow, flow.R, center, K) < best - 0.1).all()
+    assert (head.evidence(flow, R, center + 0.01, K) < best - 0.1).all()
+    unsure = flow._replace(root=0.5 * flow.root)
+    assert torch.allclose(
+        head.evidence(unsure, R, center, K), torch.full((3,), 2 * math.log(0.5)), atol=1e-4
+    )
+    hidden = flow._replace(pixel=flow.pixel + 9.0, seen=torch.full_like(flow.seen, -40.0))
+    assert torch.allclose(head.evidence(hidden, R, center, K), torch.zeros(3), atol=1e-4)
+
+
+def test_likelihoods_are_those_of_an_ellipse() -> None:
+    root = torch.tensor([[[2.0, 0.7, 0.5]]])
+    way = torch.tensor([[[0.3, -1.2]]])
+    L = torch.tensor([[2.0, 0.0], [0.7, 0.5]])
+    squared = way[0] @ L @ L.T @ way[0].T
+    expected = 1.0 - torch.sqrt(1.0 + squared) + math.log(2.0 * 0.5)
+    assert torch.allclose(log_likelihood(root, way), expected)
+
+
+class Judging(Refiner):
+    """Is sure of poses by how near they are to the one that it is told."""
+
+    truth: Tensor
+
+    def follow(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        nothing = torch.zeros(len(R), 12, 12)
+        return R, center, nothing, -(R - self.truth).flatten(1).norm(dim=1)
+
+
+def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
+    plain, truth = make_refiner(), random_rotations(3)
+    config = PRESETS["lite_flow"].refiner
+    assert config is not None
+    corners = torch.stack([torch.tensor(o.corners) for o in make_catalogue()]).float()
+    refiner = Judging(config, "mobilenet_v2", corners, plain.diameters)
+    refiner.truth = truth[0]
+    away = truth[0] @ geometry.exp_so3(torch.tensor([[0.0, 0.0, 2.0]]))[0]
+    R = torch.stack([truth[0], away, away, truth[0]]).view(1, 2, 2, 3, 3)
+    t = torch.tensor([0.0, 0.0, 0.5]) + 0.01 * torch.arange(4.0).view(1, 2, 2, 1)
+    even, sure = torch.zeros(1, 2, 2), torch.tensor([[[-60.0, 0.0], [0.0, -60.0]]])
+    classes = torch.tensor([[0, 1]])
+    for chance, chosen in ((even, (0, 1)), (sure, (1, 0))):
+        got = refiner.choose(noise(), make_K(), classes, Guesses(R, t, chance))
+        for m in range(2):
+            assert torch.equal(got[0][0, m], R[0, m, chosen[m]])
+            assert torch.equal(got[1][0, m], t[0, m, chosen[m]])
 
 
 def test_it_is_exported_as_it_is() -> None:

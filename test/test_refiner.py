@@ -11,7 +11,6 @@ from torch import Tensor
 from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.errors import CopeError
-from cope_ros.core.flow import no_flow
 from cope_ros.core.presets import PRESETS, NetworkConfig
 from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction, Refiner, Sight
 from cope_ros.core.splats import CHANNELS, draw_surface
@@ -98,7 +97,7 @@ def test_corrections_move_turn_and_scale_as_they_say() -> None:
     turn = geometry.exp_so3(torch.tensor([[0.3, -0.2, 0.1]]))
     way, size = torch.tensor([[2.0, -1.0]]), torch.tensor([1.5])
     nothing = torch.zeros(1, 12, 12)
-    said = Correction(torch.zeros(1, 12, 12, 3), nothing, way, size, turn, no_flow(nothing))
+    said = Correction(torch.zeros(1, 12, 12, 3), nothing, way, size, turn)
     R_new, center_new = refiner.correct(said, R, center, K)
     assert center_new[0, 2] == pytest.approx(0.4 * float(torch.exp(-SIZE_UNIT * size)))
     pixel = geometry.project(center_new[:, None], K)[0, 0]
@@ -137,7 +136,6 @@ class Knowing(Refiner):
             (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * self.size),
             torch.log(center[:, 2] / p[:, 2]) / SIZE_UNIT,
             new.transpose(1, 2) @ R_true @ R.transpose(1, 2) @ old,
-            no_flow(center),
         )
         return said, Sight(nothing, nothing, nothing, nothing)
 

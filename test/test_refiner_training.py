@@ -17,7 +17,6 @@ from cope_ros.core import geometry
 from cope_ros.core.build import build_network
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.flow import no_flow
 from cope_ros.core.instance_windows import SURFACE_UNIT, WINDOW
 from cope_ros.core.presets import PRESETS
 from cope_ros.core.refiner import Correction, Refiner
@@ -90,7 +89,7 @@ def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
     targets = make_targets(6)
     turn, way, log_size = true_correction(targets, SIZE)
     mask = 40.0 * (2 * targets.visible - 1)
-    said = Correction(true_surface(targets), mask, way, log_size, turn, no_flow(mask))
+    said = Correction(true_surface(targets), mask, way, log_size, turn)
     losses = RefinerLoss(CATALOGUE, RefinerTraining())(said, targets)
     assert all(value < 1e-3 for value in losses.values())
     R, center = make_refiner().correct(said, targets.R_start, targets.center_start, targets.K)
@@ -148,9 +147,8 @@ def test_gradients_are_those_of_the_losses() -> None:
     turn, way, log_size = true_correction(targets, SIZE)
     truth = (true_surface(targets), targets.visible, way, log_size, turn)
     inputs = [(v + 0.3 * torch.randn_like(v)).requires_grad_() for v in truth]
-    none = no_flow(targets.visible)
     assert torch.autograd.gradcheck(
-        lambda *said: loss(Correction(*said, none), targets)["total"], inputs, fast_mode=True
+        lambda *said: loss(Correction(*said), targets)["total"], inputs, fast_mode=True
     )
 
 

@@ -10,17 +10,19 @@ Axes: N windows, S their side in px, A anchors, C classes.
 """
 
 import itertools
+import math
 from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cope_ros.core import geometry
-from cope_ros.core.instance_windows import SURFACE_OUTPUTS, InstanceWindows, of_class
+from cope_ros.core.instance_windows import SURFACE_OUTPUTS, Guesses, InstanceWindows, of_class
 from cope_ros.core.presets import CloseUpConfig
 
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the window
 SIZE_UNIT = 0.25  # and the logarithm of the apparent size in quarters
+APART = math.radians(45.0)  # least angle between two guesses
 MAX_LOG_SIZE = 1.0  # no object is that much larger or smaller than its window says
 
 
@@ -65,13 +67,14 @@ class CloseUp(InstanceWindows):
     center_unit: Final[float] = CENTER_UNIT
     size_unit: Final[float] = SIZE_UNIT
     max_log_size: Final[float] = MAX_LOG_SIZE
+    apart: Final[float] = APART
     anchors: Tensor
 
     def __init__(
         self, config: CloseUpConfig, backbone: str, corners: Tensor, diameters: Tensor
     ) -> None:
         super().__init__("closeup", config, backbone, corners, diameters, SURFACE_OUTPUTS)
-        self.slots = config.slots
+        self.slots, self.guesses = config.slots, config.guesses
         self.register_buffer("anchors", anchor_rotations(), persistent=False)
         self.n_anchors = len(self.anchors)
         self.output = nn.Linear(config.hidden, self.n_classes * (3 + 7 * self.n_anchors))
@@ -100,6 +103,38 @@ class CloseUp(InstanceWindows):
             geometry.rotation_from_columns(columns),
         )
 
+    def guess(self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor) -> Guesses:
+        """The likeliest poses of M instances, each of another side; one view of each instance.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            K: (B, 3, 3) px.
+            class_index: (B, M).
+            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
+        """
+        aimed = self.aim(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+        glance = self.forward(aimed.windows, aimed.class_index)
+        to_ray, center_view = self._place(glance, aimed.class_index, aimed.K)
+        sides, chance = self._sides(glance)
+        R_view = (to_ray.unsqueeze(1) @ sides).unflatten(0, class_index.shape)
+        R = aimed.R_cam_view.unsqueeze(2) @ R_view
+        center = aimed.R_cam_view @ center_view.view_as(t).unsqueeze(-1)
+        middle = R @ self.centers[class_index].unsqueeze(-1).unsqueeze(2)
+        t = (center.unsqueeze(2) - middle).squeeze(-1)
+        return Guesses(R, t, chance.unflatten(0, class_index.shape))
+
+    def _sides(self, glance: Glance) -> tuple[Tensor, Tensor]:
+        """(N, G, 3, 3) and (N, G): likeliest rotations, far apart; logarithms of chances."""
+        chance = torch.log_softmax(glance.choice, 1)
+        left, sides, chances = chance, [], []
+        for _ in range(self.guesses):
+            best = left.argmax(1, keepdim=True)
+            side = glance.R.gather(1, best.view(-1, 1, 1, 1).expand(-1, 1, 3, 3))
+            sides.append(side)
+            chances.append(chance.gather(1, best))
+            left = left.masked_fill(geometry.rotation_angle(glance.R, side) < self.apart, -1e9)
+        return torch.cat(sides, 1), torch.cat(chances, 1)
+
     def pose(self, glance: Glance, class_index: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest pose in each window's frame.
 
@@ -111,6 +146,12 @@ class CloseUp(InstanceWindows):
         Returns:
             R (N, 3, 3) and the box's centre (N, 3) m.
         """
+        to_ray, center = self._place(glance, class_index, K)
+        best = glance.choice.argmax(1).view(-1, 1, 1, 1).expand(-1, 1, 3, 3)
+        return to_ray @ glance.R.gather(1, best).squeeze(1), center
+
+    def _place(self, glance: Glance, class_index: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, 3) rotations from rays to the windows' frames, (N, 3) m the boxes' centres."""
         middle = 0.5 * (self.size - 1)
         pixel = middle + glance.center * (self.center_unit * self.size)
         log_size = (self.size_unit * glance.size).clamp(-self.max_log_size, self.max_log_size)
@@ -118,9 +159,7 @@ class CloseUp(InstanceWindows):
         depth = K[:, 0, 0] * self.diameters[class_index] / apparent
         ray = geometry.unproject(pixel.unsqueeze(1), K).squeeze(1)
         ray = torch.cat((ray, torch.ones_like(ray[:, :1])), 1)
-        best = glance.choice.argmax(1).view(-1, 1, 1, 1).expand(-1, 1, 3, 3)
-        R_ray = glance.R.gather(1, best).squeeze(1)
-        return geometry.rotation_to_ray(geometry.normalize(ray)) @ R_ray, ray * depth.unsqueeze(1)
+        return geometry.rotation_to_ray(geometry.normalize(ray)), ray * depth.unsqueeze(1)
 
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor

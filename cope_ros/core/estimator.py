@@ -101,7 +101,7 @@ class CopeEstimator(nn.Module):
     def look_closer(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The close-up's poses, mean of its views.
+        """The close-up's poses, mean of its views, or the best of its guesses.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
@@ -110,6 +110,9 @@ class CopeEstimator(nn.Module):
             R, t: (B, M, 3, 3) and (B, M, 3) m, where the instances seem to be.
         """
         assert self.network.closeup is not None
+        if self.network.refiner is not None and self.network.closeup.guesses > 1:
+            guesses = self.network.closeup.guess(image, K, class_index, R, t)
+            return self.network.refiner.choose(image, K, class_index, guesses)
         looked = self.network.closeup.refine(image, K, class_index, R, t)
         return self._mean_view(looked, class_index)
 
@@ -224,7 +227,7 @@ class CopeEstimator(nn.Module):
         self, h: Hypotheses, rows: Tensor, member: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses (B, M, ...) and the row (B, M) of each instance's most consistent hypothesis."""
-        batch, m = rows.shape
+        batch = rows.shape[0]
         quality = h.consistency * h.score.pow(self.score_power)
         vote = torch.where(member, quality.unsqueeze(1), torch.zeros_like(quality[:, :1, None]))
         n = min(self.max_votes, vote.shape[2])
@@ -242,9 +245,5 @@ class CopeEstimator(nn.Module):
         R_m, t_m, covariance = self.align.mean(R, t, weight.reshape(-1, n), class_index)
         support = member.sum(2).view(-1)
         covariance = self.calibrate(covariance, t_m, class_index, support)
-        return (
-            R_m.view(batch, m, 3, 3),
-            t_m.view(batch, m, 3),
-            covariance.view(batch, m, 6, 6),
-            index[:, :, 0],
-        )
+        R_m, t_m = R_m.unflatten(0, rows.shape), t_m.unflatten(0, rows.shape)
+        return R_m, t_m, covariance.unflatten(0, rows.shape), index[:, :, 0]

@@ -151,7 +151,7 @@ class FlowHead(nn.Module):
             xx, yx, yy = flow.root.unsqueeze(-1).unbind(2)
             J = torch.cat((xx * x + yx * y, yy * y), 1)
             error = torch.cat((xx * way[..., :1] + yx * way[..., 1:], yy * way[..., 1:]), 1)
-            both = error.view(len(error), 2, -1).square().sum(1)
+            both = error.squeeze(-1).unflatten(1, (2, -1)).square().sum(1)
             weight = (counts / (1.0 + both).sqrt()).repeat(1, 2).unsqueeze(-1)
             back = geometry.log_so3(flow.R @ R.transpose(1, 2))
             back = torch.cat((back, flow.center - center), 1).unsqueeze(-1)
@@ -163,10 +163,31 @@ class FlowHead(nn.Module):
         R = torch.where(sound[:, None, None], R, flow.R)
         return R, torch.where(sound[:, None], center, flow.center)
 
+    def evidence(self, flow: Flow, R: Tensor, center: Tensor, K: Tensor) -> Tensor:
+        """How likely flows are in poses: (N,) mean logarithm of the likelihood of what is seen.
 
-def no_flow(like: Tensor) -> Flow:
-    """Of no place, for N rows of ``like``."""
-    none = like.new_zeros(like.shape[0], 0, 3)
-    nowhere = like.new_zeros(like.shape[0], 3)
-    R = torch.diag_embed(torch.ones_like(nowhere))
-    return Flow(R, nowhere, none, none[..., 0], none[..., :2], none, none[..., 0])
+        The likelihood that a training maximises: high where places are seen for sure, and where
+        one pose explains them all. Of the other side of an object little is sure.
+
+        Args:
+            flow: of N windows.
+            R, center: (N, 3, 3) and (N, 3) m.
+            K: (N, 3, 3) px.
+        """
+        turned = flow.point @ (R @ flow.R.transpose(1, 2)).transpose(1, 2)
+        way = flow.pixel - geometry.project(turned + center.unsqueeze(1), K)
+        counts = flow.drawn * torch.sigmoid(flow.seen)
+        total = (counts * log_likelihood(flow.root, way)).sum(1)
+        return total / counts.sum(1).clamp_min(1.0)
+
+
+def log_likelihood(root: Tensor, way: Tensor) -> Tensor:
+    """(N, P) logarithms of likelihoods, up to a constant; tails fall exponentially.
+
+    Args:
+        root: (N, P, 3) px^-1, see ``Flow``.
+        way: (N, P, 2) px, from where a place is to where it is said to be.
+    """
+    xx, yx, yy = root.unbind(-1)
+    x, y = xx * way[..., 0] + yx * way[..., 1], yy * way[..., 1]
+    return 1.0 - (1.0 + x.square() + y.square()).sqrt() + torch.log(xx) + torch.log(yy)

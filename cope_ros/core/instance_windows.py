@@ -37,6 +37,25 @@ class Looked(NamedTuple):
     visible: Tensor  # (B, M, S/8, S/8) chance of seeing the object, in the plain view there
 
 
+class Guesses(NamedTuple):
+    """G poses of each of M instances of B images, likeliest first."""
+
+    R: Tensor  # (B, M, G, 3, 3)
+    t: Tensor  # (B, M, G, 3) m
+    chance: Tensor  # (B, M, G) logarithm of how likely each is
+
+
+class Aimed(NamedTuple):
+    """One window of each of M poses of B images, N = B * M; poses are in the windows' frames."""
+
+    windows: Tensor  # (N, S, S, 3) uint8 RGB
+    class_index: Tensor  # (N,) int64
+    R: Tensor  # (N, 3, 3)
+    center: Tensor  # (N, 3) m, of the boxes
+    K: Tensor  # (N, 3, 3) px
+    R_cam_view: Tensor  # (B, M, 3, 3)
+
+
 class InstanceWindows(nn.Module, ABC):
     """A module that reads poses off windows; ``estimate`` says how.
 
@@ -169,22 +188,39 @@ class InstanceWindows(nn.Module, ABC):
         zoom: Tensor,
         turn: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Poses read off one window of each of (B, M) poses, see ``aim``."""
+        aimed = self.aim(image, K, class_index, R, t, zoom, turn)
+        R_view, center_view, visible = self.estimate(
+            aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
+        )
+        R = aimed.R_cam_view @ R_view.view_as(R)
+        center = (aimed.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
+        t = center - (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
+        return R, t, visible.unflatten(0, class_index.shape)
+
+    def aim(
+        self,
+        image: Tensor,
+        K: Tensor,
+        class_index: Tensor,
+        R: Tensor,
+        t: Tensor,
+        zoom: Tensor,
+        turn: Tensor,
+    ) -> Aimed:
         """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
-        middle = self.centers[class_index].unsqueeze(-1)
-        center = (R @ middle).squeeze(-1) + t
+        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
         view = self.look_at_objects(class_index, center, K, zoom, turn)
         windows = sample_windows(image, K, view, self.size)
         to_view = view.R_cam_view.transpose(-1, -2)
-        R_view, center_view, visible = self.estimate(
+        return Aimed(
             windows.flatten(0, 1),
             class_index.reshape(-1),
             (to_view @ R).flatten(0, 1),
             (to_view @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
             view.K.flatten(0, 1),
+            view.R_cam_view,
         )
-        R = view.R_cam_view @ R_view.view_as(R)
-        center = (view.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
-        return R, center - (R @ middle).squeeze(-1), visible.unflatten(0, class_index.shape)
 
     def look_at_objects(
         self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, turn: Tensor

@@ -27,6 +27,7 @@ class CloseUpConfig:
     slots: int = 12  # instances of an image that get one, best scores first; always as many
     rounds: int = 1  # each window lies where the one before it found the object
     views: int = 5  # windows of an instance in the last round, whose poses are averaged
+    guesses: int = 1  # poses of an instance in place of views; a refiner's flow chooses
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class NetworkConfig:
             raise CopeError("network.refiner: expected a closeup, whose instances it corrects")
         if self.region is not None and self.refiner is None:
             raise CopeError("network.region: expected a refiner, whose corrections it fits")
+        flow = self.refiner is not None and self.refiner.flow > 0
+        if self.closeup is not None and self.closeup.guesses > 1 and not flow:
+            raise CopeError("network.closeup.guesses: expected a refiner with flow, which chooses")
         _expect("pose_head", self.pose_head, POSE_HEADS)
         _expect("standardization", self.standardization, STANDARDIZATIONS)
 
@@ -190,6 +194,7 @@ PRESETS["lite_region"] = replace(
 # And the refiner's poses follow from where each place of the drawing is seen.
 PRESETS["lite_flow"] = replace(
     PRESETS["lite_region"],
+    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=16, guesses=2),
     refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1, flow=64),
 )
 

@@ -17,10 +17,11 @@ from torch.nn import functional as F
 
 from cope_ros.core import backbone as backbones
 from cope_ros.core import geometry, splats
-from cope_ros.core.flow import Flow, FlowHead, no_flow
+from cope_ros.core.flow import Flow, FlowHead
 from cope_ros.core.instance_windows import (
     STRIDE,
     SURFACE_UNIT,
+    Guesses,
     InstanceWindows,
     window_conv,
 )
@@ -34,6 +35,7 @@ MERGED = 64  # channels in which image and drawing meet
 COMPARED = 15  # see ``Refiner._compare``
 GAP_GAIN = 5.0  # what lies between seen and drawn is a fraction of what is seen
 LEAST_SHARE = 0.1  # of a place at stride 8 has to be drawn to be compared
+CHANCE_WEIGHT = 0.1  # of what the close-up says of a guess, beside its flow
 OUTPUTS = 9  # centre's way x y, log size, two columns of the turn
 
 
@@ -45,7 +47,6 @@ class Correction(NamedTuple):
     center: Tensor  # (N, 2) way of the box's centre in the window, CENTER_UNIT
     size: Tensor  # (N,) log of true over drawn apparent size, SIZE_UNIT
     R: Tensor  # (N, 3, 3) turn about the box's centre, in the frame of the ray to it
-    flow: Flow  # from a drawing of the pose so corrected; of no place without a flow head
 
 
 class Sight(NamedTuple):
@@ -76,6 +77,7 @@ class Refiner(InstanceWindows):
     cell: Final[int] = splats.CELL
     gap_gain: Final[float] = GAP_GAIN
     least_share: Final[float] = LEAST_SHARE
+    chance_weight: Final[float] = CHANCE_WEIGHT
     points: Tensor
 
     def __init__(
@@ -104,10 +106,10 @@ class Refiner(InstanceWindows):
         with torch.no_grad():
             self.output.bias.copy_(torch.tensor([0.0, 0, 0, 1, 0, 0, 0, 1, 0]))
 
-    def forward(
+    def say(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> Correction:
-        """What is wrong with one pose in each window.
+    ) -> tuple[Correction, Sight]:
+        """What is wrong with one pose in each window, and what the windows show.
 
         Args:
             windows: (N, S, S, 3) uint8 RGB.
@@ -115,17 +117,6 @@ class Refiner(InstanceWindows):
             R, center: (N, 3, 3) and (N, 3) m in the window's frame, of the object's box.
             K: (N, 3, 3) of the windows.
         """
-        said, sight = self.say(windows, class_index, R, center, K)
-        flow = no_flow(said.size)
-        if self.flow is not None:
-            R, center = self.correct(said, R, center, K)
-            flow = self.measure(sight, class_index, R, center, K)
-        return Correction(said.surface, said.visible, said.center, said.size, said.R, flow)
-
-    def say(
-        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Correction, Sight]:
-        """As ``forward``, without flow, and what the windows show."""
         drawing = self._draw(class_index, R, center, K)
         image = backbones.normalize_image(windows, self.mean, self.std)
         stem = self.backbone.stem(image)
@@ -135,7 +126,7 @@ class Refiner(InstanceWindows):
         out = self.output(self.summarize(x, self._compare(surface, drawing, R)))
         turn = geometry.rotation_from_columns(out[:, 3:])
         coordinates = surface[:, :3].permute(0, 2, 3, 1)
-        said = Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn, no_flow(out))
+        said = Correction(coordinates, surface[:, 3], out[:, :2], out[:, 2], turn)
         return said, Sight(image, stem, x, surface)
 
     def _draw(self, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor) -> Tensor:
@@ -187,7 +178,7 @@ class Refiner(InstanceWindows):
     def correct(
         self, correction: Correction, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The poses of ``forward``, (N, 3, 3) and (N, 3) m, corrected at once, without flow."""
+        """The poses that ``say`` was given, (N, 3, 3) and (N, 3) m, as it says they should be."""
         way = correction.center * (self.center_unit * self.size)
         pixel = geometry.project(center.unsqueeze(1), K) + way.unsqueeze(1)
         ray = geometry.unproject(pixel, K).squeeze(1)
@@ -202,13 +193,49 @@ class Refiner(InstanceWindows):
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Corrected poses, see ``InstanceWindows``."""
+        R, center, visible, _ = self.follow(windows, class_index, R, center, K)
+        return R, center, visible
+
+    def follow(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same, and (N,) how likely the last flow is, see ``flow.FlowHead.evidence``."""
         said, sight = self.say(windows, class_index, R, center, K)
         R, center = self.correct(said, R, center, K)
+        evidence = torch.zeros_like(said.size)
         if self.flow is not None:
             for _ in range(self.flow_rounds):
                 flow = self.measure(sight, class_index, R, center, K)
                 R, center = self.flow.fit(flow, K, self.diameters[class_index])
-        return R, center, said.visible
+                evidence = self.flow.evidence(flow, R, center, K)
+        return R, center, said.visible, evidence
+
+    def choose(
+        self, image: Tensor, K: Tensor, class_index: Tensor, guesses: Guesses
+    ) -> tuple[Tensor, Tensor]:
+        """Of each instance's guesses the one that leads to the likeliest flow.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            K: (B, 3, 3) px.
+            class_index: (B, M).
+            guesses: of each.
+
+        Returns:
+            (B, M, 3, 3) and (B, M, 3) m, not corrected.
+        """
+        count = guesses.chance.shape[2]
+        classes = class_index.repeat_interleave(count, 1)
+        R, t = guesses.R.flatten(1, 2), guesses.t.flatten(1, 2)
+        aimed = self.aim(image, K, classes, R, t, self.zooms[:1], self.turns[:1])
+        _, _, _, evidence = self.follow(
+            aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
+        )
+        value = evidence.view_as(guesses.chance) + self.chance_weight * guesses.chance
+        best = value.argmax(2).view(len(R), -1, 1, 1)
+        t = guesses.t.gather(2, best.expand(-1, -1, 1, 3)).squeeze(2)
+        best = best.unsqueeze(-1).expand(-1, -1, 1, 3, 3)
+        return guesses.R.gather(2, best).squeeze(2), t
 
 
 def _build_flow(config: RefinerConfig, stem: int) -> FlowHead | None:

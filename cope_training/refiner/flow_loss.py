@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cope_ros.core import geometry
-from cope_ros.core.flow import Flow
+from cope_ros.core.flow import Flow, log_likelihood
 from cope_training.refiner.targets import FINE, RefinerTargets
 
 TOLERANCE = 0.04  # of the diameter, in depth, up to which it is the place that is seen
@@ -28,10 +28,7 @@ def flow_errors(flow: Flow, targets: RefinerTargets, diameter: Tensor) -> dict[s
     pixel = geometry.project(point, targets.K)
     shown = (flow.drawn > 0) & is_seen(pixel, point[..., 2], targets.depth, TOLERANCE * diameter)
     seen = shown.to(pixel.dtype)
-    way = pixel - flow.pixel
-    xx, yx, yy = flow.root.unbind(-1)
-    x, y = xx * way[..., 0] + yx * way[..., 1], yy * way[..., 1]
-    surprise = (1.0 + x.square() + y.square()).sqrt() - 1.0 - torch.log(xx) - torch.log(yy)
+    surprise = -log_likelihood(flow.root, pixel - flow.pixel)
     doubt = F.binary_cross_entropy_with_logits(flow.seen, seen, reduction="none")
     return {
         "flow": (surprise * seen).sum() / seen.sum().clamp_min(1.0),

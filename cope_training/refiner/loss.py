@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.flow import Flow
 from cope_ros.core.instance_windows import STRIDE
 from cope_ros.core.network import catalogue_corners, catalogue_diameters
 from cope_ros.core.refiner import CENTER_UNIT, SIZE_UNIT, Correction
@@ -39,6 +40,7 @@ class RefinerLoss:
         self,
         correction: Correction,
         targets: RefinerTargets,
+        flow: Flow | None = None,
         fitted: tuple[Tensor, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Weighted losses by name and their sum as ``total``.
@@ -46,7 +48,8 @@ class RefinerLoss:
         Args:
             correction: of N windows.
             targets: what is true in them.
-            fitted: (N, 3, 3) and (N, 3) m, the poses that the flow says; None without a flow.
+            flow: of the poses so corrected, about; None without a flow head.
+            fitted: (N, 3, 3) and (N, 3) m, the poses that the flow says.
         """
         size = STRIDE * targets.visible.shape[1]
         turn, way, log_size = true_correction(targets, size)
@@ -54,7 +57,7 @@ class RefinerLoss:
         corners = self.corners[targets.class_index] @ (R @ targets.R_start).transpose(1, 2)
         gap = corners @ (correction.R - turn).transpose(1, 2)
         errors = {
-            "rotation": huber(geometry.length(gap) / CORNER_UNIT, 1.0).mean(),
+            "rotation": _mean_near(huber(geometry.length(gap) / CORNER_UNIT, 1.0), targets.near),
             "surface": surface_error(
                 correction.surface,
                 targets.points,
@@ -67,8 +70,8 @@ class RefinerLoss:
             "center": huber(correction.center - way, BETA).mean(),
             "size": huber(correction.size - log_size, BETA).mean(),
         }
-        if fitted is not None:
-            errors |= flow_errors(correction.flow, targets, self.diameters[targets.class_index])
+        if flow is not None and fitted is not None:
+            errors |= flow_errors(flow, targets, self.diameters[targets.class_index])
             errors["fit"] = self._corner_error(targets, *fitted)
         losses = {name: getattr(self.config, name) * error for name, error in errors.items()}
         losses["total"] = torch.stack(list(losses.values())).sum()
@@ -79,7 +82,12 @@ class RefinerLoss:
         c = targets.class_index
         gap = self.corners[c] @ (R - targets.R).transpose(1, 2)
         gap = gap + ((center - targets.center) / self.diameters[c].unsqueeze(1)).unsqueeze(1)
-        return huber(geometry.length(gap) / CORNER_UNIT, 1.0).mean()
+        return _mean_near(huber(geometry.length(gap) / CORNER_UNIT, 1.0), targets.near)
+
+
+def _mean_near(error: Tensor, near: Tensor) -> Tensor:
+    """Of (N, corners) errors, those of hopeless starts as nought."""
+    return (error * near.unsqueeze(1)).mean()
 
 
 def true_correction(targets: RefinerTargets, size: int) -> tuple[Tensor, Tensor, Tensor]:

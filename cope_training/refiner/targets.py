@@ -27,6 +27,7 @@ class RefinerTargets(WindowTargets):
     R: Tensor  # (N, 3, 3) float, of what looks the same that nearest to the start
     center: Tensor  # (N, 3) float m
     depth: Tensor  # (N, S/FINE, S/FINE) float m, of the instance, zero elsewhere
+    near: Tensor  # (N,) float: 1 where a correction leads from the start to the truth
 
     @property
     def given(self) -> tuple[Tensor, ...]:

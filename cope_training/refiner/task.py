@@ -65,7 +65,7 @@ class RefinerTask(nn.Module):
             R, center = self._stray(R, center, outlook)
         flow = part.measure(sight, c, R, center, K)
         fitted = part.flow.fit(flow, K, part.diameters[c])
-        return self.loss(said._replace(flow=flow), laid.targets, fitted)
+        return self.loss(said, laid.targets, flow, fitted)
 
     def _stray(self, R: Tensor, center: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
         """Poses from which flows start: photographs lead corrections astray as drawings do not."""
@@ -87,6 +87,7 @@ class RefinerTask(nn.Module):
         seen, points = _labels(outlook, view, size)
         points = (to_view[:, None, None] @ points.unsqueeze(-1)).squeeze(-1)
         coarse = slice(STRIDE // 2 // FINE, None, STRIDE // FINE)
+        near = geometry.rotation_angle(R_true, R) < HOPELESS
         targets = RefinerTargets(
             class_index=c,
             K=view.K[:, 0],
@@ -97,12 +98,13 @@ class RefinerTask(nn.Module):
             R=to_view @ R_true,
             center=(to_view @ center_true).squeeze(-1),
             depth=points[..., 2] * seen,
+            near=near.to(points.dtype),
         )
         shown = sample_windows(windows, outlook.K, view, size).squeeze(1)
         return Laid(shown, targets, view.R_cam_view[:, 0])
 
     def _starts(self, windows: Tensor, outlook: Outlook) -> tuple[Tensor, Tensor]:
-        """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted and not hopeless."""
+        """(N, 3, 3) and (N, 3) m wrong poses: the close-up's where wanted, hopeless ones, too."""
         R, center = outlook.R_start.clone(), outlook.center_start.clone()
         rows = outlook.found.nonzero().squeeze(1)
         if len(rows):
@@ -112,10 +114,7 @@ class RefinerTask(nn.Module):
             K[:, :2, 2] -= margin
             c = outlook.class_index[rows]
             glance = self.closeup(windows[rows, inner, inner], c)
-            R_found, center_found = self.closeup.pose(glance, c, K)
-            R_true, _ = self.align(outlook.R[rows], outlook.t[rows], R_found, c)
-            near = geometry.rotation_angle(R_true, R_found) < HOPELESS
-            R[rows[near]], center[rows[near]] = R_found[near], center_found[near]
+            R[rows], center[rows] = self.closeup.pose(glance, c, K)
         return R, center
 
 
