@@ -189,7 +189,7 @@ def _correct(
     """(1, 4, 4) corrected pose of the instance in a window, and its class."""
     window = torch.from_numpy(frame.image)[None].to(device)
     laid = task.lay(window, task.targets([frame]).to(device))
-    R, center, _ = refiner.to(device).estimate(laid.windows, *laid.targets.given)
+    R, center, *_ = refiner.to(device).estimate(laid.windows, *laid.targets.given)
     R, center = laid.R_wide_view @ R, (laid.R_wide_view @ center.unsqueeze(-1)).squeeze(-1)
     c = laid.targets.class_index
     return _matrices(*_of_object(refiner, c, R, center)), c.tolist()

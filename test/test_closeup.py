@@ -99,7 +99,7 @@ def test_what_is_seen_in_the_window_becomes_a_pose_of_the_camera() -> None:
     closeup.truth = (R, t)
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     R_start, t_start = R @ random_rotations(1), t * 1.2 + 0.02
-    R_est, t_est, _, _ = closeup.refine(noise(2), make_K(2), classes, R_start, t_start)
+    R_est, t_est, *_ = closeup.refine(noise(2), make_K(2), classes, R_start, t_start)
     assert R_est.shape == (2, 3, 5, 3, 3)
     assert torch.allclose(R_est, R[:, :, None].expand_as(R_est), atol=1e-4)
     assert torch.allclose(t_est, t[:, :, None].expand_as(t_est), atol=1e-4)
@@ -122,7 +122,7 @@ def test_guesses_are_of_different_sides_and_at_one_place() -> None:
     with torch.inference_mode():
         closeup.guesses = 4
         guesses = closeup.guess(noise(), K, classes, R, t)
-        first, t_first, _, _ = closeup.refine(noise(), K, classes, R, t)
+        first, t_first, *_ = closeup.refine(noise(), K, classes, R, t)
     assert torch.allclose(guesses.R[:, :, 0], first[:, :, 0], atol=1e-5)
     assert torch.allclose(guesses.t[:, :, 0], t_first[:, :, 0], atol=1e-5)
     middle = guesses.R @ closeup.centers[classes][:, :, None, :, None]
@@ -148,11 +148,13 @@ def test_views_that_disagree_are_averaged_without_the_flipped_one() -> None:
     half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
     R = torch.stack([truth, truth, truth @ half_turn, truth, truth]).view(1, 1, 5, 3, 3)
     t = torch.tensor([0.0, 0.0, 0.5]) + torch.tensor([0.0, 0.01, 0.3, -0.01, 0.0])[:, None]
-    looked = Looked(R, t.view(1, 1, 5, 3), t[None, :1], torch.zeros(1, 1, 12, 12))
+    looked = Looked(
+        R, t.view(1, 1, 5, 3), t[None, :1], torch.zeros(1, 1, 12, 12), torch.zeros(1, 1)
+    )
     closeup.refine = lambda *_: looked
     for index, expected in ((0, 0.5), (1, 0.56)):  # object1 looks the same after a half-turn
         c = torch.tensor([[index]])
-        R_m, t_m = estimator.look_closer(noise(), make_K(), c, R[:, :, 0], t[None, :1])
+        R_m, t_m, _ = estimator.look_closer(noise(), make_K(), c, R[:, :, 0], t[None, :1])
         assert torch.allclose(R_m[0, 0], truth, atol=1e-4)
         assert t_m[0, 0, 2] == pytest.approx(expected, abs=1e-5)
 

@@ -105,6 +105,13 @@ def test_close_up_refiner_and_outline_are_the_estimators_own(
     R, t = votings.poses(votes, names[-1])
     assert layers.closeup is not None
     assert len(expected) > layers.closeup.slots
+    if layers.refiner is not None and layers.refiner.slots:  # what is found twice is left out
+        assert len(expected) <= len(t)
+        gap = np.abs(t[:, None] - expected.t).max(axis=2) + np.abs(R[:, None] - expected.R).max(
+            (2, 3)
+        )
+        assert gap.min(axis=0).max() < 1e-3
+        return
     ours, its = np.lexsort(t.round(3).T), np.lexsort(expected.t.round(3).T)  # scores may differ
     np.testing.assert_allclose(t[ours], expected.t[its], atol=1e-4)
     np.testing.assert_allclose(R[ours], expected.R[its], atol=1e-3)

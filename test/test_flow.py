@@ -198,11 +198,17 @@ class Judging(Refiner):
 
     truth: Tensor
 
-    def follow(
+    def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        nothing = torch.zeros(len(R), 12, 12)
-        return R, center, nothing, -(R - self.truth).flatten(1).norm(dim=1)
+        nothing, to_camera = torch.zeros(len(R), 12, 12), self.turned
+        return R, center, nothing, -(to_camera @ R - self.truth).flatten(1).norm(dim=1)
+
+    def look_at_objects(self, class_index: Tensor, center: Tensor, K: Tensor,
+                        zoom: Tensor, turn: Tensor):  # fmt: skip
+        view = super().look_at_objects(class_index, center, K, zoom, turn)
+        self.turned = view.R_cam_view.flatten(0, 1)
+        return view
 
 
 def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
@@ -219,9 +225,10 @@ def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
     classes = torch.tensor([[0, 1]])
     for chance, chosen in ((even, (0, 1)), (sure, (1, 0))):
         got = refiner.choose(noise(), make_K(), classes, Guesses(R, t, chance))
+        assert got.chance.shape == (1, 2, 1)
         for m in range(2):
-            assert torch.equal(got[0][0, m], R[0, m, chosen[m]])
-            assert torch.equal(got[1][0, m], t[0, m, chosen[m]])
+            assert torch.allclose(got.R[0, m, 0], R[0, m, chosen[m]], atol=1e-5)
+            assert torch.allclose(got.t[0, m, 0], t[0, m, chosen[m]], atol=1e-5)
 
 
 def test_it_is_exported_as_it_is() -> None:

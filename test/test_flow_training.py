@@ -18,7 +18,7 @@ from cope_training.config import load_config
 from cope_training.engine import Trainer
 from cope_training.refiner.config import MARGIN, RefinerTraining
 from cope_training.refiner.flow_loss import TOLERANCE, flow_errors, is_seen
-from cope_training.refiner.targets import FINE, RefinerTargets
+from cope_training.refiner.targets import FINE, RefinerTargets, displaced
 from cope_training.refiner.task import RefinerTask
 
 DIAMETERS = torch.tensor([o.diameter for o in CATALOGUE])
@@ -150,9 +150,32 @@ def test_with_the_refiner_it_learns_too(models: Path) -> None:
     assert task.part.flow.log_spreads.grad is not None
 
 
-def test_the_recipe_of_lmo_is_read() -> None:
-    config = load_config(Path(__file__).parent.parent / "config/training/lmo_flow.yaml")
-    assert config.refiner.flow_alone
+def test_flows_start_astray_as_far_as_is_said() -> None:
+    frames = [make_window(0, 0, MARGIN)] * 300
+    straight = make_task(flow_error=0.0).targets(frames)
+    assert torch.equal(straight.stray_way, torch.zeros(300, 3))
+    assert torch.allclose(straight.stray_turn, torch.eye(3).expand(300, 3, 3), atol=1e-6)
+    values = {"rotation_error": 10.0, "center_error": 0.05, "size_error": 0.1}
+    outlook = make_task(flow_error=0.5, **values).targets(frames)
+    turn = torch.rad2deg(geometry.log_so3(outlook.stray_turn))
+    spread = 0.5 / 3**0.5  # of uniform shares, root mean square
+    assert turn.std() == pytest.approx(10.0 * spread, rel=0.2)
+    assert outlook.stray_way[:, :2].std() == pytest.approx(0.05 * spread, rel=0.2)
+    assert outlook.stray_way[:, 2].std() == pytest.approx(0.1 * spread, rel=0.2)
+
+
+def test_what_is_displaced_moves_aside_by_diameters_and_along_its_ray() -> None:
+    center = torch.tensor([[0.1, 0.0, 0.5]])
+    way = torch.tensor([[0.2, -0.1, float(np.log(1.1))]])
+    moved = displaced(center, way, torch.tensor([0.1]))
+    assert torch.allclose(moved, 1.1 * torch.tensor([[0.12, -0.01, 0.5]]))
+
+
+@pytest.mark.parametrize(("name", "alone"), [("lmo_flow", True), ("lmo_together", False)])
+def test_the_recipes_of_lmo_are_read(name: str, alone: bool) -> None:
+    config = load_config(Path(__file__).parent.parent / f"config/training/{name}.yaml")
+    assert config.refiner.flow_alone == alone
+    assert (config.refiner.flow_error > 0) != alone
     refiner = build_network(PRESETS[config.preset], CATALOGUE).refiner
     assert refiner is not None
     assert refiner.flow is not None

@@ -83,7 +83,7 @@ def test_an_untrained_refiner_changes_little_and_starts_with_the_images_features
     R, center = random_rotations(2), torch.tensor([[0.0, 0, 0.4], [0.01, 0.02, 0.5]])
     c, K_view = torch.tensor([0, 2]), K.expand(2, 3, 3)
     with torch.inference_mode():
-        R_new, center_new, visible = refiner.estimate(windows, c, R, center, K_view)
+        R_new, center_new, visible, _ = refiner.estimate(windows, c, R, center, K_view)
     assert geometry.rotation_angle(R_new, R).max() < 0.2
     assert (center_new - center).abs().max() < 0.01
     assert visible.shape == (2, SIZE // 8, SIZE // 8)
@@ -151,7 +151,7 @@ def test_what_is_said_in_a_window_corrects_the_pose_of_the_camera() -> None:
     refiner.truth = (R, t)
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     turned = R @ geometry.exp_so3(torch.tensor([0.3, 0.2, -0.4]))
-    R_new, t_new, center, visible = refiner.refine(noise(2), make_K(2), classes, turned, t * 1.1)
+    R_new, t_new, center, visible, _ = refiner.refine(noise(2), make_K(2), classes, turned, t * 1.1)
     views = CONFIG.refiner.views
     assert R_new.shape == (2, 3, views, 3, 3)
     assert torch.allclose(R_new, R[:, :, None].expand_as(R_new), atol=1e-4)

@@ -163,8 +163,8 @@ class CloseUp(InstanceWindows):
 
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses of windows, see ``InstanceWindows``; it needs none to start with."""
         glance = self.forward(windows, class_index)
         R_new, center_new = self.pose(glance, class_index, K)
-        return R_new, center_new, glance.visible
+        return R_new, center_new, glance.visible, torch.log_softmax(glance.choice, 1).amax(1)

@@ -9,12 +9,16 @@ matrix-vector products, so that nothing depends on the number of instances.
 import torch
 from torch import Tensor
 
+from cope_ros.core import geometry
+
 # A fixed point needs one round for each link of the longest chain "suppressed by one that
 # is itself suppressed". Chains of real scenes have 2 to 6 links.
 MAX_ROUNDS = 24
 # Rows compared at a time on a CPU: half a megabyte per matrix stays in the core's cache, and
 # what lies above the diagonal is mostly left out. A GPU takes all rows at once.
 CPU_BLOCK = 128
+SAME_ASIDE = 0.25  # of the diameter, across the ray, and
+SAME_DEEPER = 0.15  # of the depth, along it: nearer than that two of a kind are one
 
 
 def overlaps(
@@ -116,3 +120,31 @@ def select_leaders(leads: Tensor, max_instances: int) -> tuple[Tensor, Tensor]:
     order = torch.where(leads, rows, rows + n)
     value, index = order.topk(min(max_instances, n), dim=1, largest=False, sorted=True)
     return index, value < n
+
+
+def repeated(
+    class_index: Tensor,
+    valid: Tensor,
+    center: Tensor,
+    size: Tensor,
+    same_aside: float = SAME_ASIDE,
+    same_deeper: float = SAME_DEEPER,
+) -> Tensor:
+    """(B, M) bool: a better instance of the class lies at nearly the same place.
+
+    Two objects of one kind cannot: their middles would be nearer than a quarter of their size.
+    Along the ray, where estimates are far less exact, they have to be farther apart.
+
+    Args:
+        class_index, valid: (B, M), best first.
+        center: (B, M, 3) m, middles.
+        size: (B, M) m, diameters.
+        same_aside, same_deeper: shares of diameter and depth, see above.
+    """
+    depth = center[..., 2:].clamp_min(1e-3)
+    ray = center[..., :2] / depth
+    aside = geometry.length(ray.unsqueeze(2) - ray.unsqueeze(1)) * depth
+    deeper = (depth - depth.transpose(1, 2)).abs()
+    near = (aside < same_aside * size.unsqueeze(-1)) & (deeper < same_deeper * depth)
+    alike = (class_index.unsqueeze(2) == class_index.unsqueeze(1)) & valid.unsqueeze(1)
+    return torch.tril(near & alike, -1).any(2) & valid

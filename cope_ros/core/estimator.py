@@ -7,35 +7,26 @@ device in between.
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.averaging import SymmetryAligner
 from cope_ros.core.calibration import CovarianceCalibration
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.clustering import cluster, select_leaders
 from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
-from cope_ros.core.instance_windows import Looked
 from cope_ros.core.locations import make_locations
-from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
+from cope_ros.core.network import CopeNetwork
 from cope_ros.core.scores import class_probability
-from cope_ros.core.types import (
-    Hypotheses,
-    Instances,
-    best_first,
-    by_turns,
-    replace_non_finite,
-    with_poses,
-)
+from cope_ros.core.second_look import SecondLook
+from cope_ros.core.types import Hypotheses, Instances, replace_non_finite
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each
 MAX_VOTES = 64  # most hypotheses of one instance that can be averaged
 MIN_SUPPORT = 2  # a hypothesis that no other supports is discarded (appendix B)
-UNSEEN = 0.3  # share of an outline taken to be seen, of instances that were not looked at
 CONSISTENCY_SCALE = 0.1  # of the apparent size: reprojection error that costs a factor e
 
 
-class CopeEstimator(nn.Module):
+class CopeEstimator(SecondLook):
     """COPE's inference (paper, section 3.1) on a batch.
 
     Thresholds are buffers; they can change on a loaded model: ``score_threshold.fill_(0.4)``.
@@ -51,11 +42,8 @@ class CopeEstimator(nn.Module):
     max_hypotheses: Final[int] = MAX_HYPOTHESES
     max_votes: Final[int] = MAX_VOTES
     min_support: Final[int] = MIN_SUPPORT
-    unseen: Final[float] = UNSEEN
     consistency_scale: Final[float] = CONSISTENCY_SCALE
     min_depth: Final[float] = geometry.MIN_DEPTH
-    corners: Tensor
-    diameters: Tensor
     score_threshold: Tensor
     iou_threshold: Tensor
     n_hypotheses: Tensor
@@ -69,15 +57,11 @@ class CopeEstimator(nn.Module):
         score_power: float = 0.0,
         max_instances: int = 100,
     ) -> None:
-        super().__init__()
-        self.network = network
-        self.align = SymmetryAligner(catalogue)
+        super().__init__(network, catalogue)
         self.calibrate = CovarianceCalibration(len(catalogue))
         self.by_diameter = by_diameter
         self.score_power = score_power
         self.max_instances = max_instances
-        self.register_buffer("corners", catalogue_corners(catalogue))
-        self.register_buffer("diameters", catalogue_diameters(catalogue))
         self.register_buffer("score_threshold", torch.tensor(0.5))
         self.register_buffer("iou_threshold", torch.tensor(0.5))
         self.register_buffer("n_hypotheses", torch.tensor(10))
@@ -95,78 +79,8 @@ class CopeEstimator(nn.Module):
         """
         found = self.group(self.hypothesize(image, K))
         if self.network.closeup is not None:
-            found = self._look_closer(image, K.float(), found)
+            found = self.look_again(image, K.float(), found)
         return found
-
-    def look_closer(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The close-up's poses, mean of its views, or the best of its guesses.
-
-        Args:
-            image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
-            R, t: (B, M, 3, 3) and (B, M, 3) m, where the instances seem to be.
-        """
-        assert self.network.closeup is not None
-        if self.network.refiner is not None and self.network.closeup.guesses > 1:
-            guesses = self.network.closeup.guess(image, K, class_index, R, t)
-            return self.network.refiner.choose(image, K, class_index, guesses)
-        looked = self.network.closeup.refine(image, K, class_index, R, t)
-        return self._mean_view(looked, class_index)
-
-    def correct(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The refiner's corrections of poses, mean of its views; shapes as in ``look_closer``.
-
-        Returns:
-            Poses, and where they were looked at and seen, see ``instance_windows.Looked``.
-        """
-        assert self.network.refiner is not None
-        looked = self.network.refiner.refine(image, K, class_index, R, t)
-        R, t = self._mean_view(looked, class_index)
-        return R, t, looked.center, looked.visible
-
-    def settle(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Corrections and fits to the outlines, in turn, at last the mean of both.
-
-        Returns:
-            Poses, and (B, M) the share of each outline that is seen, see ``region.RegionFit``.
-        """
-        assert self.network.refiner is not None
-        assert self.network.region is not None
-        points, seen = self.network.refiner.points, torch.ones_like(t[..., 0])
-        for _ in range(self.network.region.rounds):
-            R, t, center, visible = self.correct(image, K, class_index, R, t)
-            R, t, seen = self.network.region(image, K, class_index, R, t, center, visible, points)
-        R_last, t_last, _, _ = self.correct(image, K, class_index, R, t)
-        R, t = self.align.between(R, t, R_last, t_last, self.network.region.last, class_index)
-        return R, t, seen
-
-    def _mean_view(self, looked: Looked, class_index: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean poses of the views, (B, M, 3, 3) and (B, M, 3)."""
-        t_view = looked.t.flatten(0, 1)
-        weight = torch.ones_like(t_view[..., 0])
-        R, t, _ = self.align.mean(looked.R.flatten(0, 1), t_view, weight, class_index.reshape(-1))
-        return R.unflatten(0, class_index.shape), t.unflatten(0, class_index.shape)
-
-    def _look_closer(self, image: Tensor, K: Tensor, found: Instances) -> Instances:
-        """Gives as many instances as there are slots better poses, in any scene as many."""
-        assert self.network.closeup is not None
-        found = by_turns(found)
-        n = min(self.network.closeup.slots, found.valid.shape[1])
-        classes, score = found.class_index[:, :n], found.score
-        R, t = self.look_closer(image, K, classes, found.R[:, :n], found.t[:, :n])
-        if self.network.region is not None:
-            R, t, seen = self.settle(image, K, classes, R, t)
-            score = torch.cat((score[:, :n] * seen, score[:, n:] * self.unseen), 1)
-        elif self.network.refiner is not None:
-            R, t, _, _ = self.correct(image, K, classes, R, t)
-        return best_first(with_poses(found, score, R, t))
 
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:
         """The network, then poses for the K best locations (all below or above threshold)."""

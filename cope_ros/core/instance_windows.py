@@ -35,6 +35,7 @@ class Looked(NamedTuple):
     t: Tensor  # (B, M, V, 3) m
     center: Tensor  # (B, M, 3) m, where the last windows took the middles of the boxes to be
     visible: Tensor  # (B, M, S/8, S/8) chance of seeing the object, in the plain view there
+    evidence: Tensor  # (B, M) logarithm of how likely the plain view's pose is, up to a constant
 
 
 class Guesses(NamedTuple):
@@ -123,7 +124,7 @@ class InstanceWindows(nn.Module, ABC):
     @abstractmethod
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows, (N, S/8, S/8) where.
 
         Args:
@@ -134,7 +135,8 @@ class InstanceWindows(nn.Module, ABC):
             K: (N, 3, 3) of the windows.
 
         Returns:
-            Poses alike, and the logit of the object being what is seen at each place.
+            Poses alike, the logit of the object being what is seen at each place, and (N,) the
+            logarithm of how likely the pose is, up to a constant.
         """
 
     def stem_features(self, windows: Tensor) -> Tensor:
@@ -169,14 +171,16 @@ class InstanceWindows(nn.Module, ABC):
         """
         count, views = class_index.shape[1], self.zooms.shape[0]
         for _ in range(self.rounds - 1):
-            R, t, _ = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+            R, t, _, _ = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
         center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
         classes = class_index.repeat_interleave(views, 1)
         R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
         zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
-        R, t, visible = self._look(image, K, classes, R, t, zoom, turn)
-        plain = torch.sigmoid(visible.unflatten(1, (count, views))[:, :, 0])
-        return Looked(R.unflatten(1, (count, views)), t.unflatten(1, (count, views)), center, plain)
+        R, t, visible, evidence = self._look(image, K, classes, R, t, zoom, turn)
+        each = (count, views)
+        plain = torch.sigmoid(visible.unflatten(1, each)[:, :, 0])
+        evidence = evidence.unflatten(1, each)[:, :, 0]
+        return Looked(R.unflatten(1, each), t.unflatten(1, each), center, plain, evidence)
 
     def _look(
         self,
@@ -187,16 +191,17 @@ class InstanceWindows(nn.Module, ABC):
         t: Tensor,
         zoom: Tensor,
         turn: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Poses read off one window of each of (B, M) poses, see ``aim``."""
         aimed = self.aim(image, K, class_index, R, t, zoom, turn)
-        R_view, center_view, visible = self.estimate(
+        R_view, center_view, visible, evidence = self.estimate(
             aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
         )
         R = aimed.R_cam_view @ R_view.view_as(R)
         center = (aimed.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
         t = center - (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
-        return R, t, visible.unflatten(0, class_index.shape)
+        shape = class_index.shape
+        return R, t, visible.unflatten(0, shape), evidence.unflatten(0, shape)
 
     def aim(
         self,

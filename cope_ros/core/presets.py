@@ -40,6 +40,7 @@ class RefinerConfig:
     points: int = 4096  # of each object's surface, drawn to compare with
     rounds: int = 1  # each corrects what the one before it found
     views: int = 3  # windows of an instance in the last round, whose poses are averaged
+    slots: int = 0  # best of the close-up's instances that are settled; 0: all of them
     flow: int = 0  # channels of the layers that see where the drawing's places are, 0: none
     flow_rounds: int = 2  # of drawing, flow and fit, in the same window
 
@@ -194,8 +195,11 @@ PRESETS["lite_region"] = replace(
 # And the refiner's poses follow from where each place of the drawing is seen.
 PRESETS["lite_flow"] = replace(
     PRESETS["lite_region"],
-    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=16, guesses=2),
-    refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1, flow=64),
+    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=24, guesses=2),
+    refiner=RefinerConfig(
+        size=96, channels=128, hidden=256, views=1, slots=12, flow=64, flow_rounds=3
+    ),
+    region=RegionConfig(rounds=1),
 )
 
 

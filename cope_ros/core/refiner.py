@@ -92,6 +92,7 @@ class Refiner(InstanceWindows):
         self.into_image = nn.Conv2d(MERGED, c2, 1)
         self.across = nn.Conv2d(MERGED, config.channels, 3, 2, 1)
         self.output = nn.Linear(config.hidden, OUTPUTS)
+        self.slots = config.slots
         self.flow, self.flow_rounds = _build_flow(config, c2), config.flow_rounds
         self._start_with_what_is_given()
         self.register_buffer("points", torch.zeros(self.n_classes, config.points, 6))
@@ -191,15 +192,8 @@ class Refiner(InstanceWindows):
 
     def estimate(
         self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Corrected poses, see ``InstanceWindows``."""
-        R, center, visible, _ = self.follow(windows, class_index, R, center, K)
-        return R, center, visible
-
-    def follow(
-        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The same, and (N,) how likely the last flow is, see ``flow.FlowHead.evidence``."""
+        """Corrected poses, see ``InstanceWindows``, and the last flow's evidence for them."""
         said, sight = self.say(windows, class_index, R, center, K)
         R, center = self.correct(said, R, center, K)
         evidence = torch.zeros_like(said.size)
@@ -210,9 +204,7 @@ class Refiner(InstanceWindows):
                 evidence = self.flow.evidence(flow, R, center, K)
         return R, center, said.visible, evidence
 
-    def choose(
-        self, image: Tensor, K: Tensor, class_index: Tensor, guesses: Guesses
-    ) -> tuple[Tensor, Tensor]:
+    def choose(self, image: Tensor, K: Tensor, class_index: Tensor, guesses: Guesses) -> Guesses:
         """Of each instance's guesses the one that leads to the likeliest flow.
 
         Args:
@@ -222,20 +214,19 @@ class Refiner(InstanceWindows):
             guesses: of each.
 
         Returns:
-            (B, M, 3, 3) and (B, M, 3) m, not corrected.
+            One of each, corrected; its chance is the flow's evidence for it.
         """
         count = guesses.chance.shape[2]
         classes = class_index.repeat_interleave(count, 1)
         R, t = guesses.R.flatten(1, 2), guesses.t.flatten(1, 2)
-        aimed = self.aim(image, K, classes, R, t, self.zooms[:1], self.turns[:1])
-        _, _, _, evidence = self.follow(
-            aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
-        )
-        value = evidence.view_as(guesses.chance) + self.chance_weight * guesses.chance
-        best = value.argmax(2).view(len(R), -1, 1, 1)
-        t = guesses.t.gather(2, best.expand(-1, -1, 1, 3)).squeeze(2)
-        best = best.unsqueeze(-1).expand(-1, -1, 1, 3, 3)
-        return guesses.R.gather(2, best).squeeze(2), t
+        zoom, turn = self.zooms[:1], self.turns[:1]
+        R, t, _, evidence = self._look(image, K, classes, R, t, zoom, turn)
+        evidence = evidence.view_as(guesses.chance)
+        best = (evidence + self.chance_weight * guesses.chance).argmax(2, keepdim=True)
+        at = best.unsqueeze(-1).expand(-1, -1, 1, 3)
+        t = t.view_as(guesses.t).gather(2, at)
+        R = R.view_as(guesses.R).gather(2, at.unsqueeze(-1).expand(-1, -1, 1, 3, 3))
+        return Guesses(R, t, evidence.gather(2, best))
 
 
 def _build_flow(config: RefinerConfig, stem: int) -> FlowHead | None:

@@ -45,8 +45,8 @@ class Instances(NamedTuple):
     R: Tensor  # (B, M, 3, 3) float
     t: Tensor  # (B, M, 3) float, m
     covariance: Tensor  # (B, M, 6, 6) float, x y z rotation-x rotation-y rotation-z (REP-103)
-    boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis, px
-    keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis, px
+    boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis or of a settled pose, px
+    keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis or settled pose, px
     support: Tensor  # (B, M) int64, hypotheses in the cluster
 
 
@@ -81,14 +81,49 @@ def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instanc
     )
 
 
+def seen_as(found: Instances, boxes: Tensor, keypoints: Tensor) -> Instances:
+    """Other boxes (B, n, 4) and keypoints (B, n, 8, 2) of the first n."""
+    n = boxes.shape[1]
+    valid = found.valid[:, :n]
+    boxes = torch.where(valid.unsqueeze(-1), boxes, found.boxes[:, :n])
+    keypoints = torch.where(valid[..., None, None], keypoints, found.keypoints[:, :n])
+    return Instances(
+        found.valid,
+        found.class_index,
+        found.score,
+        found.R,
+        found.t,
+        found.covariance,
+        torch.cat((boxes, found.boxes[:, n:]), 1),
+        torch.cat((keypoints, found.keypoints[:, n:]), 1),
+        found.support,
+    )
+
+
+def without(found: Instances, gone: Tensor) -> Instances:
+    """The same, those that are ``gone`` (B, M) as padding."""
+    return Instances(
+        found.valid & ~gone,
+        found.class_index,
+        found.score,
+        found.R,
+        found.t,
+        found.covariance,
+        found.boxes,
+        found.keypoints,
+        found.support,
+    )
+
+
 def best_first(found: Instances) -> Instances:
     """The same instances in the order of their scores, padding last."""
-    return _ordered(found, found.score)
+    return rows_of(found, order_of(found.score, found.valid))
 
 
 def by_turns(found: Instances) -> Instances:
     """The same instances, best first, but many of one class do not all come before others."""
-    return _ordered(found, turn_values(found.score, found.class_index, found.valid))
+    value = turn_values(found.score, found.class_index, found.valid)
+    return rows_of(found, order_of(value, found.valid))
 
 
 def turn_values(score: Tensor, class_index: Tensor, valid: Tensor, decay: float = TURN) -> Tensor:
@@ -98,10 +133,14 @@ def turn_values(score: Tensor, class_index: Tensor, valid: Tensor, decay: float 
     return score * torch.pow(decay, better.to(score.dtype))
 
 
-def _ordered(found: Instances, value: Tensor) -> Instances:
-    """The same instances, those of the greatest values (B, M) first, padding last."""
-    order = torch.where(found.valid, value, -torch.ones_like(value))
-    row = torch.sort(order, dim=1, descending=True, stable=True)[1]
+def order_of(value: Tensor, valid: Tensor) -> Tensor:
+    """(B, M) rows, those of the greatest values >= 0 first, padding last."""
+    value = torch.where(valid, value, -torch.ones_like(value))
+    return torch.sort(value, dim=1, descending=True, stable=True)[1]
+
+
+def rows_of(found: Instances, row: Tensor) -> Instances:
+    """The instances in these rows (B, M)."""
     first = torch.arange(len(row), device=row.device).unsqueeze(1)
     return Instances(
         found.valid[first, row],

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cope_ros.core.averaging import SymmetryAligner, robust_mean
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.clustering import cluster, select_leaders
+from cope_ros.core.clustering import cluster, repeated, select_leaders
 from cope_ros.core.model_file import load_model
 from cope_ros.core.preprocess import Fit, fit_image
 from cope_ros.core.runtime import resolve_device
@@ -62,6 +62,7 @@ class VotingModel:
         }  # fmt: skip
         self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
         self._slots = 0 if closeup is None else int(closeup["slots"])
+        self._settled = (network.get("refiner") or {}).get("slots", 0)
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -112,15 +113,29 @@ class VotingModel:
                 value = turn_values(score, classes[None], torch.ones_like(score, dtype=torch.bool))
                 row = value[0].topk(n)[1]
                 chosen = classes[None, row]
-                pose = self._scripted.look_closer(
+                *pose, chance = self._scripted.look_closer(
                     votes.image, K, chosen, R[None, row], t[None, row]
                 )
+                R[row], t[row] = pose[0][0], pose[1][0]
+                if part != CLOSEUP and self._settled:
+                    row = row[self._best(score[:, row] * chance, chosen, *pose)]
+                    chosen, pose = classes[None, row], [R[None, row], t[None, row]]
                 if part == REFINER:
                     pose = self._scripted.correct(votes.image, K, chosen, *pose)
                 elif part == OUTLINE:
                     pose = self._scripted.settle(votes.image, K, chosen, *pose)
                 R[row], t[row] = pose[0][0], pose[1][0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
+
+    def _best(self, value: Tensor, classes: Tensor, R: Tensor, t: Tensor) -> Tensor:
+        """Those of n instances (1, n) that are settled, as in the estimator."""
+        order = value[0].argsort(descending=True, stable=True)
+        classes, R, t = classes[:, order], R[:, order], t[:, order]
+        middle = self._scripted.corners[classes].mean(-2).unsqueeze(-1)
+        center = (R @ middle).squeeze(-1) + t
+        valid = torch.ones_like(classes, dtype=torch.bool)
+        twice = repeated(classes, valid, center, self._scripted.diameters[classes])
+        return order[~twice[0]][: self._settled]
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
         """Mean of the ``limit`` best members, ranked and weighted as in the estimator."""
