@@ -27,7 +27,6 @@ from cope_ros.core.types import (
 )
 
 UNSEEN = 0.3  # share of an outline taken to be seen, of instances that were not looked at
-REFUTED = 0.05  # chance of an object below which an instance is given up
 EVIDENCE_GAIN = 2.0  # how fast the chance of an object grows with the evidence for its pose
 EVIDENCE_LEVEL = -1.0  # evidence at which it is one half
 
@@ -52,7 +51,6 @@ class SecondLook(nn.Module):
         # Not constants of the class: TorchScript does not see those of a base class.
         self.settled = 0 if network.refiner is None else network.refiner.slots
         self.unseen, self.gain, self.level = UNSEEN, EVIDENCE_GAIN, EVIDENCE_LEVEL
-        self.refuted = REFUTED
 
     def look_closer(
         self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
@@ -146,9 +144,7 @@ class SecondLook(nn.Module):
         if self.network.region is not None:
             assert self.network.refiner is not None
             R, t, seen = self.settle(image, K, classes, R, t)
-            chance = torch.cat((seen, chance[:, n:]), 1)
-            score = score * chance
-            found = without(found, chance < self.refuted)
+            score = score * torch.cat((seen, chance[:, n:]), 1)
             boxes, keypoints = self._outlook(self.network.refiner.points, K, classes, R, t)
             found = seen_as(found, boxes, keypoints)
         elif self.network.refiner is not None:
