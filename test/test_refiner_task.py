@@ -22,9 +22,8 @@ def laid(task: RefinerTask, frames: list[Frame]) -> Laid:
     return task.lay(windows, task.targets(frames))
 
 
-def test_the_close_up_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_close_up_says_what_is_wrong() -> None:
     """As it would of the window without its margin, whose pose is found by hand."""
-    monkeypatch.setattr("cope_training.refiner.task.HOPELESS", 4.0)
     task = make_task(found_share=1.0)
     frames = [make_window(i, 3 * i, MARGIN) for i in range(3)]
     plain = [make_window(i, 3 * i) for i in range(3)]
