@@ -60,7 +60,7 @@ setup(
             "cope_export = cope_training.export:main",
             "cope_eval = cope_training.evaluate:main",
             "cope_render = cope_training.render:main",
-            "cope_object = cope_training.new_object:main",
+            "cope_object = cope_training.object:main",
             "cope_calibrate = cope_training.calibrate:main",
         ],
     },

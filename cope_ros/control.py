@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cope_ros.intake import Cause, FrameError
+from cope_ros.input.drops import Cause, FrameError
 
 ON_DEMAND = "on_demand"  # value of the parameter `mode`
 

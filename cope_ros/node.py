@@ -15,17 +15,18 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from cope_ros import parameters, startup, topics
+from cope_ros import parameters, startup
 from cope_ros.control import Control
-from cope_ros.core.runtime import Estimator
-from cope_ros.counters import FrameCounters
-from cope_ros.diagnostics import Diagnostics, Sources
-from cope_ros.inputs import Inputs
-from cope_ros.mailbox import Mailbox
-from cope_ros.monitor import Monitor
-from cope_ros.outputs import Outputs
+from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.measurements import Monitor
+from cope_ros.diagnostics.status import Diagnostics, Sources
+from cope_ros.input import topics
+from cope_ros.input.mailbox import Mailbox
+from cope_ros.input.subscriptions import Inputs
+from cope_ros.output.publishers import Outputs
 from cope_ros.parameters import ParameterError
-from cope_ros.processor import Processor, Tools
+from cope_ros.pipeline import Processor, Tools
 from cope_ros.services import Services
 from cope_ros.tracking import Tracker
 from cope_ros.worker import Worker

@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cope_ros.core.errors import CopeError
-from cope_ros.declaration import Spec, descriptor, entry, matching, one_of
+from cope_ros.parameter_declaration import Spec, descriptor, entry, matching, one_of
 from cope_ros.tracking import TrackSettings
 
 # Overrides that belong to rclpy, not to this table.

@@ -12,11 +12,11 @@ import torch
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.fallback import FallbackEstimator
+from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.core.runtime import Estimator
-from cope_ros.fallback import FallbackEstimator
+from cope_ros.diagnostics.snapshot import Model
 from cope_ros.parameters import ParameterError, Parameters
-from cope_ros.snapshot import Model
 
 PACKAGE = "cope_ros"
 LOG = logging.getLogger(PACKAGE)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from cope_ros.mailbox import Mailbox, Pair
+from cope_ros.input.mailbox import Mailbox, Pair
 
 POLL = 0.2  # s; how long a stop may have to wait for an idle worker
 

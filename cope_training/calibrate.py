@@ -2,9 +2,9 @@
 
 ``cope_calibrate --model models/demo --data models/demo/sequence`` renders images of scenes like
 those of the training, but of other seeds, compares what the model finds with the truth, fits the
-factors of ``cope_ros.core.calibration`` and writes them into the model file. Errors of a second set
-of images, and of every data set named with ``--data``, tell how well they hold: a table,
-``out/eval/covariance_<model>.json`` and a figure ``.png``.
+factors of ``cope_ros.core.detection.covariance`` and writes them into the model file. Errors of a
+second set of images, and of every data set named with ``--data``, tell how well they hold: a
+table, ``out/eval/covariance_<model>.json`` and a figure ``.png``.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from cope_ros.core.deployment.integrity import MODEL_NAME
+from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.core.integrity import MODEL_NAME
-from cope_ros.core.runtime import Estimator
-from cope_training.config import DataConfig
+from cope_training.engine.configuration import DataConfig
 from cope_training.evaluation.covariance_fit import calibrated, fit_factors
 from cope_training.evaluation.held_out import recorded, rendered
 from cope_training.evaluation.reliability import PARTS, save_reliability

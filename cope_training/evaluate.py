@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.core.runtime import Estimator
-from cope_training.bop_csv import read_results, write_results
+from cope_training.data.bop_csv import read_results, write_results
 from cope_training.evaluation.depth import MeasuredDepth, RenderedDepth
 from cope_training.evaluation.failures import explain
 from cope_training.evaluation.inference import (
@@ -26,15 +26,15 @@ from cope_training.evaluation.inference import (
     read_image,
     run_model,
 )
+from cope_training.evaluation.metrics.detection import with_boxes
+from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.measure import Measurement, measure
+from cope_training.evaluation.metrics.objects import EvalObject, load_objects
+from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.scores import VISIBILITY_EDGES
+from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.report import ReportInput, write_report
-from cope_training.metrics.detection import with_boxes
-from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
-from cope_training.metrics.measure import Measurement, measure
-from cope_training.metrics.objects import EvalObject, load_objects
-from cope_training.metrics.pair_errors import Progress
-from cope_training.metrics.scores import VISIBILITY_EDGES
-from cope_training.metrics.tables import Estimates, GroundTruth
 
 DEFAULT_OUT = Path("out/eval")
 

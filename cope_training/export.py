@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from cope_ros.core.backbone import fold_batch_norm
-from cope_ros.core.build import build_estimator, build_network
-from cope_ros.core.calibration import KEY as COVARIANCE
-from cope_ros.core.calibration import set_factors
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.model_file import load_model, save_model
+from cope_ros.core.detection.covariance import KEY as COVARIANCE
+from cope_ros.core.detection.covariance import set_factors
 from cope_ros.core.errors import CopeError
-from cope_ros.core.layers import HalfStoredLinear
-from cope_ros.core.model_file import load_model, save_model
-from cope_ros.core.network import CopeNetwork
-from cope_ros.core.presets import NetworkConfig, get_preset
+from cope_ros.core.network.backbone import fold_batch_norm
+from cope_ros.core.network.build import build_estimator, build_network
+from cope_ros.core.network.cope_network import CopeNetwork
+from cope_ros.core.network.layers import HalfStoredLinear
+from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_ros.core.types import Instances
-from cope_training import checkpoint as checkpoints
-from cope_training.config import SCORE_THRESHOLD
+from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.configuration import SCORE_THRESHOLD
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.bop_writer import DEPTH_SCALE, BopSceneWriter
+from cope_training.data.bop_writer import DEPTH_SCALE, BopSceneWriter
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.scenes import compose_scene, take
 from cope_training.rendering.studio import Studio, find_mesh, load_objects

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
-from cope_ros.core.memory import keep_freed_memory
-from cope_training import checkpoint as checkpoints
-from cope_training.config import SUPERVISIONS, TrainConfig, load_config
-from cope_training.engine import Trainer
+from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.configuration import SUPERVISIONS, TrainConfig, load_config
+from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.train import train
 
@@ -102,10 +102,10 @@ def _score(
     # Here, for they need OpenCV, and training does not.
     from cope_training.evaluation.ablation import run_votings
     from cope_training.evaluation.inference import available_images
+    from cope_training.evaluation.metrics.ground_truth import find_scenes, read_ground_truth
+    from cope_training.evaluation.metrics.measure import measure
+    from cope_training.evaluation.metrics.objects import load_objects
     from cope_training.evaluation.voting import VotingModel
-    from cope_training.metrics.ground_truth import find_scenes, read_ground_truth
-    from cope_training.metrics.measure import measure
-    from cope_training.metrics.objects import load_objects
 
     scenes = find_scenes(options.data)
     objects = load_objects(scenes.models or Path(config.data.path("meshes")))

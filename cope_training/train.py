@@ -13,16 +13,16 @@ from pathlib import Path
 import torch
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
-from cope_ros.core.memory import keep_freed_memory
-from cope_training import checkpoint as checkpoints
-from cope_training.config import load_config
-from cope_training.distributed import Ranks, joined
-from cope_training.engine import Trainer
+from cope_training.data.frames import Frame, FrameStream
+from cope_training.data.sources import build_source
+from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.configuration import load_config
+from cope_training.engine.distributed import Ranks, joined
+from cope_training.engine.reporting import Reporter
+from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
-from cope_training.frames import Frame, FrameStream
-from cope_training.reporting import Reporter
-from cope_training.sources import build_source
 
 
 class _StopRequest:

@@ -13,8 +13,8 @@ import trimesh
 
 from cope_ros.core.catalogue import ObjectModel
 from cope_ros.core.errors import CopeError
-from cope_ros.drawing import AXIS_SHARE, FONT, MIN_DEPTH, colour_of, draw_frame, project
-from cope_training.metrics import EvalObject
+from cope_ros.output.debug_image import AXIS_SHARE, FONT, MIN_DEPTH, colour_of, draw_frame, project
+from cope_training.evaluation.metrics import EvalObject
 from demo.record import Pose
 
 SAMPLES = 8000  # surface points per mesh: closed to a silhouette up to about 300 px

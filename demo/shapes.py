@@ -7,8 +7,8 @@ import trimesh
 
 from cope_ros.core.catalogue import Catalogue, ObjectModel
 from cope_ros.core.errors import CopeError
-from cope_training.metrics import EvalObject, find_scenes, load_objects
-from cope_training.metrics.objects import symmetry_transforms
+from cope_training.evaluation.metrics import EvalObject, find_scenes, load_objects
+from cope_training.evaluation.metrics.objects import symmetry_transforms
 
 # Meshes whose diameters differ by more than this share are of different objects.
 SAME_DIAMETER = 0.02

@@ -17,7 +17,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.metrics import (
+from cope_training.evaluation.metrics import (
     Estimates,
     EvalObject,
     GroundTruth,
@@ -28,8 +28,8 @@ from cope_training.metrics import (
     rotation_error,
     translation_error,
 )
-from cope_training.metrics.matching import match
-from cope_training.metrics.tables import UNKNOWN_TIME, Pairs, pair_up
+from cope_training.evaluation.metrics.matching import match
+from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Pairs, pair_up
 from demo.images import CameraImage
 from demo.record import Processed
 from demo.shapes import same_objects

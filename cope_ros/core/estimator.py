@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.calibration import CovarianceCalibration
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.clustering import cluster, select_leaders
-from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
-from cope_ros.core.locations import make_locations
-from cope_ros.core.network import CopeNetwork
-from cope_ros.core.scores import class_probability
-from cope_ros.core.second_look import SecondLook
+from cope_ros.core.detection.clustering import cluster, select_leaders
+from cope_ros.core.detection.covariance import CovarianceCalibration
+from cope_ros.core.detection.decoding import decode_boxes, decode_keypoints, output_scales
+from cope_ros.core.detection.locations import make_locations
+from cope_ros.core.detection.scores import class_probability
+from cope_ros.core.network.cope_network import CopeNetwork
+from cope_ros.core.refinement.refinement import SecondLook
 from cope_ros.core.types import Hypotheses, Instances, replace_non_finite
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each

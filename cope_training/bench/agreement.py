@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cope_ros.core.deployment.execution import halve
+from cope_ros.core.deployment.model_file import load_model
+from cope_ros.core.deployment.runtime import Estimate, Estimator, resolve_device
 from cope_ros.core.errors import CopeError
-from cope_ros.core.execution import halve
-from cope_ros.core.model_file import load_model
-from cope_ros.core.runtime import Estimate, Estimator, resolve_device
 from cope_training.evaluation.inference import read_image
 
 SAME_BOX = 3.0  # px: instances of both runs whose box corners are nearer are the same one

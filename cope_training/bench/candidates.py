@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from cope_ros.core.backbone import fold_batch_norm
-from cope_ros.core.build import build_estimator, build_network
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.model_file import save_model
-from cope_ros.core.network import CopeNetwork
-from cope_ros.core.presets import NetworkConfig, get_preset
+from cope_ros.core.deployment.model_file import save_model
+from cope_ros.core.network.backbone import fold_batch_norm
+from cope_ros.core.network.build import build_estimator, build_network
+from cope_ros.core.network.cope_network import CopeNetwork
+from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_training.bench.planted import PlantedNetwork, plant
 from cope_training.export import network_of, script
 

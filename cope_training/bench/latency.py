@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.runtime import Estimator, resolve_device
 from cope_ros.core.errors import CopeError
-from cope_ros.core.runtime import Estimator, resolve_device
 from cope_training.bench import measure, memory
 from cope_training.bench.candidates import Candidate, camera, random_preset, shipped, write_planted
 from cope_training.bench.planted import plant, plant_into

@@ -11,10 +11,10 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from cope_ros.core.clustering import cluster, select_leaders
+from cope_ros.core.deployment.packing import pack
+from cope_ros.core.deployment.preprocessing import fit_image
+from cope_ros.core.detection.clustering import cluster, select_leaders
 from cope_ros.core.estimator import MIN_SUPPORT
-from cope_ros.core.packing import pack
-from cope_ros.core.preprocess import fit_image
 from cope_ros.core.types import Hypotheses, Instances
 
 STAGES = ("preprocess", "network", "decode", "pose head", "clustering", "averaging", "copy")

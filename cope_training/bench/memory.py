@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cope_ros.core.runtime import Estimator
+from cope_ros.core.deployment.runtime import Estimator
 
 FRAMES = 10
 

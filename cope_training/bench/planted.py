@@ -13,10 +13,10 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.decode import output_scales
-from cope_ros.core.locations import make_locations
-from cope_ros.core.network import CopeNetwork, catalogue_corners, catalogue_diameters
-from cope_ros.core.presets import NetworkConfig
+from cope_ros.core.detection.decoding import output_scales
+from cope_ros.core.detection.locations import make_locations
+from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners, catalogue_diameters
+from cope_ros.core.network.presets import NetworkConfig
 
 COLUMNS = 10  # of the grid that instances stand on; as many rows
 SHARE = 0.75  # of a grid cell's width that an instance spans

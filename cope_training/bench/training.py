@@ -18,12 +18,12 @@ import torch
 import torchvision  # noqa: F401  Triton crashes where Mesa has loaded its LLVM before it
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
-from cope_ros.core.memory import keep_freed_memory
-from cope_training.config import TrainConfig, load_config
-from cope_training.engine import Trainer
-from cope_training.frames import Frame
-from cope_training.sources import build_source
+from cope_training.data.frames import Frame
+from cope_training.data.sources import build_source
+from cope_training.engine.configuration import TrainConfig, load_config
+from cope_training.engine.trainer import Trainer
 
 OUT = Path("out/bench/train.json")
 WARM_UP = 2  # calls that are not timed

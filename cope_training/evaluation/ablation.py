@@ -24,13 +24,13 @@ from cope_training.evaluation.inference import (
     joined,
     read_image,
 )
+from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.measure import measure
+from cope_training.evaluation.metrics.objects import load_objects
+from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates, GroundTruth
 from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.voting import VotingModel, instance_rows
-from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
-from cope_training.metrics.measure import measure
-from cope_training.metrics.objects import load_objects
-from cope_training.metrics.pair_errors import Progress
-from cope_training.metrics.tables import UNKNOWN_TIME, Estimates, GroundTruth
 
 OUT = Path("out/eval/ablation.json")
 REAL_DATA = Path(os.environ.get("COPE_DATA", "../shared/data"))

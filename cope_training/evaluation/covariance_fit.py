@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import chi2
 
-from cope_ros.core.calibration import (
+from cope_ros.core.detection.covariance import (
     NEUTRAL,
     TYPICAL_SUPPORT,
     CovarianceCalibration,

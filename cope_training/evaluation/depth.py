@@ -6,8 +6,8 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.evaluation.inference import read_depth
-from cope_training.metrics.ground_truth import Scenes, read_json
-from cope_training.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.ground_truth import Scenes, read_json
+from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.rendering.meshes import Mesh, vertex_normals
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.scene import Placement
@@ -32,7 +32,7 @@ class MeasuredDepth:
 
 
 class RenderedDepth:
-    """Draws the depth of one object; see ``cope_training.metrics.vsd.DepthRenderer``."""
+    """Draws the depth of one object; see ``cope_training.evaluation.metrics.vsd.DepthRenderer``."""
 
     def __init__(self, objects: Mapping[int, EvalObject]) -> None:
         self._renderer = Renderer(samples=1)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cope_training.metrics.detection import iou
-from cope_training.metrics.errors import rotation_error
-from cope_training.metrics.objects import EvalObject
-from cope_training.metrics.scores import asked_instances
-from cope_training.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.metrics.detection import iou
+from cope_training.evaluation.metrics.errors import rotation_error
+from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.scores import asked_instances
+from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 
 KINDS = ("found", "missed", "wrong class", "wrong rotation", "wrong depth", "wrong place")
 FOUND, MISSED, WRONG_CLASS, WRONG_ROTATION, WRONG_DEPTH, WRONG_PLACE = range(len(KINDS))

@@ -10,18 +10,18 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.errors import CopeError
-from cope_ros.core.runtime import Estimate
-from cope_training.metrics.ground_truth import Scenes
-from cope_training.metrics.objects import EvalObject
-from cope_training.metrics.pair_errors import Progress
-from cope_training.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.metrics.ground_truth import Scenes
+from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 
 SAME_SIZE = 0.02  # relative difference of diameters up to which two objects may be the same
 
 
 class Runner(Protocol):
-    """What is evaluated: ``cope_ros.core.runtime.Estimator`` or a stand-in."""
+    """What is evaluated: ``cope_ros.core.deployment.runtime.Estimator`` or a stand-in."""
 
     catalogue: Catalogue
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from cope_training.evaluation.failures import FOUND, Failures
-from cope_training.metrics.errors import project
-from cope_training.metrics.objects import EvalObject
-from cope_training.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.metrics.errors import project
+from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 
 # RGB. Blue is the ground truth, green an estimate that is right, red one that is not.
 TRUTH, RIGHT, WRONG = (80, 160, 255), (60, 220, 90), (255, 70, 60)

@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cope_training.metrics.measure import Measurement
-from cope_training.metrics.scores import VISIBILITY_EDGES
+from cope_training.evaluation.metrics.measure import Measurement
+from cope_training.evaluation.metrics.scores import VISIBILITY_EDGES
 
 COLORS = {"mssd": "#2a6fdb", "mspd": "#e07a1f", "vsd": "#3a9e5c", "add_s": "#8a4fbf"}
 NAMES = {

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from cope_training.evaluation.failures import KINDS, Failures
+from cope_training.evaluation.metrics.measure import Measurement
+from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.scores import asked_instances
+from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.overlays import overlay, to_jpeg
 from cope_training.evaluation.plots import failure_bars, recall_curves, visibility_curve
-from cope_training.metrics.measure import Measurement
-from cope_training.metrics.objects import EvalObject
-from cope_training.metrics.scores import asked_instances
-from cope_training.metrics.tables import GroundTruth
 
 SHOWN = 6  # worst images, and as many best ones
 COLUMNS = (

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.runtime import Estimate
+from cope_ros.core.deployment.runtime import Estimate
+from cope_training.evaluation.metrics.objects import symmetry_transforms
 from cope_training.evaluation.mot import TruthFrame
-from cope_training.metrics.objects import symmetry_transforms
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,16 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.core.runtime import Estimate, Estimator
 from cope_ros.tracking import Tracker, TrackSettings
 from cope_training.evaluation.inference import available_images, read_image
+from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
+from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.mot import MotScore, TruthFrame
 from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.track_simulation import GOOD, POOR, as_estimate, simulate
-from cope_training.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
-from cope_training.metrics.scores import MIN_VISIBILITY
-from cope_training.metrics.tables import GroundTruth
 
 OUT = Path("out/eval")
 RATE = 10.0  # Hz, of the demo's sequence

@@ -22,13 +22,13 @@ import torch
 from torchvision.ops import batched_nms, box_iou
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.decode import decode_boxes, decode_keypoints, output_scales
+from cope_ros.core.deployment.memory import keep_freed_memory
+from cope_ros.core.deployment.model_file import load_model
+from cope_ros.core.deployment.runtime import resolve_device
+from cope_ros.core.detection.decoding import decode_boxes, decode_keypoints, output_scales
+from cope_ros.core.detection.locations import make_locations
+from cope_ros.core.detection.scores import class_probability
 from cope_ros.core.errors import CopeError
-from cope_ros.core.locations import make_locations
-from cope_ros.core.memory import keep_freed_memory
-from cope_ros.core.model_file import load_model
-from cope_ros.core.runtime import resolve_device
-from cope_ros.core.scores import class_probability
 from cope_training.bench.candidates import camera, shipped, write_planted
 from cope_training.bench.measure import interleaved
 from cope_training.bench.planted import plant, plant_into

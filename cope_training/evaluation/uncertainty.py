@@ -14,16 +14,16 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.runtime import Estimate
+from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.tracking.symmetry import Symmetries, moved_covariance, rotation_vectors
-from cope_training.frames import Frame
+from cope_training.data.frames import Frame
 
 MIN_IOU = 0.5  # of the amodal boxes of an estimate and the object it is taken for
 MIN_VISIBILITY = 0.1  # of objects that are asked for
 
 
 class Runner(Protocol):
-    """What is measured: ``cope_ros.core.runtime.Estimator`` or a stand-in."""
+    """What is measured: ``cope_ros.core.deployment.runtime.Estimator`` or a stand-in."""
 
     catalogue: Catalogue
 

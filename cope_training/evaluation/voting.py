@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cope_ros.core.averaging import SymmetryAligner, robust_mean
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.clustering import cluster, repeated, select_leaders
-from cope_ros.core.model_file import load_model
-from cope_ros.core.preprocess import Fit, fit_image
-from cope_ros.core.runtime import resolve_device
+from cope_ros.core.deployment.model_file import load_model
+from cope_ros.core.deployment.preprocessing import Fit, fit_image
+from cope_ros.core.deployment.runtime import resolve_device
+from cope_ros.core.detection.averaging import SymmetryAligner, robust_mean
+from cope_ros.core.detection.clustering import cluster, repeated, select_leaders
 from cope_ros.core.types import Hypotheses, turn_values
 
 EPNP = "RANSAC-EPnP"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cope_training.frames import Frame
+from cope_training.data.frames import Frame
 from cope_training.rendering import placement
 from cope_training.rendering.clutter import clutter_material, printed, solid
 from cope_training.rendering.illumination import (

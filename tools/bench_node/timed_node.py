@@ -12,7 +12,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.runtime import Estimate, Estimator
+from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.node import CopeNode
 
 INSTANCES = 10

@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from cope_ros.intake import ENCODINGS
+from cope_ros.input.drops import ENCODINGS
 from tools.soak.names import FUZZ_FRAME, GOOD_FRAME, SMALL_SIZES
 
 SECOND = 1_000_000_000  # ns

@@ -1,0 +1,1 @@
+"""Model file, integrity, preprocessing, execution and packing."""

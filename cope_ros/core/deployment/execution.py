@@ -1,0 +1,180 @@
+"""Ways to run an estimator on one image after the other: as it is, or as one CUDA graph.
+
+An execution takes an image and intrinsics on the host and returns packed instances on the
+host. On a GPU nothing waits for the device in between: the image goes up from pinned memory,
+and one copy comes back.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cope_ros.core.deployment.packing import Field, layout, pack
+from cope_ros.core.deployment.preprocessing import Fit, fit_image
+from cope_ros.core.types import Instances
+
+WARM_UP_RUNS = 3  # TorchScript specialises its graph during the first two
+
+Model = Callable[[Tensor, Tensor], Sequence[Tensor]]  # (1, H, W, 3) and (1, 3, 3) -> Instances
+logger = logging.getLogger(__name__)
+
+
+class Execution(Protocol):
+    """What runs the model.
+
+    Attributes:
+        name: in words, for logs and reports.
+        fields: where each field lies in the packed rows.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+
+    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+        """(H, W, 3) uint8 and (3, 3) on the host -> (M, W) float32 packed, and the scaling."""
+
+
+class Direct:
+    """Calls the model, operation by operation."""
+
+    name = "operation by operation"
+
+    def __init__(self, model: Model, size: tuple[int, int], device: torch.device) -> None:
+        self._model, self._size, self._device = model, size, device
+        self._stage = Stage(device)
+        width, height = size
+        blank = torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device)
+        for _ in range(WARM_UP_RUNS):
+            self.fields = layout(Instances(*model(blank, _blank_K(size).to(device))))
+
+    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+        """See ``Execution``."""
+        tensor, fit = fit_image(self._stage(image), *self._size)
+        K_fit = torch.from_numpy(fit.intrinsics(K)).float().to(self._device)
+        rows = pack(Instances(*self._model(tensor.unsqueeze(0), K_fit.unsqueeze(0))))
+        return rows[0].cpu().numpy(), fit
+
+
+class Graph:
+    """Replays one CUDA graph of the whole pipeline, from the uint8 image to packed rows.
+
+    Thresholds are buffers on the device, so that they change without another capture. Images
+    of any size are fitted into the graph's input before it starts.
+
+    Raises:
+        RuntimeError: what CUDA has against the capture.
+    """
+
+    name = "CUDA graph"
+
+    def __init__(self, model: Model, size: tuple[int, int], device: torch.device) -> None:
+        self._size, self._stage = size, Stage(device)
+        self._stream = torch.cuda.Stream(device)
+        self._stream.wait_stream(torch.cuda.current_stream(device))
+        width, height = size
+        with torch.cuda.stream(self._stream), _fastest_convolutions():
+            self._image = torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device)
+            self._K = _blank_K(size).to(device)
+            for _ in range(WARM_UP_RUNS):
+                self.fields = layout(Instances(*model(self._image, self._K)))
+            self._stream.synchronize()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(
+                self._graph, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                self._rows = pack(Instances(*model(self._image, self._K)))
+        self._host = torch.empty(self._rows.shape, dtype=self._rows.dtype, pin_memory=True)
+        self._host_K = torch.empty(1, 3, 3, pin_memory=True)
+
+    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+        """See ``Execution``."""
+        self._stream.wait_stream(torch.cuda.current_stream(self._image.device))
+        with torch.cuda.stream(self._stream):
+            tensor, fit = fit_image(self._stage(image), *self._size)
+            self._image.copy_(tensor.unsqueeze(0))
+            self._host_K.copy_(torch.from_numpy(fit.intrinsics(K)).unsqueeze(0))
+            self._K.copy_(self._host_K, non_blocking=True)
+            self._graph.replay()
+            self._host.copy_(self._rows, non_blocking=True)
+        self._stream.synchronize()
+        return self._host[0].numpy().copy(), fit
+
+
+class Stage:
+    """Brings images to the device, to a GPU through pinned memory without waiting.
+
+    The memory is used again by the next image, so the caller waits for the device once per
+    image before it passes another.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pinned: Tensor | None = None
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """(H, W, 3) uint8 on the host -> the same on the device."""
+        if self._device.type != "cuda":
+            return image
+        if self._pinned is None or self._pinned.shape != image.shape:
+            self._pinned = torch.empty(image.shape, dtype=image.dtype, pin_memory=True)
+        self._pinned.copy_(image)
+        return self._pinned.to(self._device, non_blocking=True)
+
+
+def make_execution(model: Model, size: tuple[int, int], device: torch.device) -> Execution:
+    """A CUDA graph on a GPU, else direct calls; also, with a warning, where capture fails.
+
+    Args:
+        model: scripted estimator on ``device``.
+        size: (width, height) px of its input.
+    """
+    with torch.inference_mode():
+        if device.type == "cuda":
+            try:
+                return Graph(model, size, device)
+            except RuntimeError as error:  # torch wraps every CUDA error in one
+                reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+                logger.warning("no CUDA graph, every frame takes longer: %s", reason)
+        return Direct(model, size, device)
+
+
+def halve(network: Any) -> None:
+    """Puts a network in half precision, in place, but for pose head, close-up,
+    refiner, fit to outlines and stem.
+
+    Poses need the mantissa of both. In the stem, batch norms of nearly constant channels
+    leave folded weights up to 100 that cancel each other: eleven bits there cost four fifths
+    of all deviation and a few percent of the work. Files of older exports know no such split;
+    theirs is halved too.
+    """
+    mixed = hasattr(network.backbone, "half_stages")
+    if mixed:
+        network.backbone.half_stages = True
+    for name, child in network.named_children():
+        if name == "backbone" and mixed:
+            for stage in (child.stage3, child.stage4, child.stage5):
+                stage.half()
+        elif name not in ("pose_head", "closeup", "refiner", "region"):
+            child.half()
+    if not mixed:
+        for name, buffer in network.named_buffers(recurse=False):
+            setattr(network, name, buffer.half())
+
+
+def _blank_K(size: tuple[int, int]) -> Tensor:
+    """(1, 3, 3) intrinsics of a camera that could have taken an image of ``size``."""
+    width, height = size
+    return torch.tensor([[[width, 0.0, width / 2], [0.0, width, height / 2], [0.0, 0.0, 1.0]]])
+
+
+def _fastest_convolutions() -> AbstractContextManager[None]:
+    """Lets cuDNN try its algorithms during warm-up; the capture records the winners.
+
+    Without TF32, whose mantissa is as short as that of half precision (see ``halve``).
+    """
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)

@@ -1,0 +1,1 @@
+"""COPE's single pass: locations, decoding, clustering, averaging (paper, section 3.1)."""

@@ -1,0 +1,1 @@
+"""The network: layers, backbone, pyramid, heads, pose head, presets."""

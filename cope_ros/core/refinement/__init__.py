@@ -1,0 +1,1 @@
+"""Better poses of single instances: crops, point rendering, flow and contours."""

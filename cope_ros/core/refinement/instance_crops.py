@@ -1,0 +1,248 @@
+"""Looking at single instances: what close-up and refiner have in common.
+
+Each instance is seen through a virtual camera (``virtual_camera``) that looks straight at where
+it seems to be and shows it at one size, in a window of S px.
+
+Axes: B images, M instances of each, V views of each instance, N = B * M * V windows.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cope_ros.core import geometry
+from cope_ros.core.network import backbone as backbones
+from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.presets import CloseUpConfig, RefinerConfig
+from cope_ros.core.refinement.virtual_camera import View, look_at, sample_windows
+
+WINDOW = 1.25  # side of a window in apparent diameters of its object
+STRIDE = 8  # px between the points at which the surface is described
+SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
+SURFACE_UNIT = 0.25  # object coordinates about the box's centre, in quarters of the diameter
+POSE_STRIDE = 16  # px, of the map that a pose is read from
+# Zoom and turn (rad) of the views of the last round; the first is the plain one.
+VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
+
+
+class Looked(NamedTuple):
+    """What came of looking at M instances of B images."""
+
+    R: Tensor  # (B, M, V, 3, 3) rotations, one of each view
+    t: Tensor  # (B, M, V, 3) m
+    center: Tensor  # (B, M, 3) m, where the last windows took the middles of the boxes to be
+    visible: Tensor  # (B, M, S/8, S/8) chance of seeing the object, in the plain view there
+    evidence: Tensor  # (B, M) logarithm of how likely the plain view's pose is, up to a constant
+
+
+class Guesses(NamedTuple):
+    """G poses of each of M instances of B images, likeliest first."""
+
+    R: Tensor  # (B, M, G, 3, 3)
+    t: Tensor  # (B, M, G, 3) m
+    chance: Tensor  # (B, M, G) logarithm of how likely each is
+
+
+class Aimed(NamedTuple):
+    """One window of each of M poses of B images, N = B * M; poses are in the windows' frames."""
+
+    windows: Tensor  # (N, S, S, 3) uint8 RGB
+    class_index: Tensor  # (N,) int64
+    R: Tensor  # (N, 3, 3)
+    center: Tensor  # (N, 3) m, of the boxes
+    K: Tensor  # (N, 3, 3) px
+    R_cam_view: Tensor  # (B, M, 3, 3)
+
+
+class InstanceWindows(nn.Module, ABC):
+    """A module that reads poses off windows; ``estimate`` says how.
+
+    It has a backbone of its own up to stride 16, and layers that describe what is seen at each
+    eighth pixel as a point of the object's surface (as CDPN and GDR-Net do). Features together
+    with what a part makes of the description lead to one vector per window.
+
+    Args:
+        part: its name in the configuration, for errors.
+        config: layers, rounds and views.
+        backbone: name of the backbone, see ``backbone.BACKBONES``.
+        corners: (C, 8, 3) m, of each object's box.
+        diameters: (C,) m.
+        described: channels that a part makes of the description.
+    """
+
+    mean: Tensor
+    std: Tensor
+    zooms: Tensor
+    turns: Tensor
+    centers: Tensor
+    diameters: Tensor
+
+    def __init__(
+        self,
+        part: str,
+        config: CloseUpConfig | RefinerConfig,
+        backbone: str,
+        corners: Tensor,
+        diameters: Tensor,
+        described: int,
+    ) -> None:
+        super().__init__()
+        if not 1 <= config.views <= len(VIEWS):
+            raise ValueError(f"{part}.views: expected 1 to {len(VIEWS)}, got {config.views}")
+        self.size, self.rounds = config.size, config.rounds
+        # Not constants of the class: TorchScript does not see those of a base class.
+        self.window, self.min_depth = WINDOW, geometry.MIN_DEPTH
+        chosen = torch.tensor(VIEWS[: config.views])
+        self.register_buffer("zooms", chosen[:, 0].clone(), persistent=False)
+        self.register_buffer("turns", chosen[:, 1].clone(), persistent=False)
+        self.register_buffer("centers", corners.mean(1), persistent=False)
+        self.register_buffer("diameters", diameters.clone(), persistent=False)
+        self.n_classes = len(diameters)
+        self.backbone = backbones.build_backbone(backbone)
+        self.backbone.stage5 = nn.Identity()
+        mean, std = backbones.normalization_buffers(self.backbone)
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        c3, c4, width = self.backbone.channels[0], self.backbone.channels[1], config.channels
+        self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
+        self.features = nn.Sequential(window_conv(width, width), window_conv(width, width))
+        self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
+        self.reduction = nn.Sequential(
+            window_conv(width + described, width, 2), window_conv(width, width)
+        )
+        cells = (config.size // POSE_STRIDE) ** 2
+        self.hidden = nn.Sequential(
+            nn.Linear(width * cells, config.hidden),
+            nn.SiLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.SiLU(),
+        )
+
+    @abstractmethod
+    def estimate(
+        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows, (N, S/8, S/8) where.
+
+        Args:
+            windows: (N, S, S, 3) uint8 RGB.
+            class_index: (N,) int64.
+            R, center: (N, 3, 3) and (N, 3) m in the window's frame, where the object seems to
+                be; positions are those of its box's centre.
+            K: (N, 3, 3) of the windows.
+
+        Returns:
+            Poses alike, the logit of the object being what is seen at each place, and (N,) the
+            logarithm of how likely the pose is, up to a constant.
+        """
+
+    def stem_features(self, windows: Tensor) -> Tensor:
+        """(N, S, S, 3) uint8 RGB -> what the backbone's stem makes of it."""
+        out: Tensor = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
+        return out
+
+    def levels(self, x: Tensor) -> Tensor:
+        """From the stem's features to those of strides 8 and 16, added at stride 8."""
+        c3 = self.backbone.stage3(x)
+        c4 = F.interpolate(self.lateral4(self.backbone.stage4(c3)), scale_factor=2.0)
+        added: Tensor = self.lateral3(c3) + c4
+        return added
+
+    def describe(self, x: Tensor, class_index: Tensor) -> Tensor:
+        """(N, width, S/8, S/8) and (N,) -> (N, SURFACE_OUTPUTS, S/8, S/8)."""
+        return of_class(self.surface(x).unflatten(1, (self.n_classes, -1)), class_index)
+
+    def summarize(self, x: Tensor, described: Tensor) -> Tensor:
+        """(N, width, S/8, S/8) and (N, described, S/8, S/8) -> (N, hidden)."""
+        out: Tensor = self.hidden(self.reduction(torch.cat((x, described), 1)).flatten(1))
+        return out
+
+    def refine(self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor) -> Looked:
+        """Looks at M instances of each image, ``rounds`` times, at last in V views.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB.
+            K: (B, 3, 3) px.
+            class_index: (B, M).
+            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
+        """
+        count, views = class_index.shape[1], self.zooms.shape[0]
+        for _ in range(self.rounds - 1):
+            R, t, _, _ = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
+        classes = class_index.repeat_interleave(views, 1)
+        R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
+        zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
+        R, t, visible, evidence = self._look(image, K, classes, R, t, zoom, turn)
+        each = (count, views)
+        plain = torch.sigmoid(visible.unflatten(1, each)[:, :, 0])
+        evidence = evidence.unflatten(1, each)[:, :, 0]
+        return Looked(R.unflatten(1, each), t.unflatten(1, each), center, plain, evidence)
+
+    def _look(
+        self,
+        image: Tensor,
+        K: Tensor,
+        class_index: Tensor,
+        R: Tensor,
+        t: Tensor,
+        zoom: Tensor,
+        turn: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Poses read off one window of each of (B, M) poses, see ``aim``."""
+        aimed = self.aim(image, K, class_index, R, t, zoom, turn)
+        R_view, center_view, visible, evidence = self.estimate(
+            aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
+        )
+        R = aimed.R_cam_view @ R_view.view_as(R)
+        center = (aimed.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
+        t = center - (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
+        shape = class_index.shape
+        return R, t, visible.unflatten(0, shape), evidence.unflatten(0, shape)
+
+    def aim(
+        self,
+        image: Tensor,
+        K: Tensor,
+        class_index: Tensor,
+        R: Tensor,
+        t: Tensor,
+        zoom: Tensor,
+        turn: Tensor,
+    ) -> Aimed:
+        """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
+        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
+        view = self.look_at_objects(class_index, center, K, zoom, turn)
+        windows = sample_windows(image, K, view, self.size)
+        to_view = view.R_cam_view.transpose(-1, -2)
+        return Aimed(
+            windows.flatten(0, 1),
+            class_index.reshape(-1),
+            (to_view @ R).flatten(0, 1),
+            (to_view @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
+            view.K.flatten(0, 1),
+            view.R_cam_view,
+        )
+
+    def look_at_objects(
+        self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, turn: Tensor
+    ) -> View:
+        """(B, M) windows around boxes' centres, ``zoom`` times as large and turned."""
+        pixel = geometry.project(center.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
+        depth = center[..., 2].clamp_min(self.min_depth)
+        side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
+        return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
+
+
+def window_conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
+    """A full 3x3 convolution with group norm: windows are small."""
+    return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)
+
+
+def of_class(values: Tensor, class_index: Tensor) -> Tensor:
+    """(N, C, ...) and (N,) -> (N, ...) of each row's class."""
+    rows = torch.arange(len(class_index), device=class_index.device)
+    return values[rows, class_index]

@@ -1,0 +1,1 @@
+"""Counters, measurements and their judgement, published on /diagnostics."""

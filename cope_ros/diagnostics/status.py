@@ -1,0 +1,131 @@
+"""Publishes on /diagnostics, once per second, how every part of the node is doing."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+
+from cope_ros.control import Control
+from cope_ros.diagnostics import connections
+from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.judgement import Status, diagnose
+from cope_ros.diagnostics.measurements import Monitor, gpu_mib, resident_mib
+from cope_ros.diagnostics.snapshot import Counts, Model, Snapshot
+from cope_ros.parameters import Parameters
+
+TOPIC = "/diagnostics"
+PERIOD = 1.0  # s
+LONGEST_NAME = 80  # characters shown of a frame_id, which may be anything
+WINDOW = 5  # periods that rates and recent drops are counted over
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the numbers come from."""
+
+    counters: FrameCounters
+    control: Control
+    monitor: Monitor
+    parameters: Callable[[], Parameters]
+    lifecycle: Callable[[], str]
+    subscriptions: Callable[[], Sequence[Subscription]]  # image, camera_info; or none
+    subscribers: Callable[[], Mapping[str, int]]  # of the outputs, by name
+    model: Callable[[], Model | None]
+
+
+class Diagnostics:
+    """Exists as long as the node does. Goes by the steady clock, under simulated time too."""
+
+    def __init__(self, node: Node, sources: Sources) -> None:
+        self._node = node
+        self._sources = sources
+        self._lifecycle = ""
+        self._since = monotonic()  # of the present lifecycle state
+        self._history = deque([(self._since, Counts())], maxlen=WINDOW + 1)
+        self._publisher = node.create_publisher(DiagnosticArray, TOPIC, QoSProfile(depth=10))
+        node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _report(self) -> None:
+        statuses = diagnose(self.snapshot())
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        name = self._node.get_fully_qualified_name()[1:]
+        namespace = self._node.get_namespace()
+        hardware = self._sources.counters.frame_id[:LONGEST_NAME] or namespace
+        message.status = [_message(status, name, hardware) for status in statuses]
+        try:
+            self._publisher.publish(message)
+        except RuntimeError:  # rclpy's RCLError
+            if self._node.context.ok():
+                raise  # else told to stop in the meantime
+
+    def snapshot(self) -> Snapshot:
+        """The node now; also begins a new period of the window."""
+        sources, now = self._sources, monotonic()
+        lifecycle, parameters = sources.lifecycle(), sources.parameters()
+        if lifecycle != self._lifecycle:
+            self._lifecycle, self._since = lifecycle, now
+            while len(self._history) > 1:  # what came just before the change may belong to it
+                self._history.popleft()
+        total = self._total()
+        self._history.append((now, total))
+        start, earlier = self._history[0]
+        recent = total.since(earlier)
+        topics = [
+            connections.inspect(self._node, item, heard > 0)
+            for item, heard in zip(
+                sources.subscriptions(), (recent.received, recent.infos), strict=False
+            )
+        ]
+        model, monitor = sources.model(), sources.monitor
+        return Snapshot(
+            lifecycle=lifecycle,
+            enabled=sources.control.enabled,
+            mode=parameters.mode,
+            triggered=sources.control.triggered,
+            window=now - start,
+            recent=recent,
+            total=total,
+            reasons=sources.counters.reasons,
+            silence=min(sources.counters.silence, now - self._since),
+            image=topics[0] if topics else None,
+            info=topics[1] if topics else None,
+            model=model,
+            latency=monitor.latency,
+            estimate=monitor.estimate,
+            busy=monitor.busy,
+            age=monitor.age,
+            max_age=parameters.max_age,
+            intrinsics=monitor.intrinsics,
+            instances=monitor.instances,
+            subscribers=sources.subscribers(),
+            rss_mib=resident_mib(),
+            gpu_mib=None if model is None else gpu_mib(model.device),
+            stages=monitor.stages,
+        )
+
+    def _total(self) -> Counts:
+        counters = self._sources.counters
+        return Counts(
+            counters.received,
+            counters.infos,
+            counters.paired,
+            counters.processed,
+            counters.dropped,
+        )
+
+
+def _message(status: Status, node: str, hardware: str) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=bytes([status.level]),
+        name=f"{node}: {status.part}",
+        message=status.message,
+        hardware_id=hardware,
+        values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
+    )

@@ -1,0 +1,190 @@
+"""Pairs images with camera_info and hands the newest pair to the worker.
+
+Callbacks put, one worker takes. Putting never blocks on the estimator: a few images wait for
+their camera_info at most, and whenever a pair is taken everything older is dropped and counted.
+"""
+
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cope_ros.input.drops import Cause, FrameError
+from cope_ros.input.intrinsics import image_size
+
+SYNC_WAIT = 0.1  # s an image waits for its camera_info; drivers send both within milliseconds
+IMAGES_KEPT = 4  # images that may wait at once: SYNC_WAIT at 40 Hz
+INFOS_KEPT = 30  # one second of camera_info at 30 Hz
+EXACT_STREAK = 2  # exact pairs in a row after which the next exact partner is waited for
+
+Stamp = tuple[int, int]
+
+
+class Pair(NamedTuple):
+    """An image and the camera_info that describes it."""
+
+    image: Any  # sensor_msgs/Image or CompressedImage
+    info: Any  # sensor_msgs/CameraInfo
+    arrived: float  # s, steady clock, when the image came in
+
+
+class _Waiting(NamedTuple):
+    image: Any
+    arrived: float
+
+
+def stamp_of(message: Any) -> Stamp:
+    """(sec, nanosec) of a stamped message."""
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+def mismatch(image: Any, info: Any) -> FrameError | None:
+    """Why ``info`` does not describe ``image``, None where it does.
+
+    A compressed image tells its size only after decoding; it is compared then.
+    """
+    if image.header.frame_id != info.header.frame_id:
+        got = f"'{info.header.frame_id[:80]}'"
+        expected = f"'{image.header.frame_id[:80]}'"
+        text = f"camera_info: expected frame_id {expected} (the image's), got {got}"
+        return FrameError(Cause.FRAME_ID, text)
+    if hasattr(image, "width"):
+        return size_mismatch((image.width, image.height), info)
+    return None
+
+
+def size_mismatch(size: tuple[int, int], info: Any) -> FrameError | None:
+    """Why ``info`` does not describe images of ``size`` (width, height), else None."""
+    described = image_size(info)
+    if size == described:
+        return None
+    text = "camera_info: expected size {}x{} (the image's), got {}x{} after binning and ROI"
+    return FrameError(Cause.SIZE, text.format(*size, *described))
+
+
+def check_size(size: tuple[int, int], info: Any) -> None:
+    """Refuses an image of ``size`` (width, height) that ``info`` does not describe.
+
+    Raises:
+        FrameError: (cause SIZE).
+    """
+    error = size_mismatch(size, info)
+    if error is not None:
+        raise error
+
+
+class Mailbox:
+    """The slot between the ROS callbacks and the worker thread."""
+
+    def __init__(
+        self,
+        on_drop: Callable[[FrameError], None],
+        policy: Callable[[], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``policy`` tells the current sync.policy: "exact" or "latest"."""
+        self._on_drop = on_drop
+        self._policy = policy
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._images: deque[_Waiting] = deque()  # oldest first
+        self._infos: OrderedDict[Stamp, Any] = OrderedDict()  # in order of arrival
+        self._streak = 0
+
+    def put_image(self, image: Any) -> None:
+        """Takes in an image; the oldest one that waits makes room."""
+        with self._changed:
+            self._images.append(_Waiting(image, self._clock()))
+            evicted = self._images.popleft() if len(self._images) > IMAGES_KEPT else None
+            error = self._left_behind(evicted.image) if evicted else None
+            self._changed.notify()
+        if error is not None:
+            self._on_drop(error)
+
+    def put_info(self, info: Any) -> None:
+        """Takes in a camera_info."""
+        with self._changed:
+            self._infos.pop(stamp_of(info), None)
+            self._infos[stamp_of(info)] = info
+            if len(self._infos) > INFOS_KEPT:
+                self._infos.popitem(last=False)
+            self._changed.notify()
+
+    def take(self, timeout: float) -> Pair | None:
+        """Waits up to ``timeout`` seconds for a pair; drops and reports what is older."""
+        deadline = self._clock() + timeout
+        while True:
+            with self._changed:
+                pair, errors = self._scan()
+                remaining = deadline - self._clock()
+                if pair is None and not errors and remaining > 0:
+                    self._changed.wait(min(remaining, self._until_overdue()))
+            for error in errors:
+                self._on_drop(error)
+            if pair is not None or remaining <= 0:
+                return pair
+
+    def _until_overdue(self) -> float:
+        now = self._clock()
+        ends = (w.arrived + SYNC_WAIT - now for w in self._images)
+        return max(min(ends, default=math.inf), 0.001)
+
+    def _scan(self) -> tuple[Pair | None, list[FrameError]]:
+        """The newest image with a partner, if any, and the drops found on the way."""
+        errors: list[FrameError] = []
+        for waiting in reversed(tuple(self._images)):
+            try:
+                info = self._partner(waiting)
+            except FrameError as error:
+                errors.append(error)
+                self._images.remove(waiting)
+                continue
+            if info is not None:
+                while self._images[0] is not waiting:
+                    errors.append(self._left_behind(self._images.popleft().image))
+                self._images.popleft()
+                return Pair(waiting.image, info, waiting.arrived), errors
+        return None, errors
+
+    def _partner(self, waiting: _Waiting) -> Any | None:
+        """The camera_info of an image, None while it is worth waiting for one.
+
+        In a stream whose last pairs were all exact, the exact partner is waited for even if an
+        older camera_info would fit, so that new intrinsics act on the very next frame.
+
+        Raises:
+            FrameError: there is none, and none is to be expected.
+        """
+        image = waiting.image
+        exact = self._infos.get(stamp_of(image))
+        if exact is not None:
+            error = mismatch(image, exact)
+            if error is not None:
+                raise error
+            self._streak += 1
+            return exact
+        overdue = self._clock() - waiting.arrived >= SYNC_WAIT
+        if self._policy() == "latest" and (overdue or self._streak < EXACT_STREAK):
+            for info in reversed(self._infos.values()):
+                if mismatch(image, info) is None:
+                    self._streak = 0
+                    return info
+        if overdue:
+            raise self._no_partner(image)
+        return None
+
+    def _no_partner(self, image: Any) -> FrameError:
+        if not self._infos:
+            return FrameError(Cause.NO_CAMERA_INFO, "camera_info: expected one, got none")
+        newest = next(reversed(self._infos.values()))
+        if self._policy() == "exact":
+            text = "camera_info: expected stamp {}.{:09d} (the image's), newest is {}.{:09d}"
+            return FrameError(Cause.UNPAIRED, text.format(*stamp_of(image), *stamp_of(newest)))
+        return mismatch(image, newest) or FrameError(Cause.UNPAIRED, "camera_info came too late")
+
+    def _left_behind(self, image: Any) -> FrameError:
+        if stamp_of(image) in self._infos or (self._policy() == "latest" and self._infos):
+            return FrameError(Cause.SUPERSEDED, "image: a newer one came before its turn")
+        return self._no_partner(image)

@@ -1,0 +1,1 @@
+"""Publishers, messages, markers and the debug image."""

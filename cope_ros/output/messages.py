@@ -1,0 +1,156 @@
+"""Messages <-> arrays: images in, detections and transforms out.
+
+Quaternions (x, y, z, w) exist in this module alone; everything inside is rotation matrices.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from cv_bridge import CvBridge
+from geometry_msgs.msg import Point, TransformStamped, Vector3
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.input.drops import Cause, FrameError
+
+
+def rgb_from_image(bridge: CvBridge, message: Image | CompressedImage) -> np.ndarray:
+    """Decodes a compressed image, or a raw one that has passed ``intake.check_image``.
+
+    Returns:
+        (H, W, 3) uint8 RGB, contiguous; 16-bit images are scaled to full range.
+
+    Raises:
+        FrameError: (cause IMAGE) the data cannot be decoded.
+    """
+    try:
+        if isinstance(message, CompressedImage):
+            image = _decompress(bridge, message)
+        else:
+            image = bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
+    except (TypeError, cv2.error) as error:  # CvBridgeError is a TypeError
+        raise FrameError(Cause.IMAGE, f"image: cannot be decoded: {error}") from error
+    return np.ascontiguousarray(image)
+
+
+def _decompress(bridge: CvBridge, message: CompressedImage) -> np.ndarray:
+    # cv_bridge takes any decoded image for BGR and trips over grey ones, hence passthrough.
+    image = bridge.compressed_imgmsg_to_cv2(message, desired_encoding="passthrough")
+    if image is None:
+        text = f"image: expected jpeg or png data, got {len(message.data)} undecodable bytes"
+        raise FrameError(Cause.IMAGE, text)
+    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(image, code)
+
+
+def quaternions_from_matrices(R: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) rotations -> (N, 4) unit quaternions (x, y, z, w) with w >= 0.
+
+    The symmetric matrix 4 q q^T is linear in R; its row of the largest diagonal entry is q up
+    to scale, without the cancellation that the trace formula suffers near half turns.
+    """
+    if len(R) == 0:
+        return np.zeros((0, 4))
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = np.moveaxis(R.reshape(-1, 9).astype(float), 1, 0)
+    outer = np.array(
+        [
+            [1 + xx - yy - zz, yx + xy, zx + xz, zy - yz],
+            [yx + xy, 1 - xx + yy - zz, zy + yz, xz - zx],
+            [zx + xz, zy + yz, 1 - xx - yy + zz, yx - xy],
+            [zy - yz, xz - zx, yx - xy, 1 + xx + yy + zz],
+        ]
+    )
+    best = np.argmax(outer[range(4), range(4)], axis=0)
+    q = outer[best, :, np.arange(len(R))]
+    q /= np.linalg.norm(q, axis=1, keepdims=True)
+    return np.where(q[:, 3:] < 0, -q, q)
+
+
+class MessageWriter:
+    """Fills detections and transforms; keeps its message objects and fills them again.
+
+    Making the forty-odd nested objects of a detection anew takes ten times as long as setting
+    their numbers. What a method returns is therefore valid until its next call.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._names = catalogue.class_ids
+        self._centers_obj = np.array([item.box_center for item in catalogue])
+        self._sizes = [
+            Vector3(x=x, y=y, z=z) for x, y, z in (item.box_size.tolist() for item in catalogue)
+        ]
+        self._detections: list[Detection3D] = []
+        self._transforms: list[TransformStamped] = []
+
+    def detections(self, header: Header, estimate: Any, ids: Sequence[str]) -> Detection3DArray:
+        """The estimate as one Detection3D per instance.
+
+        Args:
+            header: stamp and frame_id of the image.
+            estimate: rows of ``class_index, score, R, t, covariance`` (see ``core.runtime``).
+            ids: the TF child frame of each row.
+        """
+        classes = estimate.class_index
+        centers = np.einsum("nij,nj->ni", estimate.R, self._centers_obj[classes]) + estimate.t
+        rows = zip(
+            ids,
+            classes.tolist(),
+            estimate.score.tolist(),
+            quaternions_from_matrices(estimate.R).tolist(),
+            estimate.t.tolist(),
+            estimate.covariance.reshape(-1, 36).astype(np.float64),
+            centers.tolist(),
+            strict=True,
+        )
+        while len(self._detections) < len(ids):
+            self._detections.append(Detection3D(results=[ObjectHypothesisWithPose()]))
+        message = Detection3DArray(header=header, detections=self._detections[: len(ids)])
+        for detection, row in zip(message.detections, rows, strict=True):
+            detection.header = header
+            self._fill(detection, *row)
+        return message
+
+    def _fill(
+        self,
+        detection: Detection3D,
+        child: str,
+        index: int,
+        score: float,
+        q: list[float],
+        t: list[float],
+        covariance: np.ndarray,
+        center: list[float],
+    ) -> None:
+        detection.id = child
+        result, box = detection.results[0], detection.bbox
+        result.hypothesis.class_id = self._names[index]
+        result.hypothesis.score = score
+        result.pose.covariance = covariance
+        _set_vector(result.pose.pose.position, t)
+        orientation = result.pose.pose.orientation
+        orientation.x, orientation.y, orientation.z, orientation.w = q
+        _set_vector(box.center.position, center)
+        box.center.orientation = orientation
+        box.size = self._sizes[index]
+
+    def transforms(self, detections: Detection3DArray) -> list[TransformStamped]:
+        """One transform per detection: parent the image's frame, child the detection's id."""
+        while len(self._transforms) < len(detections.detections):
+            self._transforms.append(TransformStamped())
+        transforms = self._transforms[: len(detections.detections)]
+        for transform, detection in zip(transforms, detections.detections, strict=True):
+            pose = detection.results[0].pose.pose
+            transform.header = detections.header
+            transform.child_frame_id = detection.id
+            at, to = pose.position, transform.transform.translation
+            to.x, to.y, to.z = at.x, at.y, at.z
+            transform.transform.rotation = pose.orientation
+        return transforms
+
+
+def _set_vector(message: Point, xyz: list[float]) -> None:
+    message.x, message.y, message.z = xyz

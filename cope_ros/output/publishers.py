@@ -1,0 +1,73 @@
+"""The node's publishers: detections, transforms, the vision information, and the views."""
+
+from pathlib import Path
+from typing import Any
+
+from geometry_msgs.msg import TransformStamped
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+from vision_msgs.msg import Detection3DArray, VisionInfo
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.output.visualization import Views
+
+
+def latched() -> QoSProfile:
+    """Reliable, the last message kept for late subscribers."""
+    return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Outputs:
+    """Everything the node publishes of frames; exists from configure to cleanup.
+
+    Attributes:
+        views: markers and the debug image.
+    """
+
+    def __init__(self, node: LifecycleNode, catalogue: Catalogue, model: Path) -> None:
+        """Creates the publishers; ``model`` is the model's directory or file.
+
+        Raises:
+            RuntimeError: a refused QoS override.
+        """
+        self._node = node
+        self._detections = node.create_publisher(
+            Detection3DArray,
+            "~/detections",
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
+        self._broadcaster = TransformBroadcaster(node)
+        self.views = Views(node, catalogue, model)
+
+    def publish(self, transforms: list[TransformStamped], detections: Detection3DArray) -> None:
+        """Sends one frame: first its transforms as one batch, then its detections."""
+        # tf2 refuses a transform without a parent.
+        if transforms and detections.header.frame_id:
+            self._broadcaster.sendTransform(transforms)
+        self._detections.publish(detections)
+
+    def subscribers(self) -> dict[str, int]:
+        """How many listen, by topic."""
+        return {
+            "detections": self._detections.get_subscription_count(),
+            "tf": self._broadcaster.pub_tf.get_subscription_count(),
+            **self.views.subscribers(),
+        }
+
+    def announce(self, metadata: dict[str, Any], database: str) -> None:
+        """Latches what the model is and where the description of its objects lies."""
+        message = VisionInfo(header=Header(stamp=self._node.get_clock().now().to_msg()))
+        message.method = f"COPE {metadata.get('preset', '')}".strip()
+        message.database_location = database
+        self._vision_info.publish(message)
+
+    def destroy(self) -> None:
+        """Takes the publishers off the graph."""
+        self.views.destroy()
+        for publisher in (self._detections, self._vision_info, self._broadcaster.pub_tf):
+            self._node.destroy_publisher(publisher)

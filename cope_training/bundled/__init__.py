@@ -1,0 +1,1 @@
+"""The demo's objects and its camera sequence, made by code."""

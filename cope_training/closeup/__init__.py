@@ -1,1 +1,0 @@
-"""Training of the close-up, see ``cope_ros.core.closeup``."""

@@ -1,0 +1,1 @@
+"""Frames and where they come from: BOP data sets, renderings, crops, augmentation."""

@@ -1,0 +1,147 @@
+"""A BOP training set as an endless, shuffled sequence of frames that any worker can enter.
+
+Only the images' numbers are held of the whole set (4 bytes each). Ground truth is read and
+checked scene by scene when the sequence gets there, and kept for the scenes of one group.
+"""
+
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_training.data.bop_images import IMAGE_KINDS, read_depth
+from cope_training.data.bop_reader import Scene, read_frame, read_scene, scene_folders
+from cope_training.data.crops import cut
+from cope_training.data.frames import Frame
+
+SCENE_FILES = ("scene_gt.json", "scene_gt_info.json", "scene_camera.json")
+GROUP = 8  # scenes whose images are shuffled together; their ground truth is in memory
+AIMED_SHARE = 0.9  # of the windows are cut around an instance
+AIMED_VISIBILITY = 0.1  # that is at least so visible
+SIZE_UNIT = 32  # px, the coarsest stride: images are multiples of it
+
+
+class BopStream:
+    """Frames of a split by their number in an endless sequence.
+
+    Each epoch goes through all images once: scenes in random order, the images of GROUP scenes
+    shuffled together. Frame ``number`` depends on the seed and the number alone.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue, seed: int, crop: int = 0) -> None:
+        """Lists the images.
+
+        Args:
+            folder: a split, holding scene folders.
+            catalogue: the known objects; others count as background.
+            seed: of order and windows.
+            crop: px, side of the windows; 0 gives whole images.
+
+        Raises:
+            CopeError: a scene lacks images, masks or a file of its ground truth; names it.
+        """
+        self._catalogue, self._seed, self._crop = catalogue, seed, crop
+        self._folders = scene_folders(folder)
+        self._ids = [_list_images(f) for f in self._folders]
+        self._first = np.cumsum([0] + [len(ids) for ids in self._ids])
+        self._epoch, self._order = -1, np.zeros(0, np.int32)
+        self._scenes: OrderedDict[int, Scene] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Images in the set."""
+        return int(self._first[-1])
+
+    @property
+    def index_bytes(self) -> int:
+        """Memory that the list of images and the order of an epoch take."""
+        return sum(ids.nbytes for ids in self._ids) + 4 * len(self)
+
+    def __call__(self, number: int) -> Frame:
+        """Frame ``number`` of the sequence.
+
+        Raises:
+            CopeError: a file or key of its scene is missing or broken; names both.
+        """
+        epoch, place = divmod(number, len(self))
+        scene_index, image_id = self.locate(epoch, place)
+        scene = self._scene(scene_index)
+        row = int(np.searchsorted(scene.image_ids, image_id))
+        if row == len(scene.image_ids) or scene.image_ids[row] != image_id:
+            raise CopeError(f"{scene.folder / 'scene_gt.json'}: image {image_id} is missing")
+        frame = read_frame(scene, row)
+        if frame.instance_map is None:
+            raise CopeError(f"{scene.folder / 'mask_visib'}: training needs masks, found none")
+        depth = read_depth(scene.folder, image_id, float(scene.depth_scale[row]))
+        frame = replace(frame, depth=depth)
+        if self._crop:
+            return self._window(frame, np.random.default_rng([self._seed, 1, number]))
+        height, width = frame.image.shape[:2]
+        if height % SIZE_UNIT or width % SIZE_UNIT:
+            raise CopeError(
+                f"{scene.folder}: expected images of multiples of {SIZE_UNIT} px, got "
+                f"{width} x {height}; set data.bop.crop"
+            )
+        return frame
+
+    def locate(self, epoch: int, place: int) -> tuple[int, int]:
+        """Index of the scene and number of the image at a place of an epoch."""
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._shuffle(epoch)
+        index = int(self._order[place])
+        scene = int(np.searchsorted(self._first, index, side="right")) - 1
+        return scene, int(self._ids[scene][index - self._first[scene]])
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, 0, epoch])
+        scenes = rng.permutation(len(self._ids))
+        parts = []
+        for first in range(0, len(scenes), GROUP):
+            group = scenes[first : first + GROUP]
+            images = [np.arange(self._first[s], self._first[s + 1], dtype=np.int32) for s in group]
+            parts.append(rng.permutation(np.concatenate(images)))
+        return np.concatenate(parts)
+
+    def _scene(self, index: int) -> Scene:
+        if index not in self._scenes:
+            while len(self._scenes) >= GROUP:
+                self._scenes.popitem(last=False)
+            self._scenes[index] = read_scene(self._folders[index], self._catalogue)
+        self._scenes.move_to_end(index)
+        return self._scenes[index]
+
+    def _window(self, frame: Frame, rng: np.random.Generator) -> Frame:
+        side, (height, width) = self._crop, frame.image.shape[:2]
+        if side > min(height, width):
+            raise CopeError(f"data.bop.crop: expected at most {min(height, width)}, got {side}")
+        corner = rng.uniform(0, [width - side, height - side])
+        seen = np.flatnonzero(frame.visibility >= AIMED_VISIBILITY)
+        if len(seen) and rng.random() < AIMED_SHARE:
+            x1, y1, x2, y2 = frame.boxes[rng.choice(seen)]
+            center = np.array([x1 + x2, y1 + y2]) / 2 + rng.uniform(-0.35, 0.35, 2) * side
+            corner = np.clip(center - side / 2, 0, [width - side, height - side])
+        left, top = np.floor(corner)
+        return cut(frame, left, top, (side, side))
+
+
+def _list_images(folder: Path) -> np.ndarray:
+    """(I,) int32 numbers of a scene's images, ascending, from their names alone.
+
+    Raises:
+        CopeError: there are none, a name is no number, or a file is missing beside them.
+    """
+    for name in SCENE_FILES:
+        if not (folder / name).is_file():
+            raise CopeError(f"{folder / name}: expected a file of the scene, found none")
+    for kind in dict.fromkeys(kind for kind, _ in IMAGE_KINDS):
+        suffixes = {suffix for k, suffix in IMAGE_KINDS if k == kind}
+        place = folder / kind
+        paths = [p for p in place.iterdir() if p.suffix in suffixes] if place.is_dir() else []
+        strange = [p for p in paths if not p.stem.isdigit()]
+        if strange:
+            raise CopeError(f"{strange[0]}: expected a number as name")
+        if paths:
+            return np.array(sorted(int(p.stem) for p in paths), dtype=np.int32)
+    raise CopeError(f"{folder / 'rgb'}: expected images, found none")

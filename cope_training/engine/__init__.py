@@ -1,0 +1,1 @@
+"""Trainer, optimiser, checkpoints, configuration, reporting."""

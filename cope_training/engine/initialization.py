@@ -1,0 +1,99 @@
+"""What a network starts a training with: another's weights, a backbone's, surfaces of meshes."""
+
+from pathlib import Path
+
+from torch import nn
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.network.cope_network import CopeNetwork
+from cope_training.engine.checkpoint import Initial, load_weights
+from cope_training.engine.configuration import DataConfig
+from cope_training.tasks.refiner.contours import fill_outlines
+from cope_training.tasks.refiner.surface_points import surface_points
+
+# What a network knows of its objects alone.
+OBJECT_LAYERS = (
+    "class_tower.output.",
+    "pose_head.",
+    "closeup.surface.",
+    "closeup.output.",
+    "refiner.surface.",
+    "refiner.points",
+    "region.",
+)
+# What a network may have beyond the corners; one trained without it starts to learn it.
+ADDITIONS = (
+    "key_tower.surface.",
+    "key_tower.refinement.",
+    "key_tower.correction.",
+    "closeup.",
+    "refiner.",
+    "region.",
+)
+# What close-up and refiner begin with, by the names of their layers.
+SHARED = ("backbone.", "lateral3.", "lateral4.", "features.", "surface.")
+
+
+def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ()) -> None:
+    """Another training's weights, but for layers that are ``own`` and ADDITIONS it lacks.
+
+    Args:
+        network: receives them.
+        initial: of the same objects; of others with ``own`` OBJECT_LAYERS.
+        own: beginnings of the names that stay as they are.
+
+    Raises:
+        CopeError: the weights do not fit.
+    """
+    given, ours = initial.weights, network.state_dict()
+    kept = {
+        k: v
+        for k, v in ours.items()
+        if k.startswith(own) or (k.startswith(ADDITIONS) and k not in given)
+    }
+    shared = {
+        k: v
+        for k, v in given.items()
+        if k not in kept and (k in ours or not k.startswith(ADDITIONS))
+    }
+    load_weights(network, shared | kept, initial.source)
+
+
+def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
+    """Close-up and refiner, where not given, start with what the part before knows of images.
+
+    Layers of the same name and shape are taken: of the dense part its backbone, of the close-up
+    all up to the description of the surface.
+    """
+    given = tuple(initial.weights) if initial is not None else ()
+    source: nn.Module = network
+    for name, part in (("closeup.", network.closeup), ("refiner.", network.refiner)):
+        if part is None:
+            continue
+        if not any(key.startswith(name) for key in given):
+            known, own = source.state_dict(), part.state_dict()
+            own |= {k: known[k] for k in own if k.startswith(SHARED) and k in known}
+            part.load_state_dict(own)
+        source = part
+
+
+def draw_own_surfaces(
+    network: CopeNetwork, catalogue: Catalogue, data: DataConfig, anew: bool = False
+) -> None:
+    """A refiner without surfaces to draw gets them from the meshes, so do outlines.
+
+    Args:
+        network: receives them.
+        catalogue: its objects.
+        data: where the meshes are, and what their scans have wrong.
+        anew: also where there are some.
+
+    Raises:
+        CopeError: a mesh is missing or broken.
+    """
+    refiner, region, thin_ends = network.refiner, network.region, data.scene.get("thin_ends")
+    if refiner is not None and (anew or not refiner.points.any()):
+        folder, count = Path(data.path("meshes")), refiner.points.shape[1]
+        refiner.points.copy_(surface_points(folder, catalogue, count, thin_ends))
+    if region is not None and (anew or not region.outlines.planes.any()):
+        fill_outlines(region.outlines, Path(data.path("meshes")), catalogue, thin_ends)

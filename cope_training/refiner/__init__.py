@@ -1,1 +1,0 @@
-"""Training of the refiner, see ``cope_ros.core.refiner``."""

@@ -1,0 +1,115 @@
+"""What a training teaches: the dense part of a network, its close-up or its refiner.
+
+A task holds the network's part that learns and its losses in one module, which is what gradients
+are shared around, and makes targets of frames.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.network.cope_network import CopeNetwork
+from cope_ros.core.network.presets import get_preset
+from cope_ros.core.refinement.crop_head import CloseUp
+from cope_training.data.frames import Frame
+from cope_training.engine.configuration import CLOSEUP, DENSE, REFINER, TrainConfig
+from cope_training.engine.distributed import Ranks
+from cope_training.tasks.crop_head.loss import CloseUpLoss
+from cope_training.tasks.crop_head.targets import CloseUpTargetBuilder, CloseUpTargets
+from cope_training.tasks.dense.losses import CopeLoss, Predictions
+from cope_training.tasks.dense.targets import TargetBuilder, Targets, VisibilityRules
+from cope_training.tasks.refiner.loss import RefinerLoss
+from cope_training.tasks.refiner.targets import OutlookBuilder
+from cope_training.tasks.refiner.task import RefinerTask
+
+
+class TargetMaker(Protocol):
+    """Makes what a batch of frames should give."""
+
+    def __call__(self, frames: Sequence[Frame]) -> Any:
+        """Something with ``to(device)``."""
+
+
+class DenseTask(nn.Module):
+    """Locations of whole images: classes, boxes, corners and their poses."""
+
+    def __init__(self, network: CopeNetwork, loss: CopeLoss, targets: TargetMaker) -> None:
+        super().__init__()
+        self.network, self.loss, self.targets = network, loss, targets
+
+    @property
+    def trained(self) -> CopeNetwork:
+        """The part that learns."""
+        return self.network
+
+    def forward(self, images: Tensor, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
+        half = images.device.type == "cuda"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            predictions = Predictions(*self.network.outputs(images))
+        return self.loss(predictions, targets, progress)
+
+
+class CloseUpTask(nn.Module):
+    """Windows around single instances; the rest of the network stays as it is."""
+
+    def __init__(self, part: CloseUp, loss: CloseUpLoss, targets: TargetMaker) -> None:
+        super().__init__()
+        self.part, self.loss, self.targets = part, loss, targets
+
+    @property
+    def trained(self) -> CloseUp:
+        """The part that learns."""
+        return self.part
+
+    def forward(
+        self, windows: Tensor, targets: CloseUpTargets, progress: float
+    ) -> dict[str, Tensor]:
+        """(N, S, S, 3) uint8 windows and their targets -> losses."""
+        return self.loss(self.part(windows, *targets.given), targets)
+
+
+def build_task(
+    network: CopeNetwork,
+    catalogue: Catalogue,
+    config: TrainConfig,
+    ranks: Ranks,
+    generator: torch.Generator,
+) -> DenseTask | CloseUpTask | RefinerTask:
+    """The task that a configuration names.
+
+    Raises:
+        CopeError: no such stage, or the preset lacks its part.
+    """
+    if config.stage == CLOSEUP:
+        if network.closeup is None:
+            raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
+        builder = CloseUpTargetBuilder(catalogue)
+        return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
+    if config.stage == REFINER:
+        if network.refiner is None or network.closeup is None:
+            raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
+        settings = config.refiner
+        if settings.flow_alone:
+            if network.refiner.flow is None:
+                raise CopeError(f"refiner.flow_alone: the preset {config.preset!r} has no flow")
+            network.refiner.requires_grad_(False)
+            network.refiner.flow.requires_grad_(True)
+        loss, wrong = (
+            RefinerLoss(catalogue, settings),
+            OutlookBuilder(catalogue, settings, generator),
+        )
+        return RefinerTask(network.refiner, network.closeup, catalogue, loss, wrong)
+    if config.stage != DENSE:
+        stages = f"{DENSE}, {CLOSEUP} or {REFINER}"
+        raise CopeError(f"stage: expected {stages}, got {config.stage!r}")
+    by_diameter = get_preset(config.preset).standardization == "diameter"
+    weights = config.loss.supervised(config.supervision)
+    losses = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)
+    visibility = config.visibility
+    rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
+    return DenseTask(network, losses, TargetBuilder(catalogue, rules))

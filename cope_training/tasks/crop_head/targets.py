@@ -1,0 +1,102 @@
+"""What the close-up should say of each window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cope_ros.core import geometry
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
+from cope_ros.core.refinement.instance_crops import STRIDE
+from cope_training.data.frames import Frame
+from cope_training.tasks import symmetries
+
+
+@dataclass(frozen=True)
+class OneEach:
+    """What is known of N images that show one instance each."""
+
+    class_index: Tensor  # (N,) int64
+    K: Tensor  # (N, 3, 3) float px
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items()}
+        return type(self)(**moved)
+
+
+@dataclass(frozen=True)
+class WindowTargets(OneEach):
+    """What is true of N windows, whatever part looks at them."""
+
+    visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
+    points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
+
+    @property
+    def given(self) -> tuple[Tensor, ...]:
+        """What the part is told beside the windows."""
+        return (self.class_index,)
+
+
+@dataclass(frozen=True)
+class CloseUpTargets(WindowTargets):
+    """S symmetric hypotheses of each window's pose, in its frame."""
+
+    R: Tensor  # (N, S, 3, 3) float
+    t: Tensor  # (N, S, 3) float m
+
+
+class CloseUpTargetBuilder:
+    """Builds targets of windows with one instance each."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def __call__(self, frames: Sequence[Frame]) -> CloseUpTargets:
+        """Targets of a batch.
+
+        Raises:
+            CopeError: a window without instance map, depth, or exactly one instance.
+        """
+        check_windows(frames)
+        class_index = np.concatenate([f.class_index for f in frames])
+        poses = np.concatenate([f.T_cam_obj for f in frames])
+        hypotheses = torch.from_numpy(symmetries.hypotheses(poses, class_index, self.catalogue))
+        K = torch.from_numpy(np.stack([f.K for f in frames])).float()
+        labels = torch.from_numpy(np.stack([_thinned(f.instance_map) for f in frames]))
+        depth = torch.from_numpy(np.stack([_thinned(f.depth) for f in frames])).float()
+        side = labels.shape[1]
+        steps = STRIDE * torch.arange(side, dtype=torch.float32) + STRIDE // 2
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        pixels = torch.stack((x, y), -1).expand(len(K), -1, -1, -1)
+        return CloseUpTargets(
+            class_index=torch.from_numpy(class_index).long(),
+            K=K,
+            R=hypotheses[:, :, :3, :3].float(),
+            t=hypotheses[:, :, :3, 3].float(),
+            visible=((labels == 0) & (depth > 0)).float(),
+            points=points_seen(pixels, depth, K),
+        )
+
+
+def check_windows(frames: Sequence[Frame]) -> None:
+    """Raises CopeError: a window without instance map, depth, or exactly one instance."""
+    for frame in frames:
+        if len(frame.class_index) != 1 or frame.instance_map is None or frame.depth is None:
+            raise CopeError("window: expected one instance, its map and depth")
+
+
+def points_seen(pixels: Tensor, depth: Tensor, K: Tensor) -> Tensor:
+    """(N, h, w, 2) px and (N, h, w) m with (N, 3, 3) intrinsics -> (N, h, w, 3) m."""
+    ray = geometry.unproject(pixels.flatten(1, 2), K)
+    ray = torch.cat((ray, torch.ones_like(ray[..., :1])), -1).view(*depth.shape, 3)
+    return ray * depth.unsqueeze(-1)
+
+
+def _thinned(values: np.ndarray | None) -> np.ndarray:
+    assert values is not None
+    return values[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE]

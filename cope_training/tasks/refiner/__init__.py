@@ -1,0 +1,1 @@
+"""Training of the refiner, see ``cope_ros.core.refinement.refiner``."""

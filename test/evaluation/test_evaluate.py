@@ -1,0 +1,226 @@
+"""``cope_eval`` from the images to the files it writes, on a tiny data set."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_scene import IMAGES, SIZE, K, KnowingEstimator, Scene
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from cope_ros.core.errors import CopeError
+from cope_training import evaluate
+from cope_training.data.bop_csv import read_results
+from cope_training.evaluation.failures import explain
+from cope_training.evaluation.inference import run_model
+from cope_training.evaluation.metrics import find_scenes, read_ground_truth
+
+REQUIRED = {
+    *{"add_s_recall", "ar_mssd", "ar_mspd", "ar_vsd", "coco_map", "bop24_ap_mssd"},
+    *{"bop24_ap_mspd", "time_s_per_image", "images", "targets", "per_object"},
+}
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.fixture
+def knowing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> KnowingEstimator:
+    runner = KnowingEstimator(scene)
+    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device: runner)
+    return runner
+
+
+def run(data: Path, out: Path, *more: str) -> dict:
+    """The JSON of a run that succeeds."""
+    arguments = ["--model", "models/knowing", "--data", str(data), "--out", str(out), *more]
+    assert evaluate.main(arguments) == 0
+    return json.loads((out / f"knowing_{data.name}.json").read_text())
+
+
+def test_the_truth_scores_one_everywhere(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    content = run(scene.write(tmp_path / "toys"), tmp_path / "out")
+    assert content.keys() >= REQUIRED
+    for name in ("add_s_recall", "ar_mssd", "ar_mspd", "bop24_ap_mssd", "bop24_ap_mspd"):
+        assert content[name] == pytest.approx(1.0), name
+    assert content["coco_map"] == pytest.approx(1.0)
+    assert content["ar_vsd"] is None
+    assert content["images"] == IMAGES
+    assert content["targets"] == 3 * IMAGES  # one of four is hardly visible
+    assert content["time_s_per_image"] > 0
+    assert content["failures"]["found"] == 3 * IMAGES
+    assert content["per_object"]["thing_2"]["targets"] == IMAGES
+    bins = content["by_visibility"]
+    assert bins["instances"] == [0, 0, 0, 0, IMAGES, 0, 0, IMAGES, 0, IMAGES]
+    assert bins["add_s"] == [None, None, None, None, 1, None, None, 1, None, 1]
+    results = read_results(tmp_path / "out" / "knowing_toys.csv", obj_ids={1, 2})
+    np.testing.assert_allclose(results.t, scene.t, atol=1e-6)
+    assert set(results.scene_id.tolist()) == {7}
+
+
+def test_the_report_needs_nothing_beside_it(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    run(scene.write(tmp_path / "toys"), tmp_path / "out")
+    page = (tmp_path / "out" / "knowing_toys.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,40})', page)
+    assert [s for s in sources if not s.startswith(("data:image/jpeg;base64,", "#"))] == []
+    assert page.count("<img") == IMAGES
+    assert page.count("<svg") == 3
+    assert "thing_1" in page
+    assert "wrong rotation" in page
+
+
+def test_every_failure_has_its_kind(scene: Scene, tmp_path: Path) -> None:
+    turn = Rotation.from_rotvec([0.8, 0, 0]).as_matrix()
+
+    def disturb(row: int, found: dict) -> bool | None:
+        if row == 0:
+            return False
+        if row == 1:
+            found["class_index"][...] = 0
+        if row == 4:
+            found["R"][...] = found["R"] @ turn
+        if row == 5:
+            found["t"][...] = found["t"] * 1.05
+        if row == 6:
+            found["t"][...] = found["t"] + [0.02, 0, 0]
+        return None
+
+    scenes = find_scenes(scene.write(tmp_path / "toys"))
+    gts = read_ground_truth(scenes)
+    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts).estimates
+    result = evaluate.evaluate(ests, scenes, gts, scene.objects)
+    failures = explain(result.estimates, gts, result.found_by, scene.objects)
+    assert failures.counts() == {
+        "found": 3 * IMAGES - 5,
+        "missed": 1,
+        "wrong class": 1,
+        "wrong rotation": 1,
+        "wrong depth": 1,
+        "wrong place": 1,
+    }
+    assert result.summary["add_s_recall"] == pytest.approx((3 * IMAGES - 5) / (3 * IMAGES))
+
+
+def test_turning_a_cylinder_about_its_axis_is_no_error(scene: Scene, tmp_path: Path) -> None:
+    def disturb(row: int, found: dict) -> None:
+        if found["class_index"] == 1:
+            found["R"][...] = found["R"] @ Rotation.from_rotvec([0, 0, 1.1]).as_matrix()
+
+    scenes = find_scenes(scene.write(tmp_path / "toys"))
+    gts = read_ground_truth(scenes)
+    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts).estimates
+    summary = evaluate.evaluate(ests, scenes, gts, scene.objects).summary
+    assert summary["ar_mssd"] == 1.0
+    assert summary["add_s_recall"] == 1.0
+    assert summary["add_recall"] == pytest.approx(2 / 3)
+
+
+def test_an_estimator_that_finds_nothing(scene: Scene, tmp_path: Path) -> None:
+    scenes = find_scenes(scene.write(tmp_path / "toys"))
+    gts = read_ground_truth(scenes)
+    run = run_model(KnowingEstimator(scene, lambda row, found: False), scenes, gts)
+    result = evaluate.evaluate(run.estimates, scenes, gts, scene.objects)
+    assert result.summary["ar_mssd"] == 0
+    assert result.summary["coco_map"] == 0
+    assert result.summary["time_s_per_image"] is None
+    assert len(run.image_seconds) == IMAGES
+    failures = explain(result.estimates, gts, result.found_by, scene.objects)
+    assert failures.counts()["missed"] == 3 * IMAGES
+
+
+def test_missing_images_are_left_out(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = run(scene.write(tmp_path / "toys", images=2), tmp_path / "out", "--no-report")
+    assert content["images"] == 2
+    assert content["targets"] == 6
+    assert "2 of 4 images are there" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "knowing_toys.html").exists()
+
+
+def test_boxes_come_from_the_meshes_where_no_file_gives_them(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    root = scene.write(tmp_path / "toys")
+    (root / "test" / "000007" / "scene_gt_info.json").unlink()
+    content = run(root, tmp_path / "out", "--no-report")
+    assert content["targets"] == 4 * IMAGES  # every instance counts as visible
+    assert content["coco_map"] == pytest.approx(1.0)
+
+
+def test_bad_input_is_one_sentence(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--model", "models/knowing", "--out", str(tmp_path / "out"), "--data"]
+    (tmp_path / "empty").mkdir()
+    root = scene.write(tmp_path / "toys", images=0)
+    cases = {
+        str(tmp_path / "none"): "no such folder",
+        str(tmp_path / "empty"): r"expected a BOP data set",
+        str(root): "none of its 4 images is there",
+    }
+    for data, message in cases.items():
+        assert evaluate.main([*common, data]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+
+
+def test_other_objects_under_the_same_ids_are_refused(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = scene.write(tmp_path / "toys")
+    path = root / "models" / "models_info.json"
+    info = json.loads(path.read_text())
+    info["2"]["diameter"] *= 1.5
+    path.write_text(json.dumps(info))
+    arguments = ["--model", "models/knowing", "--data", str(root), "--out", str(tmp_path)]
+    assert evaluate.main(arguments) == 1
+    assert "object 2 has a diameter of" in capsys.readouterr().err
+
+
+def test_depth_images_bring_vsd(scene: Scene, knowing: KnowingEstimator, tmp_path: Path) -> None:
+    pytest.importorskip("moderngl")
+    from cope_training.evaluation.depth import RenderedDepth
+
+    root = scene.write(tmp_path / "toys")
+    try:
+        renderer = RenderedDepth(scene.objects)
+    except CopeError as error:
+        pytest.skip(f"no EGL here: {error}")
+    folder = root / "test" / "000007" / "depth"
+    folder.mkdir()
+    for i in range(IMAGES):
+        layers = [
+            renderer.depth(int(scene.obj_id[g]), scene.R[g], scene.t[g], K, SIZE)
+            for g in np.flatnonzero(scene.im_id == i)
+        ]
+        nearest = np.stack([np.where(d > 0, d, np.inf) for d in layers]).min(axis=0)
+        units = np.where(np.isfinite(nearest), nearest * 1e4, 0).round().astype(np.uint16)
+        Image.fromarray(units).save(folder / f"{i:06d}.png")
+    content = run(root, tmp_path / "out", "--no-report")
+    assert content["ar_vsd"] == pytest.approx(1.0)
+    assert content["ar"] == pytest.approx(1.0)
+    (folder / "000001.png").unlink()
+    assert run(root, tmp_path / "out", "--no-report")["ar_vsd"] is None
+
+
+def test_a_result_file_is_scored_without_a_model(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    root = scene.write(tmp_path / "toys")
+    run(root, tmp_path / "out", "--no-report")
+    results = str(tmp_path / "out" / "knowing_toys.csv")
+    arguments = ["--results", results, "--data", str(root), "--out", str(tmp_path / "again")]
+    assert evaluate.main([*arguments, "--no-report"]) == 0
+    content = json.loads((tmp_path / "again" / "knowing_toys_toys.json").read_text())
+    assert content["ar_mssd"] == 1.0
+    assert content["device"] is None

@@ -1,0 +1,53 @@
+"""Reading a BOP data set's annotations: layouts, targets and what is wrong with them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_scene import SIZE, Scene
+
+from cope_ros.core.errors import CopeError
+from cope_training.evaluation.metrics import find_scenes, read_ground_truth
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.mark.parametrize("inner", ["", "test", "test/000007"])
+def test_root_split_and_scene_are_all_accepted(scene: Scene, tmp_path: Path, inner: str) -> None:
+    scenes = find_scenes(scene.write(tmp_path / "toys") / inner)
+    assert list(scenes.scenes) == [7]
+    assert scenes.models is not None
+    gts = read_ground_truth(scenes)
+    assert len(gts) == len(scene.obj_id)
+    assert gts.image_size == SIZE
+    np.testing.assert_allclose(gts.t, scene.t, atol=1e-9)
+
+
+def test_a_targets_file_chooses_images_and_counts(scene: Scene, tmp_path: Path) -> None:
+    root = scene.write(tmp_path / "toys")
+    targets = [{"scene_id": 7, "im_id": 2, "obj_id": 1, "inst_count": 1}]
+    (root / "test_targets_bop19.json").write_text(json.dumps(targets))
+    gts = read_ground_truth(find_scenes(root))
+    assert gts.images == [(7, 2)]
+    assert gts.targets == 1
+    del targets[0]["obj_id"]
+    (root / "test_targets_bop19.json").write_text(json.dumps(targets))
+    with pytest.raises(CopeError, match=r"test_targets_bop19\.json: target 0.*obj_id"):
+        read_ground_truth(find_scenes(root))
+
+
+def test_broken_annotations_name_file_and_image(scene: Scene, tmp_path: Path) -> None:
+    root = scene.write(tmp_path / "toys")
+    path = root / "test" / "000007" / "scene_camera.json"
+    cameras = json.loads(path.read_text())
+    del cameras["3"]["cam_K"]
+    path.write_text(json.dumps(cameras))
+    with pytest.raises(CopeError, match=r"000007.*image 3.*cam_K"):
+        read_ground_truth(find_scenes(root))
+    path.write_text("{")
+    with pytest.raises(CopeError, match=r"scene_camera\.json: expected JSON"):
+        read_ground_truth(find_scenes(root))

@@ -1,0 +1,90 @@
+"""Training in several processes computes what one process would."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from core_factory import make_catalogue
+from ddp_worker import CONFIG, run_steps
+from safetensors.torch import load_file
+from test_training import make_trainer
+
+from cope_ros.core.errors import CopeError
+from cope_training import train
+from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.distributed import Ranks, joined
+from cope_training.engine.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKER = ROOT / "test" / "helpers" / "ddp_worker.py"
+
+
+def torchrun(processes: int, out: Path) -> dict[str, torch.Tensor]:
+    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", str(processes), str(WORKER), str(out)]
+    environment = os.environ | {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'test/helpers'}",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=out)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return load_file(out / "results.safetensors")
+
+
+def test_two_processes_have_the_gradients_of_one_with_both_shares(tmp_path: Path) -> None:
+    """One of the two sees no object at all, so that local means would differ."""
+    alone = run_steps(make_trainer(CONFIG), 1)
+    shared = torchrun(2, tmp_path)
+    assert set(alone) == set(shared)
+    for name in alone:
+        if name.startswith("loss/"):
+            assert shared[name] == pytest.approx(alone[name].item(), rel=1e-4), name
+    gradients = [name for name in alone if name.startswith("grad/")]
+    assert len(gradients) > 50
+    for name in gradients:
+        # Sums of other orders; a share left out would change a gradient by its own size.
+        error = (shared[name] - alone[name]).norm().item()
+        assert error <= 1e-2 * alone[name].norm().item() + 1e-8, name
+    saved = checkpoints.load(tmp_path / "checkpoint")
+    assert saved.step == 1
+    assert all(torch.equal(saved.weights[k], shared[f"weight/{k}"]) for k in saved.weights)
+
+
+def test_one_process_of_torchrun_is_one_process_to_the_bit(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = run_steps(make_trainer(CONFIG), 1)
+    torch.set_num_threads(threads)
+    shared = torchrun(1, tmp_path)
+    assert all(torch.equal(alone[name].cpu(), shared[name]) for name in alone)
+
+
+def test_processes_share_the_sequence_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they see what one would: no frame twice, none left out, also after a resume."""
+    opened = []
+    monkeypatch.setattr(train, "FrameStream", lambda *a, **k: opened.append((a, k)))
+    monkeypatch.setattr(train, "build_source", lambda *_: None)
+    for rank in range(2):
+        trainer = Trainer(CONFIG, make_catalogue(), torch.device("cpu"), Ranks(rank, 2))
+        trainer.step = 3
+        train._open_stream(trainer)
+    numbers = []
+    for (_, _, start), options in opened:
+        numbers += [start + options["stride"] * i for i in range(CONFIG.batch // 2)]
+    assert sorted(numbers) == list(range(3 * CONFIG.batch, 4 * CONFIG.batch))
+
+
+def test_a_batch_is_divided_evenly_or_refused() -> None:
+    assert Ranks(1, 4).share(64) == 16
+    with pytest.raises(CopeError, match="multiple of 3 processes, got 16"):
+        Ranks(0, 3).share(16)
+
+
+def test_without_torchrun_a_process_is_alone() -> None:
+    with joined("cpu") as (ranks, device):
+        assert (ranks, device) == (Ranks(), torch.device("cpu"))
+        assert ranks.any(True)
+        assert not ranks.any(False)

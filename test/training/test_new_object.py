@@ -1,0 +1,138 @@
+"""From one mesh to a running model: the worked example of docs/training.md, in seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+import yaml
+from PIL import Image
+
+from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.core.errors import CopeError
+from cope_training import object, render, train
+from cope_training.data.bop_reader import BopDataset
+from cope_training.engine.configuration import load_config
+from cope_training.rendering.studio import load_objects
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write_textured_box(
+    path: Path, extents: tuple[float, float, float] = (0.09, 0.06, 0.12)
+) -> Path:
+    """A GLB in metres whose texture is red on its left and blue on its right half."""
+    box = trimesh.creation.box(extents)
+    box.apply_translation((0.01, 0.02, 0.03))
+    uv = np.where(box.vertices[:, :2] > (0.01, 0.02), 0.9, 0.1)
+    texture = Image.new("RGB", (64, 64), (200, 30, 30))
+    texture.paste((30, 30, 200), (32, 0, 64, 64))
+    material = trimesh.visual.material.PBRMaterial(baseColorTexture=texture)
+    box.visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    box.export(path)
+    return path
+
+
+def test_a_textured_mesh_becomes_an_object(tmp_path: Path) -> None:
+    mesh = write_textured_box(tmp_path / "tea.glb")
+    out = tmp_path / "mine"
+    assert object.main([str(mesh), "--out", str(out), "--symmetry", "z:2"]) == 0
+    objects = load_objects(out)
+    item = objects.catalogue[0]
+    assert item.class_id == "tea"
+    assert item.box_size == pytest.approx([0.09, 0.06, 0.12], abs=1e-6)
+    assert item.box_center == pytest.approx([0.01, 0.02, 0.03], abs=1e-6)
+    assert item.diameter == pytest.approx(np.linalg.norm([0.09, 0.06, 0.12]))
+    turned = item.symmetries_discrete[0] @ [0.01 + 0.045, 0.02, 0.0, 1.0]
+    assert turned[:3] == pytest.approx([0.01 - 0.045, 0.02, 0.0])  # about the box's own axis
+    assert objects.meshes[0].texture is not None  # what is rendered
+    plain = trimesh.load(out / "meshes" / "obj_000001.ply", process=False)
+    colors = plain.visual.vertex_colors[:, :3]
+    right = plain.vertices[:, 0] > 10
+    assert (colors[right] == [30, 30, 200]).all()
+    assert (colors[~right] == [200, 30, 30]).all()
+
+
+def test_objects_are_added_and_bodies_of_revolution_keep_their_axis(tmp_path: Path) -> None:
+    can = trimesh.creation.cylinder(33.0, 100.0)
+    can.apply_translation((5.0, 0, 0))
+    can.export(tmp_path / "can.stl")
+    out = tmp_path / "mine"
+    box = write_textured_box(tmp_path / "tea.glb")
+    assert object.add_object(out, box, "tea", "m", "none") == 1
+    assert object.add_object(out, tmp_path / "can.stl", "can", "mm", "z:any") == 2
+    catalogue = Catalogue.from_models_info(out / "models_info.json")
+    assert catalogue.class_ids == ("tea", "can")
+    symmetry = catalogue[1].symmetries_continuous[0]
+    assert symmetry.axis == pytest.approx([0, 0, 1])
+    assert symmetry.offset[:2] == pytest.approx([5 * MM, 0], abs=1e-6)
+    assert not catalogue[0].is_symmetric
+
+
+def test_quarter_turns_make_a_group() -> None:
+    center = np.array([10.0, -5.0, 3.0])
+    rows = object.symmetries("y:4", center)["symmetries_discrete"]
+    turns = [np.eye(4), *(np.reshape(r, (4, 4)) for r in rows)]
+    assert len(turns) == 4
+    for a in turns:
+        assert a @ [*center, 1] == pytest.approx([*center, 1])
+        for b in turns:
+            assert min(np.abs(a @ b - c).max() for c in turns) < 1e-8
+
+
+def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    mesh, out = str(write_textured_box(tmp_path / "tea.glb")), str(tmp_path / "mine")
+    assert object.main([mesh, "--out", out, "--unit", "mm"]) == 1
+    assert "is the unit mm?" in capsys.readouterr().err
+    assert not Path(out).exists()
+    assert object.main([mesh, "--out", out]) == 0
+    assert object.main([mesh, "--out", out]) == 1
+    assert "'tea' already" in capsys.readouterr().err
+    for text in ("z", "w:2", "z:1", "z:99"):
+        with pytest.raises(CopeError, match="symmetry: expected none"):
+            object.symmetries(text, np.zeros(3))
+
+
+def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
+    out, model = tmp_path / "mine", tmp_path / "mine" / "model.pt"
+    mesh = write_textured_box(tmp_path / "tea.glb")
+    assert object.main([str(mesh), "--out", str(out), "--name", "tea box"]) == 0
+    plain = load_config(ROOT / "config" / "training" / "demo.yaml").to_dict()
+    plain |= {"pose_pretraining": 5, "batch": 2, "crops": 4, "pretrained": ""}
+    plain["data"]["scene"] |= {"crop_size": 64}
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(plain))
+    arguments = ["--config", str(config), "--meshes", str(out), "--out", str(tmp_path / "train")]
+    assert train.main([*arguments, "--export", str(model), "--device", "cpu"]) == 0
+    images = tmp_path / "images"
+    small = ["--size", "160", "128", "--focal", "120", "140", "--apparent-size", "30", "60"]
+    assert (
+        render.main(
+            [
+                str(out),
+                str(images),
+                "--frames",
+                "1",
+                "--instances",
+                "1",
+                "2",
+                "--split",
+                "test",
+                *small,
+            ]
+        )
+        == 0
+    )
+    estimator = Estimator.load(model, "cpu")
+    assert estimator.catalogue.class_ids == ("tea box",)
+    estimator.configure(score_threshold=0.0)
+    frame = BopDataset(images / "test", estimator.catalogue)[0]
+    found = estimator.estimate(frame.image, frame.K)
+    # Four images teach nothing; what is found, if anything, is of the object's kind.
+    assert found.t.shape == (len(found), 3)
+    assert set(found.class_index.tolist()) <= {0}
+    assert estimator.metadata["training"]["crops"] == 4
+    info = json.loads((out / "models_info.json").read_text())
+    assert info["1"]["name"] == "tea box"

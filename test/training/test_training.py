@@ -1,0 +1,127 @@
+"""The engine: it learns, resumes to the bit, stops on nonsense, and keeps its configuration."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from core_factory import make_catalogue
+from test_targets import NEAR, WINDOW, make_frame
+
+from cope_ros.core.errors import CopeError
+from cope_training.data.augmentation import Augmenter
+from cope_training.data.frames import Frame
+from cope_training.engine.configuration import (
+    AugmentConfig,
+    LossConfig,
+    TrainConfig,
+    config_from_dict,
+    load_config,
+)
+from cope_training.engine.distributed import Ranks
+from cope_training.engine.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = TrainConfig(pretrained="", pose_pretraining=0, crops=40, batch=2)
+
+
+def make_batch(step: int) -> list[Frame]:
+    rng = np.random.default_rng(step)
+    frames = [make_frame([NEAR], [WINDOW]), make_frame([], [])]
+    for frame in frames:
+        frame.image[:] = rng.integers(0, 256, frame.image.shape)
+        if len(frame.class_index):
+            frame.image[WINDOW] = (200, 40, 40)
+    return frames
+
+
+def make_trainer(config: TrainConfig = QUICK, ranks: Ranks | None = None) -> Trainer:
+    trainer = Trainer(config, make_catalogue(), torch.device("cpu"), ranks)
+    trainer.start()
+    trainer.train_mode()
+    return trainer
+
+
+def test_a_few_steps_lower_the_loss() -> None:
+    trainer = make_trainer()
+    losses = [trainer.train_step(make_batch(i))["total"] for i in range(12)]
+    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_name() -> None:
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.network.box_tower.output.bias.fill_(float("inf"))
+    before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
+    with pytest.raises(CopeError, match="loss box"):
+        trainer.train_step(make_batch(0))
+    after = trainer.network.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_gradients_that_stay_broken_stop_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer()
+    weight = trainer.network.box_tower.output.weight
+    weight.register_hook(lambda g: g * float("nan"))
+    before = weight.clone()
+    monkeypatch.setattr("cope_training.engine.trainer.MAX_SKIPPED", 2)
+    assert np.isnan(trainer.train_step(make_batch(0))["norm"])
+    assert torch.equal(weight, before)
+    with pytest.raises(CopeError, match=r"2 gradients .* first that of box_tower.output.weight"):
+        trainer.train_step(make_batch(1))
+
+
+def test_the_average_follows_and_takes_counters_as_they_are() -> None:
+    """The paper preset's batch norms have integer counters."""
+    trainer = make_trainer()
+    trainer.network.backbone.register_buffer("counter", torch.tensor(0))
+    trainer._restart_ema()
+    bias = trainer.network.box_tower.output.bias
+    before = trainer.ema["box_tower.output.bias"].clone()
+    with torch.no_grad():
+        bias += 1.0
+        trainer.network.backbone.counter += 5
+    trainer.step = 1
+    trainer._update_ema()
+    moved = trainer.ema["box_tower.output.bias"] - before
+    assert torch.allclose(moved, torch.full_like(moved, 1.0 - 2.0 / 11.0))
+    assert trainer.ema["backbone.counter"] == 5
+
+
+def test_frozen_layers_stay_and_others_move() -> None:
+    trainer = make_trainer()
+    stem = [p.clone() for p in trainer.network.backbone.stem.parameters()]
+    late = [p.clone() for p in trainer.network.backbone.stage5.parameters()]
+    trainer.train_step(make_batch(0))
+    assert all(map(torch.equal, stem, trainer.network.backbone.stem.parameters()))
+    assert not all(map(torch.equal, late, trainer.network.backbone.stage5.parameters()))
+
+
+def test_configurations_load_and_unknown_keys_are_named(tmp_path: Path) -> None:
+    for path in sorted((ROOT / "config" / "training").glob("*.yaml")):
+        config = load_config(path)
+        assert config_from_dict(config.to_dict()) == config
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("loss:\n  keys: 1.0\n")
+    with pytest.raises(CopeError, match=r"bad\.yaml\.loss: unknown keys \['keys'\]"):
+        load_config(bad)
+
+
+def test_image_only_supervision_needs_no_pose() -> None:
+    without = LossConfig(tra=0, rot=0, cons=0, proj=0)
+    assert not without.supervises_pose
+    assert LossConfig().supervises_pose
+
+
+def test_augmentation_keeps_shape_is_repeatable_and_changes_pixels() -> None:
+    images = torch.randint(0, 256, (6, 32, 40, 3), dtype=torch.uint8)
+    first, second = (
+        Augmenter(AugmentConfig(strength=1.0), torch.Generator().manual_seed(3))(images)
+        for _ in range(2)
+    )
+    assert first.shape == images.shape
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, second)
+    assert not torch.equal(first, images)
+    off = Augmenter(AugmentConfig(enabled=False), torch.Generator())(images)
+    assert torch.equal(off, images)
