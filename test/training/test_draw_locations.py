@@ -11,7 +11,7 @@ from test_bop import write_scene
 from test_targets import SIDE, WINDOW, make_frame
 
 from cope_training.engine.pictures import box_edges, side_by_side
-from cope_training.tasks.build import draw_locations
+from cope_training.tasks import draw_locations
 from cope_training.tasks.dense.targets import TargetBuilder, VisibilityRules
 
 ROOT = Path(__file__).resolve().parents[2]
