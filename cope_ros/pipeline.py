@@ -2,24 +2,25 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from cv_bridge import CvBridge
 from rclpy.clock import Clock
-from sensor_msgs.msg import CompressedImage
 
 from cope_ros import startup
 from cope_ros.control import Control
 from cope_ros.core.errors import CopeError
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.measurements import Monitor
+from cope_ros.frame import FrameEstimator
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.input.image_header import encoded_size
-from cope_ros.input.intrinsics import Undistorter, camera_from_info
+from cope_ros.input.intrinsics import camera_from_info
 from cope_ros.input.mailbox import Pair, check_size
-from cope_ros.output.messages import MessageWriter, rgb_from_image
+from cope_ros.output import ros_types
+from cope_ros.output.messages import MessageWriter, is_compressed, rgb_from_image
 from cope_ros.output.publishers import Outputs
 from cope_ros.output.visualization import Scene
 from cope_ros.parameters import Parameters
@@ -48,9 +49,9 @@ class Processor:
         self._estimator = estimator
         self._tools = tools
         self._applied: Parameters | None = None  # so that the first frame applies them
-        self._writer = MessageWriter(estimator.catalogue)
+        self._frames = FrameEstimator(estimator, tools.tracker)
+        self._writer = MessageWriter(estimator.catalogue, ros_types)
         self._bridge = CvBridge()
-        self._undistort = Undistorter()
 
     def __call__(self, pair: Pair) -> None:
         """Processes a frame; whatever is wrong with it is counted and ends with it."""
@@ -76,26 +77,19 @@ class Processor:
         monitor.mark("prepare")
         estimate = self._estimate(image, K, parameters)
         monitor.mark("estimate")
-        estimate = publishable(estimate, parameters.max_instances)
         if self._tools.control.take_reset():
             self._tools.tracker.reset()
         stamp = header.stamp.sec + header.stamp.nanosec / SECOND
-        tracked = self._tools.tracker.track(stamp, estimate, parameters.tracking)
-        shown = tracked.slots >= 0
-        estimate, slots = select(tracked.estimate, shown), tracked.slots[shown]
-        class_ids = self._estimator.catalogue.class_ids
-        names = [class_ids[index] for index in estimate.class_index.tolist()]
-        ids = [
-            f"{parameters.tf_prefix}{name}_{slot}"
-            for name, slot in zip(names, slots.tolist(), strict=True)
-        ]
+        found = self._frames.number(
+            stamp, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
+        )
         self._tools.control.check_enabled()
-        detections = self._writer.detections(header, estimate, ids)
+        detections = self._writer.detections(header, found.estimate, found.ids)
         transforms = self._writer.transforms(detections) if parameters.tf_enable else []
         monitor.mark("convert")
         self._tools.outputs.publish(transforms, detections)
-        monitor.published(pair.arrived, len(ids))
-        self._tools.outputs.views.show(Scene(header, image, K, estimate, slots))
+        monitor.published(pair.arrived, len(found.ids))
+        self._tools.outputs.views.show(Scene(header, image, K, found.estimate, found.slots))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative
@@ -110,41 +104,22 @@ class Processor:
         camera = camera_from_info(pair.info, parameters.image_is_rectified)
         K = camera.K
         self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
-        if isinstance(pair.image, CompressedImage):  # before memory is reserved for its pixels
+        if is_compressed(pair.image):  # before memory is reserved for its pixels
             check_size(encoded_size(pair.image.data), pair.info)
-        image = rgb_from_image(self._bridge, pair.image)
-        check_size((image.shape[1], image.shape[0]), pair.info)
-        return self._undistort(image, camera), K
+        pixels = rgb_from_image(self._bridge, pair.image)
+        return self._frames.rectify(pixels, pair.info, camera), K
 
     def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:
+        if parameters is not self._applied:
+            self._configure(parameters)
+        start = time.monotonic()
+        estimate = self._frames.estimate(image, K)
+        self._tools.monitor.estimated(time.monotonic() - start)
+        return estimate
+
+    def _configure(self, parameters: Parameters) -> None:
         try:
-            if parameters is not self._applied:
-                startup.configure(self._estimator, parameters)
-                self._applied = parameters
-            start = time.monotonic()
-            estimate = self._estimator.estimate(image, K)
-            self._tools.monitor.estimated(time.monotonic() - start)
-            return estimate
+            startup.configure(self._estimator, parameters)
         except (CopeError, RuntimeError) as error:  # torch reports its failures as RuntimeError
             raise FrameError(Cause.ESTIMATE, f"estimator: {error}") from error
-
-
-def select(estimate: Any, rows: np.ndarray) -> Any:
-    """The rows of an estimate that a mask or an index array names."""
-    return replace(
-        estimate, **{item.name: getattr(estimate, item.name)[rows] for item in fields(estimate)}
-    )
-
-
-def publishable(estimate: Any, limit: int) -> Any:
-    """At most ``limit`` rows, without any that would put a non-finite number on a topic."""
-    numbers = np.concatenate(
-        [
-            estimate.score[:, None],
-            estimate.R.reshape(-1, 9),
-            estimate.t,
-            estimate.covariance.reshape(-1, 36),
-        ],
-        axis=1,
-    )
-    return select(estimate, np.flatnonzero(np.isfinite(numbers).all(axis=1))[:limit])
+        self._applied = parameters

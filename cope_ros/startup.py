@@ -2,15 +2,14 @@
 
 import gc
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from cope_ros import bundled
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.fallback import FallbackEstimator
 from cope_ros.core.deployment.runtime import Estimator
@@ -18,8 +17,7 @@ from cope_ros.core.errors import CopeError
 from cope_ros.diagnostics.snapshot import Model
 from cope_ros.parameters import ParameterError, Parameters
 
-PACKAGE = "cope_ros"
-LOG = logging.getLogger(PACKAGE)
+LOG = logging.getLogger("cope_ros")
 LoadEstimator = Callable[..., Any]  # Estimator.load, or a stand-in with its signature
 
 
@@ -29,29 +27,10 @@ def model_path(name: str) -> Path:
     Raises:
         ParameterError: there is no such bundled model and no such path.
     """
-    if not name:
-        raise ParameterError("model", "expected a model directory or a bundled model, got ''")
     try:
-        path = Path(name).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise ParameterError("model", f"'{name}': {error}") from error
-    bare = len(path.parts) == 1 and not name.startswith((".", "~"))
-    places = [folder / name for folder in _bundled_models()] if bare else []
-    places.append(path)
-    for place in places:
-        if os.path.exists(place):  # unlike Path.exists: false for names that are too long
-            return place
-    looked = ", ".join(str(place) for place in places)
-    raise ParameterError("model", f"'{name}' not found; looked for {looked}")
-
-
-def _bundled_models() -> list[Path]:
-    """Where models may lie: the installed package's share, or the repository's folder."""
-    checkout = Path(__file__).resolve().parent.parent / "models"
-    try:
-        return [Path(get_package_share_directory(PACKAGE)) / "models", checkout]
-    except (PackageNotFoundError, OSError):  # OSError: no ament index at all
-        return [checkout]
+        return bundled.model_path(name)
+    except CopeError as error:
+        raise ParameterError("model", str(error)) from error
 
 
 def load_estimator(

@@ -3,15 +3,13 @@
 K (3, 3) in pixels, pixel centres at integers.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
+from cope_ros.camera_file import intrinsics, read_camera, read_json
 from cope_ros.core.errors import CopeError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -67,49 +65,6 @@ def read_folder(folder: Path, camera: Path | None = None) -> list[CameraImage]:
     return images
 
 
-def read_camera(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
-    """Reads a camera.json: ``{fx, fy, cx, cy}`` or ``{cam_K}``, perhaps ``width``, ``height``.
-
-    Returns:
-        K (3, 3) in pixels, and (width, height) or None where the file does not say.
-
-    Raises:
-        CopeError: with the file, the key, what was expected and what was found.
-    """
-    data = _read_json(path)
-    K = intrinsics(data, str(path))
-    if "width" not in data and "height" not in data:
-        return K, None
-    sides = [data.get("width"), data.get("height")]
-    whole = [int(s) for s in sides if isinstance(s, int | float) and s == s // 1 > 0]
-    if len(whole) != 2:
-        raise CopeError(f"{path}: width, height: expected two positive integers, got {sides}")
-    return K, (whole[0], whole[1])
-
-
-def intrinsics(data: Mapping[str, Any], source: str) -> np.ndarray:
-    """K (3, 3) in pixels from the keys of BOP's camera.json or scene_camera.json.
-
-    Raises:
-        CopeError: keys are missing, no numbers, not finite, or a focal length is not positive.
-    """
-    try:
-        if "cam_K" in data:
-            K = np.array(data["cam_K"], dtype=float).reshape(3, 3)
-        else:
-            fx, fy, cx, cy = (float(data[key]) for key in ("fx", "fy", "cx", "cy"))
-            K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    except KeyError as error:
-        raise CopeError(f"{source}: expected fx, fy, cx, cy or cam_K, missing {error}") from error
-    except (TypeError, ValueError) as error:
-        raise CopeError(f"{source}: expected numbers for the intrinsics ({error})") from error
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        raise CopeError(f"{source}: expected finite K, focal lengths over 0, got {K.tolist()}")
-    if not np.array_equal(K[2], [0, 0, 1]):
-        raise CopeError(f"{source}: expected 0 0 1 as last row of cam_K, got {K[2].tolist()}")
-    return K
-
-
 def _read_plain(
     folder: Path, given: tuple[np.ndarray, tuple[int, int] | None] | None
 ) -> list[CameraImage]:
@@ -129,7 +84,7 @@ def _read_scene(
     scene: Path, given: tuple[np.ndarray, tuple[int, int] | None] | None
 ) -> list[CameraImage]:
     """The images of a BOP scene that are there (public copies often hold a part)."""
-    cameras = _read_json(scene / SCENE_CAMERA)
+    cameras = read_json(scene / SCENE_CAMERA)
     scene_id = int(scene.name) if scene.name.isdecimal() else 0
     folder = next((scene / name for name in ("rgb", "gray") if (scene / name).is_dir()), scene)
     images = []
@@ -143,13 +98,3 @@ def _read_scene(
         K, size = given or (intrinsics(cameras[str(im_id)], source), None)
         images.append(CameraImage(path, K, (scene_id, im_id), size))
     return images
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CopeError(f"{path}: expected readable JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise CopeError(f"{path}: expected a JSON object, got {type(data).__name__}")
-    return data

@@ -1,14 +1,14 @@
-"""Markers for RViz: the mesh or the cuboid of every instance, and its label."""
+"""Markers for RViz: the mesh or the cuboid of every instance, and its label.
 
+Knows no ROS: the message classes come from outside, rclpy's or those of a bag's library.
+"""
+
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from geometry_msgs.msg import Vector3
-from std_msgs.msg import ColorRGBA, Header
-from visualization_msgs.msg import Marker, MarkerArray
 
 from cope_ros.core.catalogue import Catalogue, ObjectModel
 from cope_ros.output.debug_image import colour_of
@@ -20,10 +20,6 @@ ALPHA = 0.6  # of boxes and plain meshes: the image or the cloud shows through
 LABEL_HEIGHT = 0.02  # m
 LABEL_DISTANCE = 0.6  # diameters from the box's centre to the label, upwards in the image
 PLY_HEADER = 4096  # bytes that hold the header of a PLY file
-WHITE = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-
-# What each marker has for itself and does not share with the template of its class.
-OWN_FIELDS = ("id", "pose", "header", "text")
 
 Key = tuple[str, int]  # namespace, id
 
@@ -35,13 +31,9 @@ def mesh_of(model: Path, item: ObjectModel) -> Path | None:
     return path if path.is_file() else None
 
 
-def uri_of(path: Path) -> str:
-    """``package://`` for what is installed with this package, so that other machines find it."""
-    try:
-        share = Path(get_package_share_directory(PACKAGE))
-    except (PackageNotFoundError, OSError):  # OSError: no ament index at all
-        return path.resolve().as_uri()
-    if path.is_relative_to(share):
+def uri_of(path: Path, share: Path | None) -> str:
+    """``package://`` for what lies in the package's ``share``, so that other machines find it."""
+    if share is not None and path.is_relative_to(share):
         return f"package://{PACKAGE}/{path.relative_to(share).as_posix()}"
     return path.resolve().as_uri()
 
@@ -64,24 +56,35 @@ class MarkerWriter:
     :meth:`write` returns is valid until its next call.
     """
 
-    def __init__(self, catalogue: Catalogue, model: Path) -> None:
-        """Looks for the meshes in the directory of ``model``."""
+    def __init__(
+        self, catalogue: Catalogue, model: Path, types: Any, share: Path | None = None
+    ) -> None:
+        """Looks for the meshes in the directory of ``model``.
+
+        Args:
+            types: has the message classes as attributes (``cope_ros.output.ros_types``).
+            share: the installed package's share folder, None where it is not installed.
+        """
         self._catalogue = catalogue
-        self._bodies = [_body(item, index, model) for index, item in enumerate(catalogue)]
-        self._labels = [_label(item) for item in catalogue]
+        self._types = types
+        self._bodies = [
+            _body(types, item, index, mesh_of(model, item), share)
+            for index, item in enumerate(catalogue)
+        ]
+        self._labels = [_label(types, item) for item in catalogue]
         self._centers_obj = np.array([item.box_center for item in catalogue])
-        self._kept: dict[Key, Marker] = {}
+        self._kept: dict[Key, Any] = {}
         self._shown: set[Key] = set()
 
     def write(
         self,
-        header: Header,
+        header: Any,
         estimate: Any,
         slots: Sequence[int],
         labels: Sequence[str],
         fresh: bool,
-    ) -> MarkerArray:
-        """The markers of one frame.
+    ) -> Any:
+        """The MarkerArray of one frame.
 
         Args:
             header: stamp and frame_id of the image.
@@ -90,7 +93,8 @@ class MarkerWriter:
             labels: of the rows.
             fresh: begin with a DELETEALL, for a viewer that may show older markers.
         """
-        array = MarkerArray()
+        Marker = self._types.Marker
+        array = self._types.MarkerArray()
         if fresh:
             array.markers.append(Marker(header=header, action=Marker.DELETEALL))
             self._shown = set()
@@ -110,52 +114,52 @@ class MarkerWriter:
                 marker.header = header
                 array.markers.append(marker)
                 now.add((marker.ns, marker.id))
-        array.markers += [_deletion(header, key) for key in sorted(self._shown - now)]
+        array.markers += [
+            Marker(header=header, ns=ns, id=slot, action=Marker.DELETE)
+            for ns, slot in sorted(self._shown - now)
+        ]
         self._shown = now
         self._kept = {key: self._kept[key] for key in now}
         return array
 
-    def _marker(self, template: Marker, slot: int) -> Marker:
+    def _marker(self, template: Any, slot: int) -> Any:
         """The kept marker of that namespace and slot."""
         key = (template.ns, slot)
         if key not in self._kept:
-            names = template.get_fields_and_field_types()
-            copied = {name: getattr(template, name) for name in names if name not in OWN_FIELDS}
-            self._kept[key] = Marker(**copied, id=slot)
+            marker = copy.copy(template)  # shares all but what each marker has for itself
+            marker.id, marker.pose = slot, self._types.Pose()
+            self._kept[key] = marker
         return self._kept[key]
 
 
-def _body(item: ObjectModel, index: int, model: Path) -> Marker:
+def _body(types: Any, item: ObjectModel, index: int, mesh: Path | None, share: Path | None) -> Any:
     """The template of an object's body: its mesh, or its cuboid where it has none."""
+    Marker = types.Marker
     red, green, blue = (value / 255 for value in colour_of(index))
-    colour = ColorRGBA(r=red, g=green, b=blue, a=ALPHA)
-    mesh = mesh_of(model, item)
+    colour = types.ColorRGBA(r=red, g=green, b=blue, a=ALPHA)
     if mesh is None:
         x, y, z = item.box_size.tolist()
-        size = Vector3(x=x, y=y, z=z)
+        size = types.Vector3(x=x, y=y, z=z)
         return Marker(ns=f"{item.class_id}/box", type=Marker.CUBE, scale=size, color=colour)
     coloured = has_vertex_colours(mesh)
     return Marker(
         ns=f"{item.class_id}/mesh",
         type=Marker.MESH_RESOURCE,
-        mesh_resource=uri_of(mesh),
+        mesh_resource=uri_of(mesh, share),
         mesh_use_embedded_materials=coloured,
-        scale=Vector3(x=MESH_SCALE, y=MESH_SCALE, z=MESH_SCALE),
-        color=ColorRGBA() if coloured else colour,  # any other would tint the mesh
+        scale=types.Vector3(x=MESH_SCALE, y=MESH_SCALE, z=MESH_SCALE),
+        color=types.ColorRGBA() if coloured else colour,  # any other would tint the mesh
     )
 
 
-def _label(item: ObjectModel) -> Marker:
-    scale = Vector3(z=LABEL_HEIGHT)
-    kind = Marker.TEXT_VIEW_FACING
-    return Marker(ns=f"{item.class_id}/label", type=kind, scale=scale, color=WHITE)
+def _label(types: Any, item: ObjectModel) -> Any:
+    kind = types.Marker.TEXT_VIEW_FACING
+    white = types.ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
+    scale = types.Vector3(z=LABEL_HEIGHT)
+    return types.Marker(ns=f"{item.class_id}/label", type=kind, scale=scale, color=white)
 
 
-def _deletion(header: Header, key: Key) -> Marker:
-    return Marker(header=header, ns=key[0], id=key[1], action=Marker.DELETE)
-
-
-def _set_pose(marker: Marker, place: np.ndarray, turn: Sequence[float]) -> None:
+def _set_pose(marker: Any, place: np.ndarray, turn: Sequence[float]) -> None:
     position, orientation = marker.pose.position, marker.pose.orientation
     position.x, position.y, position.z = (float(value) for value in place)
     orientation.x, orientation.y, orientation.z, orientation.w = turn

@@ -1,6 +1,7 @@
 """Messages <-> arrays: images in, detections and transforms out.
 
 Quaternions (x, y, z, w) exist in this module alone; everything inside is rotation matrices.
+Knows no ROS: the message classes come from outside, rclpy's or those of a bag's library.
 """
 
 from collections.abc import Sequence
@@ -8,18 +9,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from cv_bridge import CvBridge
-from geometry_msgs.msg import Point, TransformStamped, Vector3
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
-from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.input.drops import Cause, FrameError
 
 
-def rgb_from_image(bridge: CvBridge, message: Image | CompressedImage) -> np.ndarray:
-    """Decodes a compressed image, or a raw one that has passed ``intake.check_image``.
+def rgb_from_image(bridge: Any, message: Any) -> np.ndarray:
+    """Decodes a compressed image, or a raw one that has passed ``drops.check_image``.
+
+    Args:
+        bridge: a ``cv_bridge.CvBridge`` or what has its two methods of decoding.
+        message: a sensor_msgs/Image or CompressedImage.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous; 16-bit images are scaled to full range.
@@ -28,7 +28,7 @@ def rgb_from_image(bridge: CvBridge, message: Image | CompressedImage) -> np.nda
         FrameError: (cause IMAGE) the data cannot be decoded.
     """
     try:
-        if isinstance(message, CompressedImage):
+        if is_compressed(message):
             image = _decompress(bridge, message)
         else:
             image = bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
@@ -37,7 +37,12 @@ def rgb_from_image(bridge: CvBridge, message: Image | CompressedImage) -> np.nda
     return np.ascontiguousarray(image)
 
 
-def _decompress(bridge: CvBridge, message: CompressedImage) -> np.ndarray:
+def is_compressed(message: Any) -> bool:
+    """Whether an image message is a sensor_msgs/CompressedImage."""
+    return not hasattr(message, "encoding")
+
+
+def _decompress(bridge: Any, message: Any) -> np.ndarray:
     # cv_bridge takes any decoded image for BGR and trips over grey ones, hence passthrough.
     image = bridge.compressed_imgmsg_to_cv2(message, desired_encoding="passthrough")
     if image is None:
@@ -77,17 +82,20 @@ class MessageWriter:
     their numbers. What a method returns is therefore valid until its next call.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, types: Any) -> None:
+        """``types`` has the message classes as attributes (``cope_ros.output.ros_types``)."""
+        self._types = types
         self._names = catalogue.class_ids
         self._centers_obj = np.array([item.box_center for item in catalogue])
         self._sizes = [
-            Vector3(x=x, y=y, z=z) for x, y, z in (item.box_size.tolist() for item in catalogue)
+            types.Vector3(x=x, y=y, z=z)
+            for x, y, z in (item.box_size.tolist() for item in catalogue)
         ]
-        self._detections: list[Detection3D] = []
-        self._transforms: list[TransformStamped] = []
+        self._detections: list[Any] = []
+        self._transforms: list[Any] = []
 
-    def detections(self, header: Header, estimate: Any, ids: Sequence[str]) -> Detection3DArray:
-        """The estimate as one Detection3D per instance.
+    def detections(self, header: Any, estimate: Any, ids: Sequence[str]) -> Any:
+        """The estimate as a Detection3DArray of one Detection3D per instance.
 
         Args:
             header: stamp and frame_id of the image.
@@ -107,8 +115,10 @@ class MessageWriter:
             strict=True,
         )
         while len(self._detections) < len(ids):
-            self._detections.append(Detection3D(results=[ObjectHypothesisWithPose()]))
-        message = Detection3DArray(header=header, detections=self._detections[: len(ids)])
+            result = self._types.ObjectHypothesisWithPose()
+            self._detections.append(self._types.Detection3D(results=[result]))
+        detections = self._detections[: len(ids)]
+        message = self._types.Detection3DArray(header=header, detections=detections)
         for detection, row in zip(message.detections, rows, strict=True):
             detection.header = header
             self._fill(detection, *row)
@@ -116,7 +126,7 @@ class MessageWriter:
 
     def _fill(
         self,
-        detection: Detection3D,
+        detection: Any,
         child: str,
         index: int,
         score: float,
@@ -137,10 +147,10 @@ class MessageWriter:
         box.center.orientation = orientation
         box.size = self._sizes[index]
 
-    def transforms(self, detections: Detection3DArray) -> list[TransformStamped]:
-        """One transform per detection: parent the image's frame, child the detection's id."""
+    def transforms(self, detections: Any) -> list[Any]:
+        """One TransformStamped per detection: parent the image's frame, child its id."""
         while len(self._transforms) < len(detections.detections):
-            self._transforms.append(TransformStamped())
+            self._transforms.append(self._types.TransformStamped())
         transforms = self._transforms[: len(detections.detections)]
         for transform, detection in zip(transforms, detections.detections, strict=True):
             pose = detection.results[0].pose.pose
@@ -152,5 +162,5 @@ class MessageWriter:
         return transforms
 
 
-def _set_vector(message: Point, xyz: list[float]) -> None:
+def _set_vector(message: Any, xyz: list[float]) -> None:
     message.x, message.y, message.z = xyz

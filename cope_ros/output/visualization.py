@@ -16,7 +16,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from cope_ros.bundled import package_share
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.output import ros_types
 from cope_ros.output.debug_image import draw_instances
 from cope_ros.output.markers import MarkerWriter
 
@@ -45,7 +47,7 @@ class Views:
         self._node = node
         self._catalogue = catalogue
         self._bridge = CvBridge()
-        self._writer = MarkerWriter(catalogue, model)
+        self._writer = MarkerWriter(catalogue, model, ros_types, package_share())
         self._viewer_came = threading.Event()
         self.built: Counter[str] = Counter()
         self._markers = node.create_publisher(

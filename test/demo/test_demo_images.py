@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cope_ros.camera_file import intrinsics, read_camera
 from cope_ros.core.errors import CopeError
-from demo.images import intrinsics, read_camera, read_folder
+from demo.images import read_folder
 
 
 def write_json(path: Path, content: object) -> Path:

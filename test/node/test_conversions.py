@@ -12,6 +12,7 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from cope_ros.input.drops import ENCODINGS, Cause, FrameError, check_image
+from cope_ros.output import ros_types
 from cope_ros.output.messages import MessageWriter, quaternions_from_matrices, rgb_from_image
 
 BAYER = {  # the colours of the first two pixels of the first two rows
@@ -122,7 +123,7 @@ def test_quaternions_agree_with_scipy_up_to_half_turns():
 
 
 def test_detections_and_transforms_carry_the_same_pose():
-    writer = MessageWriter(CATALOGUE)
+    writer = MessageWriter(CATALOGUE, ros_types)
     header = Header(frame_id="camera")
     writer.detections(header, make_estimate(6), list("uvwxyz"))  # leaves nothing behind
     estimate = make_estimate(4)
@@ -149,7 +150,7 @@ def test_detections_and_transforms_carry_the_same_pose():
 
 
 def test_no_instance_is_an_empty_message():
-    writer = MessageWriter(CATALOGUE)
+    writer = MessageWriter(CATALOGUE, ros_types)
     message = writer.detections(Header(), make_estimate(0), [])
     assert message.detections == []
     assert writer.transforms(message) == []
