@@ -1,7 +1,6 @@
 """The lifecycle node: subscribes, calls the estimator, publishes; no mathematics.
 
-Executor thread: callbacks of images, camera_info, parameters and lifecycle services, all short
-but for the loading of a model. Worker thread (while active): estimates and publishes.
+Executor thread: callbacks, short but for loading a model; worker thread: estimates, publishes.
 """
 
 import sys
@@ -20,6 +19,7 @@ from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.measurements import Monitor
+from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.status import Diagnostics, Sources
 from cope_ros.input import topics
 from cope_ros.input.mailbox import Mailbox
@@ -37,11 +37,7 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class CopeNode(LifecycleNode):
     """Camera image and intrinsics in, 6D poses of all known objects out."""
 
-    def __init__(
-        self,
-        load: startup.LoadEstimator = Estimator.load,
-        **options: Any,
-    ) -> None:
+    def __init__(self, load: startup.LoadEstimator = Estimator.load, **options: Any) -> None:
         """Declares the parameters; nothing is loaded before ``configure``.
 
         Args:
@@ -61,6 +57,7 @@ class CopeNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self.fault: BaseException | None = None  # what ended the worker, if anything did
         self.counters = FrameCounters(self.get_logger().warning)
+        self.notices = Notices(self.get_logger().warning, self.get_logger().info)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self)
         self.parameters = parameters.read(self)
@@ -162,6 +159,7 @@ class CopeNode(LifecycleNode):
             self.outputs.views.clear()
         self._control.forget_trigger()
         self.monitor.clear()
+        self.notices.clear()
         self._tracker.reset()
 
     def _release(self) -> None:
@@ -177,6 +175,7 @@ class CopeNode(LifecycleNode):
             counters=self.counters,
             control=self._control,
             monitor=self.monitor,
+            notices=self.notices,
             parameters=lambda: self.parameters,
             lifecycle=lambda: self.lifecycle,
             subscriptions=lambda: self._inputs.subscriptions if self._inputs else (),

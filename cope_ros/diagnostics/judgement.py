@@ -1,6 +1,6 @@
 """From a snapshot of the node to one status per part that names the failing cause. Knows no ROS."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -45,7 +45,7 @@ def diagnose(s: Snapshot) -> list[Status]:
     }
     found = []
     for part, judge in parts.items():
-        level, message, values = judge(s)
+        level, message, values = _with_notices(judge(s), s.notices.get(part, ()))
         if s.lifecycle != ACTIVE:
             level, message = Level.STALE, f"the node is {s.lifecycle}"
         found.append(Status(part, level, message, values))
@@ -53,6 +53,16 @@ def diagnose(s: Snapshot) -> list[Status]:
 
 
 Verdict = tuple[Level, str, dict[str, str]]
+
+
+def _with_notices(verdict: Verdict, notices: Sequence[str]) -> Verdict:
+    """What was said once and still holds is a warning, unless there is worse."""
+    level, message, values = verdict
+    if not notices:
+        return verdict
+    if level in (Level.OK, Level.STALE):
+        level, message = Level.WARN, notices[0]
+    return level, message, values | {"warnings": "; ".join(notices)}
 
 
 def judge_input(s: Snapshot) -> Verdict:

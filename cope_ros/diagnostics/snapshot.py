@@ -77,6 +77,7 @@ class Snapshot:
     rss_mib: float | None
     gpu_mib: float | None
     stages: Mapping[str, Spread] = field(default_factory=dict)  # of a frame, in order
+    notices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # standing, by part
 
     def lost(self, *causes: Cause) -> int:
         """Frames dropped for these causes within the window."""

@@ -16,6 +16,7 @@ from cope_ros.diagnostics import connections
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.judgement import Status, diagnose
 from cope_ros.diagnostics.measurements import Monitor, gpu_mib, resident_mib
+from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Counts, Model, Snapshot
 from cope_ros.parameters import Parameters
 
@@ -32,6 +33,7 @@ class Sources:
     counters: FrameCounters
     control: Control
     monitor: Monitor
+    notices: Notices
     parameters: Callable[[], Parameters]
     lifecycle: Callable[[], str]
     subscriptions: Callable[[], Sequence[Subscription]]  # image, camera_info; or none
@@ -108,6 +110,7 @@ class Diagnostics:
             rss_mib=resident_mib(),
             gpu_mib=None if model is None else gpu_mib(model.device),
             stages=monitor.stages,
+            notices=sources.notices.standing,
         )
 
     def _total(self) -> Counts:
