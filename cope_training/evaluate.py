@@ -33,8 +33,8 @@ from cope_training.evaluation.metrics.objects import EvalObject, load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scores import VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
-from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.report import ReportInput, write_report
+from cope_training.progress import ProgressBar
 
 DEFAULT_OUT = Path("out/eval")
 

@@ -29,8 +29,8 @@ from cope_training.evaluation.metrics.measure import measure
 from cope_training.evaluation.metrics.objects import load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates, GroundTruth
-from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.voting import VotingModel, instance_rows
+from cope_training.progress import ProgressBar
 
 OUT = Path("out/eval/ablation.json")
 REAL_DATA = Path(os.environ.get("COPE_DATA", "../shared/data"))

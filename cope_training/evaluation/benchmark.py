@@ -12,7 +12,7 @@ from pathlib import Path
 from cope_ros.core.errors import CopeError
 from cope_training.data.bop_csv import read_results
 from cope_training.evaluation.metrics import find_scenes, load_objects, measure, read_ground_truth
-from cope_training.evaluation.progress import ProgressBar
+from cope_training.progress import ProgressBar
 
 
 def benchmark(results: Path, data: Path) -> dict[str, float]:

@@ -22,7 +22,7 @@ from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.deployment.preprocessing import fit_image
 from cope_ros.core.deployment.runtime import Estimator, resolve_device
 from cope_ros.core.errors import CopeError
-from cope_training.evaluation.progress import ProgressBar
+from cope_training.progress import ProgressBar
 
 COUNTS = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 RUNS = 5

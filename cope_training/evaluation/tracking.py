@@ -27,8 +27,8 @@ from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, r
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.mot import MotScore, TruthFrame
-from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.track_simulation import GOOD, POOR, as_estimate, simulate
+from cope_training.progress import ProgressBar
 
 OUT = Path("out/eval")
 RATE = 10.0  # Hz, of the demo's sequence

@@ -17,7 +17,6 @@ from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.presets import PRESETS
 from cope_ros.core.types import Hypotheses
 from cope_training.evaluation import ablation, runtime
-from cope_training.evaluation.progress import ProgressBar
 from cope_training.evaluation.voting import (
     ALL,
     CLOSEUP,
@@ -30,6 +29,7 @@ from cope_training.evaluation.voting import (
     ransac_epnp,
 )
 from cope_training.export import export_network
+from cope_training.progress import ProgressBar
 
 K = np.array([[300.0, 0, 150], [0, 300.0, 120], [0, 0, 1]])
 LOW = 0.0  # random weights give every location a probability of about 0.01
