@@ -43,7 +43,8 @@ setup(
         "training": [
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
             *["safetensors", "tqdm", "tensorboard"],
-        ]
+        ],
+        "cad": ["pycollada", "cascadio"],  # COLLADA and STEP meshes
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),

@@ -22,9 +22,7 @@ class Notices:
     withdrawn; one without is an event or good news, in the log alone.
     """
 
-    def __init__(
-        self, warn: Log, inform: Log, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, warn: Log, inform: Log, clock: Callable[[], float] = time.monotonic) -> None:
         """``warn`` and ``inform`` write to the log."""
         self._warn = warn
         self._inform = inform

@@ -1,4 +1,4 @@
-"""Triangle meshes: reading (PLY, OBJ, GLB through trimesh), writing PLY, measuring."""
+"""Triangle meshes: reading, writing PLY, measuring."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from cope_ros.core.catalogue import MM
-from cope_ros.core.errors import CopeError
+from cope_training.rendering.files.ply import MODULATED
+from cope_training.rendering.files.reader import MeshFile, read_mesh
 
 WELD = 1e-5  # m; vertices nearer than this are one point of the surface
 CREASE = np.deg2rad(30.0)  # an edge sharper than this is drawn sharp
@@ -106,46 +107,33 @@ def diameter(vertices: np.ndarray) -> float:
     return float(np.sqrt(largest))
 
 
-def load_mesh(path: Path | str, unit: float = MM) -> Mesh:
-    """Reads a mesh file; ``unit`` is the length of the file's unit in metres.
+def load_mesh(path: Path | str, unit: float = MM, allow_missing_texture: bool = False) -> Mesh:
+    """Reads a mesh file of any format that ``files.reader`` knows.
+
+    Args:
+        path: the file.
+        unit: length of the file's unit in metres.
+        allow_missing_texture: go on where a texture or material file is missing or broken.
 
     Raises:
-        CopeError: the file is missing, unreadable, or holds no triangle.
+        CopeError: the file is missing, unreadable, holds no triangle, or its texture is missing.
     """
-    import trimesh  # here, so that a process that makes its own meshes does not pay for it
-
-    path = Path(path)
-    try:
-        loaded = trimesh.load(path, force="mesh", process=False)
-    except (OSError, ValueError, KeyError, IndexError, NotImplementedError) as error:
-        raise CopeError(f"{path}: expected a mesh, got {type(error).__name__}: {error}") from error
-    if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
-        raise CopeError(f"{path}: expected a mesh with triangles, got none")
-    vertices = np.asarray(loaded.vertices, dtype=np.float64) * unit
-    faces = np.asarray(loaded.faces, dtype=np.int32)
-    if not np.isfinite(vertices).all():
-        raise CopeError(f"{path}: expected finite vertices")
-    normals = vertex_normals(vertices, faces)  # formats differ in what they keep of a file's own
-    colors, uv, texture = _appearance(loaded)
-    return Mesh(vertices.astype("f4"), faces, normals, colors, uv, texture)
+    return mesh_of(read_mesh(path, allow_missing_texture), unit)
 
 
-def _appearance(loaded: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Vertex colours, texture coordinates and texture of a trimesh mesh."""
-    count = len(loaded.vertices)
-    visual = loaded.visual
-    if visual.kind == "texture" and visual.uv is not None:
-        material = visual.material
-        image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-        base = np.asarray(material.main_color, dtype=np.uint8)[:3]
-        if image is None:
-            return np.tile(base, (count, 1)), None, None
-        texture = np.asarray(image.convert("RGB"), dtype=np.uint8)
-        white = np.full((count, 3), 255, dtype=np.uint8)
-        return white, np.asarray(visual.uv, dtype=np.float32), texture
-    if visual.kind in ("vertex", "face"):
-        return np.asarray(visual.vertex_colors, dtype=np.uint8)[:, :3].copy(), None, None
-    return np.full((count, 3), 160, dtype=np.uint8), None, None
+def mesh_of(content: MeshFile, unit: float, shift: np.ndarray | None = None) -> Mesh:
+    """The mesh of a file, in metres.
+
+    Args:
+        content: as read.
+        unit: length of its unit in metres.
+        shift: (3,) in its unit, a point that becomes the origin, in double precision.
+    """
+    vertices = content.vertices if shift is None else content.vertices - shift
+    metres = vertices * unit
+    normals = vertex_normals(metres, content.faces)  # formats differ in what they keep of them
+    colors, uv, texture = content.colors, content.uv, content.texture
+    return Mesh(metres.astype("f4"), content.faces, normals, colors, uv, texture)
 
 
 def save_ply(path: Path | str, mesh: Mesh, unit: float = MM) -> None:
@@ -161,6 +149,8 @@ def save_ply(path: Path | str, mesh: Mesh, unit: float = MM) -> None:
     if mesh.uv is not None and mesh.texture is not None:
         Image.fromarray(mesh.texture).save(path.with_suffix(".png"), optimize=True)
         header.append(f"comment TextureFile {path.with_suffix('.png').name}")
+        if (mesh.colors < 255).any():
+            header.append(f"comment {MODULATED}")
         fields += ["texture_u", "texture_v"]
         columns.append(mesh.uv)
     vertex_type = [(n, "<f4") for n in fields] + [(n, "u1") for n in ("red", "green", "blue")]

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import trimesh
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from cope_ros.core.catalogue import MM, Catalogue, ContinuousSymmetry, ObjectModel
 from cope_ros.core.errors import CopeError
+from cope_training.rendering.files.reader import read_mesh
 
 # BOP's step between two samples of a continuous symmetry, as a share of the diameter.
 MAX_SYMMETRY_STEP = 0.01
@@ -114,15 +114,9 @@ def diameters(objects: Mapping[int, EvalObject], obj_ids: np.ndarray) -> np.ndar
 def _load(model: ObjectModel, path: Path) -> EvalObject:
     if not path.is_file():
         raise CopeError(f"{path}: no such mesh (object {model.obj_id} of models_info.json)")
-    try:
-        mesh = trimesh.load_mesh(path, process=False)
-    except (ValueError, KeyError, IndexError) as error:
-        raise CopeError(f"{path}: expected a PLY mesh, got {error}") from error
-    vertices = np.asarray(mesh.vertices, dtype=np.float64) * MM
-    if len(vertices) == 0:
-        raise CopeError(f"{path}: the mesh has no vertex")
-    faces = np.asarray(mesh.faces, dtype=np.int64)
-    return EvalObject(model, vertices, faces, symmetry_transforms(model))
+    mesh = read_mesh(path, allow_missing_texture=True)  # only the shape is measured
+    faces = mesh.faces.astype(np.int64)
+    return EvalObject(model, mesh.vertices * MM, faces, symmetry_transforms(model))
 
 
 def _turns(symmetry: ContinuousSymmetry) -> np.ndarray:
