@@ -40,6 +40,7 @@ setup(
         "PyYAML",
     ],
     extras_require={
+        "bags": ["rosbags", "rosbags-image", "mcap", "imageio-ffmpeg", "tqdm"],
         "training": [
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
             *["safetensors", "tqdm", "tensorboard"],
@@ -57,6 +58,7 @@ setup(
     entry_points={
         "console_scripts": [
             "cope_node = cope_ros.node:main",
+            "cope_bag = cope_ros.bag:main",
             "cope_train = cope_training.train:main",
             "cope_export = cope_training.export:main",
             "cope_eval = cope_training.evaluate:main",

@@ -1,0 +1,134 @@
+"""``cope_bag``: poses of a recorded bag, without ROS: every image, nothing dropped.
+
+Reads rosbag2 (folder, .mcap, .db3, also with zstd) and ROS 1 bags; writes a bag of the same
+format with all that was in it plus /cope/detections, /cope/markers and /tf, a CSV of the poses
+beside it and, if asked for, a video. Ctrl-C leaves a bag that can be opened.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cope_ros.bag.frames import Intrinsics, size_of, stamp_of
+from cope_ros.bag.reading import Bag
+from cope_ros.bag.run import Outcome, Work, play
+from cope_ros.bag.topics import CameraTopics, choose
+from cope_ros.bundled import model_path
+from cope_ros.camera_file import camera_info
+from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.core.errors import CopeError
+from cope_training.command import BAD_INPUT, OK, command_parser, number, run_command, whole_number
+
+RECTIFIED = {"yes": True, "no": False}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    return run_command(_parser(), _run, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    assert __doc__ is not None
+    parser = command_parser("cope_bag", __doc__, "cope_bag drive.mcap --video drive.mp4")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder, .mcap, .db3 or ROS 1 .bag")
+    parser.add_argument("--out", type=Path, help="the bag to write (default: beside, _cope added)")
+    parser.add_argument("--image", metavar="TOPIC", help="default: the only image topic")
+    parser.add_argument("--camera-info", metavar="TOPIC", help="default: the one beside the image")
+    parser.add_argument(
+        "--camera", type=Path, help="camera.json or calibration YAML instead of camera_info"
+    )
+    parser.add_argument(
+        "--rectified", choices=("auto", *RECTIFIED), default="auto",
+        help="whether the images are; auto: no where camera_info has a distortion and the topic "
+        "is not called rect",
+    )  # fmt: skip
+    parser.add_argument("--model", default="demo", help="model directory or bundled model")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--score-threshold", type=number(0, 1), help="default: the model's")
+    parser.add_argument("--every", type=whole_number(1), default=1, help="each N-th image only")
+    parser.add_argument("--video", type=Path, help="MP4 file of the overlays")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    with Bag(options.bag) as bag:
+        if bag.damage:
+            _note(f"{options.bag}: {bag.damage}")
+        topics = choose(bag.topics, options.image, options.camera_info, options.camera is None)
+        intrinsics = _intrinsics(bag, topics, options.camera)
+        rectified = _rectified(options.rectified, topics.image.name, intrinsics.at(0))
+        where = model_path(options.model)
+        estimator = Estimator.load(where, options.device)
+        estimator.configure(score_threshold=options.score_threshold)
+        work = Work(
+            bag=bag,
+            image=topics.image,
+            intrinsics=intrinsics,
+            rectified=rectified,
+            estimator=estimator,
+            model=where,
+            out=options.out or default_out(options.bag, bag.ros2),
+            every=options.every,
+            video=options.video,
+        )
+        outcome = play(work)
+        if bag.damage:
+            _note(f"{options.bag}: {bag.damage}")
+    return _conclude(work, outcome)
+
+
+def default_out(bag: Path, ros2: bool) -> Path:
+    """``drive.mcap`` -> ``drive_cope``, ``drive.bag`` -> ``drive_cope.bag``."""
+    resolved = bag.resolve()
+    name = resolved.name if resolved.is_dir() else resolved.name.split(".")[0]
+    return bag.parent / (f"{name}_cope" if ros2 else f"{name}_cope.bag")
+
+
+def _intrinsics(bag: Bag, topics: CameraTopics, camera: Path | None) -> Intrinsics:
+    if camera is not None:
+        connection, _, raw = next(bag.messages([topics.image.name]))
+        size = size_of(bag.deserialize(connection, raw))
+        return Intrinsics([(0, camera_info(camera, size))])
+    assert topics.info is not None
+    infos = []
+    for connection, time, raw in bag.messages([topics.info.name]):
+        info = bag.deserialize(connection, raw)
+        infos.append((stamp_of(info, time), info))
+    if not infos:
+        raise CopeError(f"{topics.info.name}: no message of it can be read; give --camera FILE")
+    return Intrinsics(infos)
+
+
+def _rectified(choice: str, topic: str, info: Any) -> bool:
+    """Whether the pixels follow P alone; says so where it is a guess."""
+    if choice in RECTIFIED:
+        return RECTIFIED[choice]
+    rectified = "rect" in topic.lower() or not any(info.d)
+    if not rectified:
+        _note(f"{topic} is taken for distorted, as its camera_info says, and is undistorted")
+    return rectified
+
+
+def _conclude(work: Work, outcome: Outcome) -> int:
+    print(
+        f"{outcome.processed} of {work.image.count} images of {work.image.name}, "
+        f"{outcome.poses} poses, {outcome.rate:.1f} images/s"
+    )
+    for cause, (count, example) in outcome.dropped.items():
+        _note(f"{count} images without poses ({cause}): {example}")
+    print(f"written: {work.out} ({outcome.messages} messages), {work.table}")
+    if work.video is not None:
+        print(f"written: {work.video}")
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return OK if outcome.processed else BAD_INPUT
+
+
+def _note(text: str) -> None:
+    print(f"cope_bag: note: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""A recorded image through the node's own processing: pixels, intrinsics, instances, ids."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cope_ros.bag.decoding import BagBridge
+from cope_ros.frame import FrameEstimator, Instances
+from cope_ros.input.drops import check_image
+from cope_ros.input.image_header import encoded_size
+from cope_ros.input.intrinsics import camera_from_info
+from cope_ros.input.mailbox import check_size
+from cope_ros.output.messages import is_compressed, rgb_from_image
+from cope_ros.tracking import Tracker, TrackSettings
+
+SECOND = 1_000_000_000  # ns
+MAX_INSTANCES = 100  # as the node's max_instances
+
+
+@dataclass(frozen=True)
+class PosedFrame:
+    """One processed image."""
+
+    time: int  # ns, when it was recorded
+    stamp: int  # ns, of its header; the time of recording where the header has none
+    header: Any
+    image: np.ndarray  # (H, W, 3) uint8 RGB, rectified
+    K: np.ndarray  # (3, 3) px, of that image
+    found: Instances
+
+
+class Intrinsics:
+    """The camera_info of each image: that of its stamp, else the last one before it.
+
+    Only changes are kept, so that hours of equal messages take no memory.
+    """
+
+    def __init__(self, infos: Iterable[tuple[int, Any]]) -> None:
+        """``infos``: (ns, sensor_msgs/CameraInfo), in any order."""
+        self._times: list[int] = []
+        self._infos: list[Any] = []
+        last = None
+        for time, info in sorted(infos, key=lambda item: item[0]):
+            content = contents_of(info)
+            if content != last:
+                self._times.append(time)
+                self._infos.append(info)
+                last = content
+
+    def __len__(self) -> int:
+        """How many different ones there are."""
+        return len(self._infos)
+
+    def at(self, stamp: int) -> Any:
+        """The camera_info of an image of ``stamp`` (ns); the first one where none is older."""
+        return self._infos[max(bisect_right(self._times, stamp) - 1, 0)]
+
+
+def contents_of(info: Any) -> tuple[Any, ...]:
+    """What a camera_info says of the camera."""
+    roi = info.roi
+    numbers = (tuple(np.asarray(getattr(info, name)).tolist()) for name in ("d", "k", "p"))
+    sizes = (info.width, info.height, info.binning_x, info.binning_y)
+    return (*numbers, *sizes, roi.x_offset, roi.y_offset, roi.width, roi.height,
+            info.distortion_model)  # fmt: skip
+
+
+def stamp_of(message: Any, recorded: int) -> int:
+    """A message's stamp in ns; the time of recording where a driver left it at zero."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * SECOND + int(stamp.nanosec) or recorded
+
+
+class FrameReader:
+    """Turns the messages of one image topic into poses."""
+
+    def __init__(self, estimator: Any, intrinsics: Intrinsics, rectified: bool) -> None:
+        """``rectified``: the node's parameter ``image_is_rectified``."""
+        self._frames = FrameEstimator(estimator, Tracker(estimator.catalogue))
+        self._intrinsics = intrinsics
+        self._rectified = rectified
+        self._settings = TrackSettings()
+        self._bridge = BagBridge()
+
+    def read(self, time: int, message: Any) -> PosedFrame:
+        """Processes one image.
+
+        Args:
+            time: ns, of recording.
+
+        Raises:
+            FrameError: the image or its intrinsics cannot be used.
+        """
+        stamp = stamp_of(message, time)
+        info = self._intrinsics.at(stamp)
+        camera = camera_from_info(info, self._rectified)
+        if is_compressed(message):  # before memory is reserved for its pixels
+            check_size(size_of(message), info)
+        else:
+            check_image(message)
+        image = self._frames.rectify(rgb_from_image(self._bridge, message), info, camera)
+        estimate = self._frames.estimate(image, camera.K)
+        found = self._frames.number(stamp / SECOND, estimate, MAX_INSTANCES, self._settings, "")
+        return PosedFrame(time, stamp, message.header, image, camera.K, found)
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """(width, height) px of an image message.
+
+    Raises:
+        FrameError: (cause IMAGE) a compressed image without a readable header.
+    """
+    if not is_compressed(image):
+        return image.width, image.height
+    return encoded_size(memoryview(image.data))  # numpy's numbers would overflow
