@@ -2,13 +2,14 @@
 
 ``cope_eval --model models/demo --data models/demo/sequence`` or, for a result file of any
 method, ``cope_eval --results method.csv --data lmo``. Writes ``out/eval/<model>_<data>.json``,
-``.csv`` (BOP) and ``.html``.
+``.csv`` (BOP) and the page ``out/eval/index.html``.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cope_training.evaluation.inference import (
     Run,
     available_images,
     check_same_objects,
-    read_image,
+    results_of,
     run_model,
 )
 from cope_training.evaluation.metrics.detection import with_boxes
@@ -33,7 +34,8 @@ from cope_training.evaluation.metrics.objects import EvalObject, load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scores import VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
-from cope_training.evaluation.report import ReportInput, write_report
+from cope_training.evaluation.page import Truth, write_page
+from cope_training.evaluation.report import score_sections
 from cope_training.progress import ProgressBar
 
 DEFAULT_OUT = Path("out/eval")
@@ -148,17 +150,12 @@ def _write(
     if args.model is not None:
         write_results(f"{stem}.csv", run.estimates)
     if not args.no_report:
-        facts = {"model": model, "data": scenes.root.name, "images": str(len(gts.images))}
-        seconds = result.summary["time_s_per_image"]
+        facts = {"model": model, "data": str(scenes.root), "images": str(len(gts.images))}
         facts |= {"device": device} if device else {}
-        facts |= {"time": f"{seconds * 1e3:.1f} ms per image"} if seconds is not None else {}
-        where = str(scenes.root)
-        page = ReportInput(
-            f"{model} on {scenes.root.name}", facts, result, gts, failures, objects, names,
-            lambda key: read_image(scenes.image_path(*key), where),
-            lambda key: scenes.image_path(*key) is not None,
-        )  # fmt: skip
-        write_report(Path(f"{stem}.html"), page)
+        truth = Truth(gts, failures)
+        tables = score_sections(result, truth, names)
+        page = results_of(scenes, run, result.estimates, gts, facts, objects, names)
+        write_page(args.out / "index.html", replace(page, truth=truth, tables=tables))
     _print_summary(result, stem)
 
 

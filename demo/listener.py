@@ -1,6 +1,7 @@
 """The application: hears the detections, shows them and, at the end, draws and sums them up."""
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -15,12 +17,13 @@ from rclpy.time import Time
 from vision_msgs.msg import Detection3DArray
 
 from cope_ros.core.errors import CopeError
-from demo.record import DETECTIONS_TOPIC, PROBE_FRAME, Pose, Processed, Shot
+from demo.record import DETECTIONS_TOPIC, DIAGNOSTICS_TOPIC, PROBE_FRAME, Pose, Processed, Shot
 from demo.table import Table
 
 MS = 1e6  # ns
 # After the last image: how long a silence means that nothing more will come.
 QUIET = 3.0  # s, at least
+STAGE = re.compile(r"stage_(\w+)_p50_ms")
 QUIET_LATENCIES = 3.0  # times the longest latency seen
 MAX_QUIET = 12.0  # s
 
@@ -32,11 +35,21 @@ class Listener(Node):
         super().__init__("demo_listener")
         self.processed: list[Processed] = []
         self.slowest = 0.0  # ms, the longest latency, probes included
+        self.stages: dict[str, float] = {}  # s, medians of the node's stages
         self._table = table
         self._ready = ready
         self.create_subscription(
             Detection3DArray, DETECTIONS_TOPIC, self._on_detections, QoSProfile(depth=20)
         )
+        self.create_subscription(
+            DiagnosticArray, DIAGNOSTICS_TOPIC, self._on_diagnostics, QoSProfile(depth=20)
+        )
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            for item in status.values:
+                if stage := STAGE.fullmatch(item.key):
+                    self.stages[stage[1]] = float(item.value) / 1e3
 
     def _on_detections(self, message: Detection3DArray) -> None:
         arrived = self.get_clock().now().nanoseconds
@@ -52,6 +65,7 @@ class Listener(Node):
                 track_id=detection.id,
                 score=detection.results[0].hypothesis.score,
                 T_cam_obj=matrix(detection.results[0].pose.pose),
+                covariance=np.array(detection.results[0].pose.covariance).reshape(6, 6),
             )
             for detection in message.detections
         )
@@ -108,7 +122,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from demo.report import write_report
 
         content = write_report(
-            args.out, (args.images, args.camera), args.model, args.device, shots, listener.processed
+            args.out,
+            (args.images, args.camera),
+            args.model,
+            args.device,
+            shots,
+            listener.processed,
+            listener.stages,
         )
     except CopeError as error:
         print(f"listener: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ RATE = 10.0  # Hz of the camera
 IMAGE_TOPIC = "/camera/image_rect"
 INFO_TOPIC = "/camera/camera_info"
 DETECTIONS_TOPIC = "/cope/detections"
+DIAGNOSTICS_TOPIC = "/diagnostics"
 # Gray images in this frame, whose answer tells the listener that everything is connected. DDS
 # has no other sign: the far ends of two matches may hear of them seconds after this one.
 PROBE_FRAME = "probe"
@@ -24,6 +25,7 @@ class Pose:
     track_id: str  # the detection's id, which is also its TF frame
     score: float  # in [0, 1]
     T_cam_obj: np.ndarray  # (4, 4) float64, m
+    covariance: np.ndarray | None = None  # (6, 6) float64, REP-103 order
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
+from cope_training.evaluation.page import write_page
 from demo.images import CameraImage, read_folder
 from demo.overlay import Drawable, caption, contact_sheet, draw, enlarge, make_drawable, save
+from demo.page import results_of
 from demo.record import Processed, Shot
 from demo.shapes import load_shapes
-from demo.summary import Accuracy, measure_accuracy, read_truth, summarise
+from demo.summary import Accuracy, measure_accuracy, read_truth, summarise, table_of
 
 MAX_OVERLAYS = 120
 OVERLAY_SECONDS = 25.0  # then no further one is begun: the demonstration must end in time
@@ -28,13 +30,15 @@ def write_report(
     device: str,
     shots: Sequence[Shot],
     processed: Sequence[Processed],
+    stages: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Writes overlays and ``summary.json`` into ``out`` and returns the summary.
+    """Writes ``summary.json``, ``index.html`` and overlays into ``out``; returns the summary.
 
     Args:
         source: the folder of images and the camera.json that were published.
         model: the model's directory, for its meshes.
         shots, processed: what was sent and what came back, joined by the stamp.
+        stages: s, medians of the node's stages by name.
 
     Raises:
         CopeError: a file of the images or of the model is at fault.
@@ -46,17 +50,22 @@ def write_report(
     by_stamp = {shot.stamp: shot.index for shot in shots}
     known = [(images[by_stamp[p.stamp]], p) for p in processed if p.stamp in by_stamp]
     truth = read_truth(folder, known, catalogue)
-    accuracy = Accuracy()
+    accuracy, found_by = Accuracy(), None
+    ests, labels = table_of(known, catalogue)
     if truth is None and known:
         print("demo: no ground truth of these objects beside the images, errors are null")
     if truth is not None and not exact:
         print("demo: no meshes in the model directory or beside the images, errors are null")
     elif truth is not None:
-        accuracy = measure_accuracy(known, truth, catalogue, objects)
+        accuracy, found_by = measure_accuracy(ests, truth, objects)
     content = summarise(len(shots), [frame for _, frame in known], accuracy)
     content |= {"device": device, "model": str(model)}
     # Before the pictures: whatever happens to those, the figures are there.
     (out / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
+    judged = None if truth is None or found_by is None else (truth, found_by)
+    facts = {"model": str(model), "images": str(folder), "device": device}
+    page = results_of(known, facts, ests, labels, objects, catalogue, judged, stages or {})
+    write_page(out / "index.html", page)
     drawables = {
         item.class_id: make_drawable(item, index, objects[item.obj_id])
         for index, item in enumerate(catalogue)

@@ -69,14 +69,16 @@ def read_truth(folder: Path, known: Known, catalogue: Catalogue) -> GroundTruth 
 
 
 def measure_accuracy(
-    known: Known, truth: GroundTruth, catalogue: Catalogue, objects: Mapping[int, EvalObject]
-) -> Accuracy:
+    ests: Estimates, truth: GroundTruth, objects: Mapping[int, EvalObject]
+) -> tuple[Accuracy, np.ndarray]:
     """Compares the detections of the processed images with the ground truth.
 
     Args:
         objects: the meshes of every object of the catalogue, by obj_id.
+
+    Returns:
+        The figures, and (G,) int64 which row of ``ests`` found an instance, -1 for none.
     """
-    ests = _table(known, catalogue)
     pairs = pair_up(ests, truth)
     errors = _relative_errors(ests, truth, pairs, objects)
     matches = match(pairs, errors, np.array([CORRECT, MATCHED]), len(ests), len(truth))
@@ -89,7 +91,7 @@ def measure_accuracy(
     ]
     moved = translation_error(ests.t[partners], truth.t[rows])
     recall = matches.found[0, counted].mean() if counted.any() else None
-    return Accuracy(recall, _mean(moved), _mean(turned))
+    return Accuracy(recall, _mean(moved), _mean(turned)), matches.est_of_gt[0]
 
 
 def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy) -> dict[str, Any]:
@@ -116,26 +118,34 @@ def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy
     }
 
 
-def _table(known: Known, catalogue: Catalogue) -> Estimates:
-    """Every detection of a class of the catalogue in an image of a data set, as columns."""
+def key_of(image: CameraImage, place: int) -> tuple[int, int]:
+    """(scene_id, im_id) of an image; its ``place`` in the run where it is in no data set."""
+    return image.key or (0, place)
+
+
+def table_of(known: Known, catalogue: Catalogue) -> tuple[Estimates, list[str]]:
+    """Every detection of a class of the catalogue, as columns, and the ids of the detections."""
     ids = {item.class_id: item.obj_id for item in catalogue}
     rows = [
-        (*image.key, ids[pose.class_id], pose.score, pose.T_cam_obj)
-        for image, frame in known
+        (key_of(image, place), pose)
+        for place, (image, frame) in enumerate(known)
         for pose in frame.poses
-        if image.key is not None and pose.class_id in ids
+        if pose.class_id in ids
     ]
-    T = np.array([row[4] for row in rows], dtype=float).reshape(-1, 4, 4)
-    scene_id, im_id, obj_id = np.array([r[:3] for r in rows], dtype=np.int64).reshape(-1, 3).T
-    return Estimates(
-        scene_id=scene_id,
-        im_id=im_id,
-        obj_id=obj_id,
-        score=np.array([row[3] for row in rows], dtype=float),
+    T = np.array([pose.T_cam_obj for _, pose in rows], dtype=float).reshape(-1, 4, 4)
+    keys = np.array([key for key, _ in rows], dtype=np.int64).reshape(-1, 2)
+    given = [pose.covariance for _, pose in rows if pose.covariance is not None]
+    table = Estimates(
+        scene_id=keys[:, 0],
+        im_id=keys[:, 1],
+        obj_id=np.array([ids[pose.class_id] for _, pose in rows], dtype=np.int64),
+        score=np.array([pose.score for _, pose in rows], dtype=float),
         R=T[:, :3, :3],
         t=T[:, :3, 3],
         time=np.full(len(rows), UNKNOWN_TIME),
+        covariance=np.array(given) if given and len(given) == len(rows) else None,
     )
+    return table, [pose.track_id for _, pose in rows]
 
 
 def _relative_errors(

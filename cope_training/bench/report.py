@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from cope_training.bench.measure import STAGES
-from cope_training.evaluation.report import STYLE
+from cope_training.evaluation.page import page_style
 
 COLORS = ("#2a6fdb", "#e07a1f", "#3a9e5c", "#8a4fbf", "#d1495b", "#7a5c3e", "#555555")
 HEAD = ("model", "scenes", "p50 ms", "p99 ms", "1", "10", "50", "100", "100/1", "peak MB",
@@ -41,9 +41,11 @@ def write_report(out: Path, content: Mapping[str, Any]) -> None:
     page += [_table(HEAD, rows), _image(out / "latency.png")]
     page += ["<h2>Stages, ms</h2>", _table(("model", *STAGES), stages), _image(out / "stages.png")]
     page += [f"<h2>{n}</h2><pre>{html.escape(text)}</pre>" for n, text in texts.items()]
-    style = STYLE + "pre { font-size: 10px; overflow-x: auto }"
+    style = page_style() + "pre { font-size: 10px; overflow-x: auto }"
     head = f"<!doctype html><html lang=en><meta charset=utf-8><title>Latency</title><style>{style}"
-    (out / "report.html").write_text(f"{head}</style><body>{''.join(page)}</body></html>\n")
+    (out / "report.html").write_text(
+        f"{head}</style><body><main>{''.join(page)}</main></body></html>\n"
+    )
 
 
 def plot_instances(models: Mapping[str, Any], device: str, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Runs an estimator over the images of a data set."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from cope_training.evaluation.metrics.ground_truth import Scenes
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.page import Frame, Results
 
 SAME_SIZE = 0.02  # relative difference of diameters up to which two objects may be the same
 
@@ -35,6 +36,7 @@ class Run:
 
     estimates: Estimates
     image_seconds: np.ndarray  # (I,) s, wall time of each image in the order of the ground truth
+    read_seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (I,) s, of its file
 
 
 def available_images(scenes: Scenes, gts: GroundTruth) -> list[tuple[int, int]]:
@@ -54,16 +56,19 @@ def run_model(
     """
     parts: list[Estimates] = []
     seconds: list[float] = []
+    read: list[float] = []
     obj_ids = np.array([item.obj_id for item in runner.catalogue], dtype=np.int64)
     for number, key in enumerate(gts.images):
+        opened = time.perf_counter()
         image = read_image(scenes.image_path(*key), f"{scenes.root}: scene {key[0]} image {key[1]}")
         start = time.perf_counter()
+        read.append(start - opened)
         estimate = runner.estimate(image, gts.K[key])
         seconds.append(time.perf_counter() - start)
         parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
         if progress is not None:
             progress("inference", (number + 1) / len(gts.images))
-    return Run(joined(parts), np.array(seconds))
+    return Run(joined(parts), np.array(seconds), np.array(read))
 
 
 def read_image(path: Path | None, where: str) -> np.ndarray:
@@ -131,6 +136,7 @@ def _rows(
         t=estimate.t.astype(np.float64),
         time=np.full(n, seconds),
         boxes=estimate.boxes.astype(np.float64),
+        covariance=estimate.covariance.astype(np.float64),
     )
 
 
@@ -138,5 +144,49 @@ def joined(parts: Sequence[Estimates]) -> Estimates:
     """One table from those of several images."""
     if not parts:
         return Estimates.empty()
-    names = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time", "boxes")
+    names = ["scene_id", "im_id", "obj_id", "score", "R", "t", "time", "boxes"]
+    if all(part.covariance is not None for part in parts):
+        names.append("covariance")
     return Estimates(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
+def results_of(
+    scenes: Scenes,
+    run: Run,
+    ests: Estimates,
+    gts: GroundTruth,
+    facts: Mapping[str, str],
+    objects: Mapping[int, EvalObject],
+    names: Mapping[int, str],
+) -> Results:
+    """A run as its page shows it; images whose files are missing are left out.
+
+    Args:
+        run: times of the images of ``gts``, in their order, or none.
+        ests: what was measured.
+    """
+    timed = len(run.image_seconds) == len(gts.images)
+    frames = [
+        Frame(
+            key,
+            f"{key[0]:06d}/{key[1]:06d}",
+            gts.K[key],
+            float(run.image_seconds[index]) if timed else None,
+        )
+        for index, key in enumerate(gts.images)
+        if scenes.image_path(*key) is not None
+    ]
+    stages = {"read": float(np.median(run.read_seconds))} if len(run.read_seconds) else {}
+    if timed:
+        stages["estimate"] = float(np.median(run.image_seconds))
+    return Results(
+        title=f"{facts['model']} on {scenes.root.name}",
+        facts=facts,
+        frames=frames,
+        read_image=lambda key: read_image(scenes.image_path(*key), str(scenes.root)),
+        estimates=ests,
+        labels=[names[i] for i in ests.obj_id.tolist()],
+        objects=objects,
+        names=names,
+        stages=stages,
+    )

@@ -10,7 +10,7 @@ from cope_ros.core.catalogue import MM, Catalogue
 from cope_training.evaluation.metrics import EvalObject, load_objects
 from demo.images import read_folder
 from demo.record import Pose, Processed
-from demo.summary import Accuracy, Known, measure_accuracy, read_truth, summarise
+from demo.summary import Accuracy, Known, measure_accuracy, read_truth, summarise, table_of
 
 IMAGES = 4
 
@@ -55,7 +55,7 @@ def accuracy(
     """Reads the truth and measures."""
     truth = read_truth(model / "sequence", known, catalogue)
     assert truth is not None
-    return measure_accuracy(known, truth, catalogue, objects)
+    return measure_accuracy(table_of(known, catalogue)[0], truth, objects)[0]
 
 
 def test_true_poses_are_perfect(model, catalogue, objects) -> None:

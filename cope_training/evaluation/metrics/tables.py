@@ -24,6 +24,7 @@ class Estimates:
     t: np.ndarray  # (N, 3) float64, m
     time: np.ndarray  # (N,) float64, s for the whole image, -1 where unknown
     boxes: np.ndarray | None = None  # (N, 4) float64 amodal x1 y1 x2 y2, px
+    covariance: np.ndarray | None = None  # (N, 6, 6) float64 of the pose, REP-103 order
 
     def __len__(self) -> int:
         return len(self.score)
@@ -32,7 +33,8 @@ class Estimates:
         """The estimates at ``rows`` (indices or a mask)."""
         columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         boxes = None if self.boxes is None else self.boxes[rows]
-        return replace(self, **columns, boxes=boxes)
+        covariance = None if self.covariance is None else self.covariance[rows]
+        return replace(self, **columns, boxes=boxes, covariance=covariance)
 
     @classmethod
     def empty(cls) -> "Estimates":
