@@ -60,6 +60,7 @@ setup(
         "console_scripts": [
             "cope_node = cope_ros.node:main",
             "cope_bag = cope_ros.bag:main",
+            "cope_pose = cope_ros.pose:main",
             "cope_train = cope_training.train:main",
             "cope_export = cope_training.export:main",
             "cope_eval = cope_training.evaluate:main",

@@ -1,0 +1,128 @@
+"""cope_pose: one photograph in; a table, JSON and a picture out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from node_fakes import FakeEstimator
+from PIL import Image
+
+from cope_ros import pose
+from cope_ros.photograph import focal_of_view, read_photograph
+
+FOCAL_35MM, FOCAL, RESOLUTION, UNIT, WIDTH, ORIENTATION = 41989, 37386, 41486, 41488, 40962, 274
+
+
+@pytest.fixture
+def estimator(monkeypatch: pytest.MonkeyPatch) -> FakeEstimator:
+    fake = FakeEstimator()
+    monkeypatch.setattr(pose.Estimator, "load", lambda *arguments: fake)
+    return fake
+
+
+def photo(path: Path, size=(400, 300), orientation: int | None = None, **tags: object) -> Path:
+    image = Image.new("RGB", size, (90, 90, 90))
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({int(name[1:]): value for name, value in tags.items()})
+    if orientation is not None:
+        exif[ORIENTATION] = orientation
+    image.save(path, exif=exif)
+    return path
+
+
+def run(*arguments: object) -> int:
+    return pose.main([str(argument) for argument in arguments])
+
+
+def test_table_json_and_picture(
+    tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = photo(tmp_path / "p.jpg")
+    assert run(path, "--fx", 900) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[2].split()[:5] == ["carton_1", "0.90", "0.300", "0.000", "1.000"]
+    content = json.loads(said.out[said.out.index("{") :])
+    assert content["K"] == [[900, 0, 199.5], [0, 900, 149.5], [0, 0, 1]]
+    assert [p["class_id"] for p in content["poses"]] == ["carton", "cup", "carton"]
+    assert content["poses"][0]["position_m"] == pytest.approx([0.3, 0, 1])
+    assert Image.open(tmp_path / "p_cope.jpg").size == (400, 300)
+    assert "focal length 900 px" in said.err
+    assert run(path, "--fx", 900, "--json", "--out", tmp_path / "o.png") == 0
+    assert json.loads(capsys.readouterr().out)["poses"] == content["poses"]
+    assert (tmp_path / "o.png").is_file()
+
+
+def test_focal_length_from_the_field_of_view(tmp_path: Path, estimator: FakeEstimator) -> None:
+    assert run(photo(tmp_path / "p.jpg"), "--fov", 90) == 0
+    assert estimator.seen[0][1][0, 0] == pytest.approx(200)
+    assert focal_of_view(60, 1000) == pytest.approx(866.03, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({f"t{FOCAL_35MM}": 26}, 26 * 500 / 43.2666),
+        ({f"t{FOCAL}": 5.0, f"t{RESOLUTION}": 2540.0, f"t{UNIT}": 2}, 500.0),
+        ({f"t{FOCAL}": 5.0, f"t{RESOLUTION}": 1000.0, f"t{UNIT}": 3, f"t{WIDTH}": 800}, 250.0),
+    ],
+)
+def test_focal_length_from_exif(
+    tags: dict, expected: float, tmp_path: Path, estimator: FakeEstimator,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert run(photo(tmp_path / "p.jpg", **tags)) == 0
+    assert estimator.seen[0][1][0, 0] == pytest.approx(expected, rel=1e-4)
+    assert "EXIF" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tags", [{}, {f"t{FOCAL_35MM}": 0}, {f"t{FOCAL}": 5.0}])
+def test_without_any_focal_length_it_asks(
+    tags: dict, tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photo(tmp_path / "p.jpg", **tags)) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "give --fx (px), --fov (degrees) or --camera FILE" in error
+
+
+def test_orientation_is_applied_unless_intrinsics_are_of_stored_pixels(
+    tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = photo(tmp_path / "p.jpg", orientation=6)
+    assert run(path, "--fx", 500) == 0
+    assert estimator.seen[0][0].shape == (400, 300, 3)
+    assert "orientation applied" in capsys.readouterr().err
+    (tmp_path / "c.json").write_text('{"fx": 500, "fy": 500, "cx": 200, "cy": 150}')
+    assert run(path, "--camera", tmp_path / "c.json") == 0
+    assert estimator.seen[1][0].shape == (300, 400, 3)
+    assert read_photograph(path, upright=False).turned
+
+
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "c.json").write_text(
+        '{"fx": 500, "fy": 500, "cx": 200, "cy": 150, "width": 640, "height": 480}'
+    )
+    path = photo(tmp_path / "p.jpg")
+    for arguments in (
+        (tmp_path / "text.jpg", "--fx", 9),
+        (tmp_path / "none.jpg", "--fx", 9),
+        (path, "--camera", tmp_path / "c.json"),
+        (path, "--fx", 9, "--model", "no_such_model"),
+    ):
+        assert run(*arguments) == 1
+        lines = [x for x in capsys.readouterr().err.splitlines() if "note:" not in x]
+        assert len(lines) == 1, lines
+
+
+def test_large_photographs_are_drawn_small(tmp_path: Path, estimator: FakeEstimator) -> None:
+    assert run(photo(tmp_path / "p.jpg", (4000, 2000)), "--fx", 3000) == 0
+    assert estimator.seen[0][0].shape == (2000, 4000, 3)
+    assert Image.open(tmp_path / "p_cope.jpg").size == (1600, 800)
+    assert np.asarray(Image.open(tmp_path / "p_cope.jpg")).std() > 1  # something is drawn
