@@ -23,13 +23,13 @@ from cope_ros.output.debug_image import draw_instances
 from cope_ros.output.messages import quaternions_from_matrices
 from cope_ros.photograph import Photograph, focal_of_view, pinhole, read_photograph
 from cope_ros.tracking import left_to_right
-from cope_training.command import BAD_INPUT, OK, command_parser, number, run_command
+from cope_training.command import OK, command_parser, number, run_command
 
 PICTURE_SIZE = 1600  # px, longer side of the overlay: lines and letters stay readable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code, 1 where nothing was found."""
+    """Command line; returns the exit code."""
     return run_command(_parser(), _run, arguments)
 
 
@@ -57,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     photo = read_photograph(options.photo, upright=options.camera is None)
     if photo.turned:
-        _note("EXIF orientation applied" if options.camera is None else
-              "EXIF orientation left alone: the intrinsics are those of the stored pixels")  # fmt: skip
+        kept = "left alone: the intrinsics are those of the stored pixels"
+        _note(f"EXIF orientation {'applied' if options.camera is None else kept}")
     image, K = _camera(options, photo)
     estimator = Estimator.load(model_path(options.model), options.device)
     estimator.configure(score_threshold=options.score_threshold)
@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     labels = [f"{i} {s:.2f}" for i, s in zip(ids, estimate.score.tolist(), strict=True)]
     _save(out, *_sized(image, K), estimate, estimator.catalogue, labels)
     _note(f"picture: {out}")
-    return OK if poses else BAD_INPUT
+    return OK
 
 
 def _camera(options: argparse.Namespace, photo: Photograph) -> tuple[np.ndarray, np.ndarray]:
