@@ -78,7 +78,8 @@ class CopeNode(LifecycleNode):
             warn = self.get_logger().warning
             self._estimator = startup.load_estimator(self.parameters, self._load, warn)
             where = startup.model_path(self.parameters.model).absolute()
-            self.outputs = Outputs(self, self._estimator.catalogue, where)
+            target = self.parameters.target_frame
+            self.outputs = Outputs(self, self._estimator.catalogue, where, target)
         except (ParameterError, RuntimeError) as error:  # RuntimeError: a refused QoS override
             self.get_logger().fatal(str(error))
             self._release()

@@ -71,6 +71,19 @@ class Parameters:
         check=matching(TF_PREFIX_PATTERN, "a TF name without spaces or a leading slash"),
     )
     tf_enable: bool = entry("tf.enable", True, "Publish one TF frame per instance", live=True)
+    target_frame: str = entry(
+        "target_frame",
+        "",
+        "TF frame of detections and markers, at the image's stamp; empty: the image's own frame",
+        check=matching(TF_PREFIX_PATTERN, "a TF name without spaces or a leading slash"),
+    )
+    target_frame_timeout: float = entry(
+        "target_frame_timeout",
+        0.1,
+        "Longest wait for the transform to target_frame, s after the estimate; then dropped",
+        live=True,
+        span=(0.0, 10.0),
+    )
     sync_policy: str = entry(
         "sync.policy",
         "latest",

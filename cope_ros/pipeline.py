@@ -84,12 +84,15 @@ class Processor:
             stamp, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
         )
         self._tools.control.check_enabled()
-        detections = self._writer.detections(header, found.estimate, found.ids)
-        transforms = self._writer.transforms(detections) if parameters.tf_enable else []
+        outputs = self._tools.outputs
+        if parameters.tf_enable:  # in the camera's frame: they do not wait for the other
+            outputs.send_transforms(self._writer.transforms(header, found.estimate, found.ids))
+        placed = outputs.place(header, found.estimate, parameters.target_frame_timeout)
+        detections = self._writer.detections(placed.header, placed.estimate, found.ids)
         monitor.mark("convert")
-        self._tools.outputs.publish(transforms, detections)
+        outputs.publish(detections)
         monitor.published(pair.arrived, len(found.ids))
-        self._tools.outputs.views.show(Scene(header, image, K, found.estimate, found.slots))
+        outputs.views.show(Scene(header, image, K, found.estimate, found.slots, placed))
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative

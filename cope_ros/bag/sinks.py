@@ -51,7 +51,7 @@ class MessageSink:
         """Writes a frame's messages: transforms first, as the node sends them."""
         found, time = frame.found, frame.time
         detections = self._writer.detections(frame.header, found.estimate, found.ids)
-        transforms = self._writer.transforms(detections)
+        transforms = self._writer.transforms(frame.header, found.estimate, found.ids)
         if transforms and frame.header.frame_id:  # tf2 refuses a transform without a parent
             self._bag.add(TF_TOPIC, TF, time, self._types.TFMessage(transforms=transforms))
         if not self._ros2:

@@ -198,6 +198,10 @@ def judge_output(s: Snapshot) -> Verdict:
     values |= {f"dropped_{cause.value}": str(s.total.dropped.get(cause, 0)) for cause in Cause}
     if s.idle is not None:
         return Level.OK, s.idle, values
+    lost = s.lost(Cause.TRANSFORM)
+    if lost:
+        level = Level.WARN if s.recent.processed else Level.ERROR
+        return level, f"{lost} frames dropped: {s.reasons[Cause.TRANSFORM]}", values
     if not s.recent.processed:
         level = Level.ERROR if s.recent.received and not s.busy else Level.STALE
         return level, "nothing published; see the other parts", values

@@ -40,6 +40,7 @@ class Cause(str, Enum):
     INTRINSICS = "intrinsics"  # camera_info without a usable K, P or D
     AGE = "age"  # older than max_age
     ESTIMATE = "estimate"  # the estimator refused or failed
+    TRANSFORM = "transform"  # no way from the image's frame to target_frame at its stamp
     DISABLED = "disabled"  # ~/enable said so
     NOT_TRIGGERED = "not_triggered"  # mode on_demand, and nobody asked
 

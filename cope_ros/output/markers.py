@@ -19,6 +19,7 @@ MESH_SCALE = 1e-3  # BOP's meshes are in millimetres
 ALPHA = 0.6  # of boxes and plain meshes: the image or the cloud shows through
 LABEL_HEIGHT = 0.02  # m
 LABEL_DISTANCE = 0.6  # diameters from the box's centre to the label, upwards in the image
+IMAGE_UP = np.array([0.0, -1.0, 0.0])  # in the camera's optical frame
 PLY_HEADER = 4096  # bytes that hold the header of a PLY file
 
 Key = tuple[str, int]  # namespace, id
@@ -83,15 +84,17 @@ class MarkerWriter:
         slots: Sequence[int],
         labels: Sequence[str],
         fresh: bool,
+        up: np.ndarray = IMAGE_UP,
     ) -> Any:
         """The MarkerArray of one frame.
 
         Args:
-            header: stamp and frame_id of the image.
+            header: the image's stamp, and the frame_id of the estimate's poses.
             estimate: rows of ``class_index, R, t`` (see ``core.runtime``).
             slots: of the rows, unique within a class.
             labels: of the rows.
             fresh: begin with a DELETEALL, for a viewer that may show older markers.
+            up: (3,) unit vector in that frame, in which a label lies from its object.
         """
         Marker = self._types.Marker
         array = self._types.MarkerArray()
@@ -108,8 +111,8 @@ class MarkerWriter:
             _set_pose(body, place, turns[row])
             text = self._marker(self._labels[index], slot)
             text.text = labels[row]
-            above = LABEL_DISTANCE * self._catalogue[index].diameter
-            _set_pose(text, centers[row] - (0.0, above, 0.0), (0.0, 0.0, 0.0, 1.0))
+            above = LABEL_DISTANCE * self._catalogue[index].diameter * up
+            _set_pose(text, centers[row] + above, (0.0, 0.0, 0.0, 1.0))
             for marker in (body, text):
                 marker.header = header
                 array.markers.append(marker)

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.input.drops import Cause, FrameError
@@ -73,6 +74,12 @@ def quaternions_from_matrices(R: np.ndarray) -> np.ndarray:
     q = outer[best, :, np.arange(len(R))]
     q /= np.linalg.norm(q, axis=1, keepdims=True)
     return np.where(q[:, 3:] < 0, -q, q)
+
+
+def pose_from_transform(transform: Any) -> tuple[np.ndarray, np.ndarray]:
+    """A geometry_msgs/Transform as R (3, 3) and t (3,) m."""
+    q, t = transform.rotation, transform.translation
+    return Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(), np.array([t.x, t.y, t.z])
 
 
 class MessageWriter:
@@ -147,18 +154,19 @@ class MessageWriter:
         box.center.orientation = orientation
         box.size = self._sizes[index]
 
-    def transforms(self, detections: Any) -> list[Any]:
-        """One TransformStamped per detection: parent the image's frame, child its id."""
-        while len(self._transforms) < len(detections.detections):
+    def transforms(self, header: Any, estimate: Any, ids: Sequence[str]) -> list[Any]:
+        """One TransformStamped per instance: parent the image's frame, child its id."""
+        while len(self._transforms) < len(ids):
             self._transforms.append(self._types.TransformStamped())
-        transforms = self._transforms[: len(detections.detections)]
-        for transform, detection in zip(transforms, detections.detections, strict=True):
-            pose = detection.results[0].pose.pose
-            transform.header = detections.header
-            transform.child_frame_id = detection.id
-            at, to = pose.position, transform.transform.translation
-            to.x, to.y, to.z = at.x, at.y, at.z
-            transform.transform.rotation = pose.orientation
+        transforms = self._transforms[: len(ids)]
+        turns = quaternions_from_matrices(estimate.R).tolist()
+        rows = zip(transforms, ids, estimate.t.tolist(), turns, strict=True)
+        for transform, child, t, q in rows:
+            transform.header = header
+            transform.child_frame_id = child
+            _set_vector(transform.transform.translation, t)
+            turn = transform.transform.rotation
+            turn.x, turn.y, turn.z, turn.w = q
         return transforms
 
 

@@ -12,6 +12,7 @@ from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray, VisionInfo
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.output.target_frame import Placed, TargetFrame, in_place
 from cope_ros.output.visualization import Views
 
 
@@ -27,8 +28,14 @@ class Outputs:
         views: markers and the debug image.
     """
 
-    def __init__(self, node: LifecycleNode, catalogue: Catalogue, model: Path) -> None:
-        """Creates the publishers; ``model`` is the model's directory or file.
+    def __init__(
+        self, node: LifecycleNode, catalogue: Catalogue, model: Path, target_frame: str
+    ) -> None:
+        """Creates the publishers.
+
+        Args:
+            model: the model's directory or file.
+            target_frame: of detections and markers, "" for the images' own.
 
         Raises:
             RuntimeError: a refused QoS override.
@@ -42,13 +49,27 @@ class Outputs:
         )
         self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
         self._broadcaster = TransformBroadcaster(node)
+        self._target = TargetFrame(node, target_frame) if target_frame else None
         self.views = Views(node, catalogue, model)
 
-    def publish(self, transforms: list[TransformStamped], detections: Detection3DArray) -> None:
-        """Sends one frame: first its transforms as one batch, then its detections."""
+    def send_transforms(self, transforms: list[TransformStamped]) -> None:
+        """Sends the transforms of one frame as one batch."""
         # tf2 refuses a transform without a parent.
-        if transforms and detections.header.frame_id:
+        if transforms and transforms[0].header.frame_id:
             self._broadcaster.sendTransform(transforms)
+
+    def place(self, header: Header, estimate: Any, timeout: float) -> Placed:
+        """The estimate in the target frame at the image's stamp; waits at most ``timeout`` s.
+
+        Raises:
+            FrameError: (cause TRANSFORM) there is no such transform.
+        """
+        if self._target is None:
+            return in_place(header, estimate)
+        return self._target.place(header, estimate, timeout)
+
+    def publish(self, detections: Detection3DArray) -> None:
+        """Sends the detections of one frame."""
         self._detections.publish(detections)
 
     def subscribers(self) -> dict[str, int]:
@@ -69,5 +90,7 @@ class Outputs:
     def destroy(self) -> None:
         """Takes the publishers off the graph."""
         self.views.destroy()
+        if self._target is not None:
+            self._target.destroy()
         for publisher in (self._detections, self._vision_info, self._broadcaster.pub_tf):
             self._node.destroy_publisher(publisher)

@@ -21,6 +21,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.output import ros_types
 from cope_ros.output.debug_image import draw_instances
 from cope_ros.output.markers import MarkerWriter
+from cope_ros.output.target_frame import Placed
 
 MARKERS, DEBUG_IMAGE = "markers", "debug_image"
 
@@ -32,8 +33,9 @@ class Scene:
     header: Header  # of the image
     image: np.ndarray  # (H, W, 3) uint8 RGB, rectified
     K: np.ndarray  # (3, 3) px, of that image
-    estimate: Any  # rows of class_index, score, R, t
+    estimate: Any  # rows of class_index, score, R, t; in the camera's frame
     slots: np.ndarray  # (N,) int64
+    placed: Placed  # the same instances as they were published
 
 
 class Views:
@@ -108,7 +110,8 @@ class Views:
         fresh = self._viewer_came.is_set()
         self._viewer_came.clear()
         slots = scene.slots.tolist()
-        array = self._writer.write(scene.header, scene.estimate, slots, labels, fresh)
+        placed = scene.placed
+        array = self._writer.write(placed.header, placed.estimate, slots, labels, fresh, placed.up)
         self.built[MARKERS] += 1
         self._cleared = False
         self._markers.publish(array)

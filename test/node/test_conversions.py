@@ -130,7 +130,7 @@ def test_detections_and_transforms_carry_the_same_pose():
     R = Rotation.random(4, random_state=2).as_matrix()
     estimate.R[:] = R
     message = writer.detections(header, estimate, list("abcd"))
-    transforms = writer.transforms(message)
+    transforms = writer.transforms(header, estimate, list("abcd"))
     for row, (detection, transform) in enumerate(zip(message.detections, transforms, strict=True)):
         rotation = transform.transform.rotation
         xyzw = (rotation.x, rotation.y, rotation.z, rotation.w)
@@ -153,4 +153,4 @@ def test_no_instance_is_an_empty_message():
     writer = MessageWriter(CATALOGUE, ros_types)
     message = writer.detections(Header(), make_estimate(0), [])
     assert message.detections == []
-    assert writer.transforms(message) == []
+    assert writer.transforms(Header(), make_estimate(0), []) == []

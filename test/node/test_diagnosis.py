@@ -68,6 +68,7 @@ def test_a_healthy_node_is_ok_in_every_part_with_its_numbers():
         (Cause.IMAGE, "input"),
         (Cause.AGE, "age"),
         (Cause.ESTIMATE, "inference"),
+        (Cause.TRANSFORM, "output"),
     ],
 )
 def test_every_cause_is_named_by_one_part_alone_and_worse_when_nothing_gets_through(cause, part):

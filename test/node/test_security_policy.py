@@ -8,7 +8,12 @@ from node_harness import running
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 # What makes a node subscribe to all it can.
-VARIANTS = ({}, {"use_sim_time": True}, {"image_transport": "compressed"})
+VARIANTS = (
+    {},
+    {"use_sim_time": True},
+    {"image_transport": "compressed"},
+    {"target_frame": "base_link"},
+)
 RULES = {
     ("topics", "publish"): "get_publisher_names_and_types_by_node",
     ("topics", "subscribe"): "get_subscriber_names_and_types_by_node",

@@ -1,50 +1,27 @@
-"""TF broadcasters with the interface of ROS 2's tf2_ros, for environments without ROS.
+"""Broadcasters, buffer and listener with the interface of ROS 2's tf2_ros, without its C++.
 
-Only what a publisher of transforms needs: `TransformBroadcaster` on /tf and
-`StaticTransformBroadcaster` on the latched /tf_static. Buffers and listeners need tf2's C++
-library and come with a ROS installation.
+For environments without ROS, and only what this project and its users' first scripts need.
 """
 
-from __future__ import annotations
+from tf2_ros.broadcasters import StaticTransformBroadcaster, TransformBroadcaster
+from tf2_ros.buffer import Buffer
+from tf2_ros.exceptions import (
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    TransformException,
+)
+from tf2_ros.transform_listener import TransformListener
 
-from collections.abc import Iterable
-from typing import Any
-
-from geometry_msgs.msg import TransformStamped
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
-from tf2_msgs.msg import TFMessage
-
-__all__ = ["StaticTransformBroadcaster", "TransformBroadcaster"]
-
-
-class _Broadcaster:
-    """Publishes lists of transforms on one topic."""
-
-    def __init__(self, node: Any, topic: str, qos: QoSProfile | int) -> None:
-        self.pub_tf = node.create_publisher(TFMessage, topic, qos)
-
-    def sendTransform(  # the name is upstream's
-        self, transform: TransformStamped | Iterable[TransformStamped]
-    ) -> None:
-        """Publish one transform, or several as one message."""
-        single = isinstance(transform, TransformStamped)
-        self.pub_tf.publish(TFMessage(transforms=[transform] if single else list(transform)))
-
-
-class TransformBroadcaster(_Broadcaster):
-    """Sends changing transforms on /tf (reliable, volatile, the last 100 kept)."""
-
-    def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
-        super().__init__(node, "/tf", QoSProfile(depth=100) if qos is None else qos)
-
-
-class StaticTransformBroadcaster(_Broadcaster):
-    """Sends constant transforms on /tf_static, which late subscribers still receive."""
-
-    def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
-        latched = QoSProfile(
-            depth=1,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL,
-            history=HistoryPolicy.KEEP_LAST,
-        )
-        super().__init__(node, "/tf_static", latched if qos is None else qos)
+__all__ = [
+    "Buffer",
+    "ConnectivityException",
+    "ExtrapolationException",
+    "InvalidArgumentException",
+    "LookupException",
+    "StaticTransformBroadcaster",
+    "TransformBroadcaster",
+    "TransformException",
+    "TransformListener",
+]
