@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.input.distortion import Undistorter
 from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.intrinsics import Camera, Undistorter
-from cope_ros.input.mailbox import check_size
+from cope_ros.input.intrinsics import Camera
 from cope_ros.tracking import Tracker, TrackSettings
 
 
@@ -23,6 +24,7 @@ class Instances:
     estimate: Any  # rows of class_index, score, R, t, covariance, ... (see ``core.runtime``)
     slots: np.ndarray  # (N,) int64, unique within a class
     ids: list[str]  # names of the TF frames
+    impossible: int = 0  # more that the estimator found, but nowhere a camera can see them
 
 
 class FrameEstimator:
@@ -33,17 +35,18 @@ class FrameEstimator:
         self._estimator = estimator
         self._tracker = tracker
         self._undistort = Undistorter()
+        self._limits = _Limits(estimator.catalogue)
 
-    def rectify(self, pixels: np.ndarray, info: Any, camera: Camera) -> np.ndarray:
+    def rectify(self, pixels: np.ndarray, camera: Camera) -> np.ndarray:
         """(H, W, 3) RGB as received -> pixels that follow ``camera.K`` alone.
 
-        Args:
-            info: the sensor_msgs/CameraInfo that ``camera`` was read from.
-
         Raises:
-            FrameError: (cause SIZE) the pixels are not of the size that ``info`` describes.
+            FrameError: (cause SIZE) the pixels are not of the camera's size.
         """
-        check_size((pixels.shape[1], pixels.shape[0]), info)
+        height, width = pixels.shape[:2]
+        if (width, height) != camera.size:
+            text = "image: expected {}x{} px as its header says, got {}x{} decoded"
+            raise FrameError(Cause.SIZE, text.format(*camera.size, width, height))
         return self._undistort(pixels, camera)
 
     def estimate(self, image: np.ndarray, K: np.ndarray) -> Any:
@@ -66,13 +69,15 @@ class FrameEstimator:
             stamp: s, of the image.
             prefix: of the names of the TF frames.
         """
-        tracked = self._tracker.track(stamp, publishable(estimate, limit), settings)
+        possible = self._limits.possible(estimate)
+        rows = np.flatnonzero(possible)[:limit]
+        tracked = self._tracker.track(stamp, select(estimate, rows), settings)
         shown = tracked.slots >= 0
         kept, slots = select(tracked.estimate, shown), tracked.slots[shown]
         class_ids = self._estimator.catalogue.class_ids
         names = [class_ids[index] for index in kept.class_index.tolist()]
-        rows = zip(names, slots.tolist(), strict=True)
-        return Instances(kept, slots, [f"{prefix}{name}_{slot}" for name, slot in rows])
+        ids = [f"{prefix}{name}_{slot}" for name, slot in zip(names, slots.tolist(), strict=True)]
+        return Instances(kept, slots, ids, len(possible) - int(possible.sum()))
 
 
 def select(estimate: Any, rows: np.ndarray) -> Any:
@@ -82,15 +87,27 @@ def select(estimate: Any, rows: np.ndarray) -> Any:
     )
 
 
-def publishable(estimate: Any, limit: int) -> Any:
-    """At most ``limit`` rows, without any that would put a non-finite number on a topic."""
-    numbers = np.concatenate(
-        [
-            estimate.score[:, None],
-            estimate.R.reshape(-1, 9),
-            estimate.t,
-            estimate.covariance.reshape(-1, 36),
-        ],
-        axis=1,
-    )
-    return select(estimate, np.flatnonzero(np.isfinite(numbers).all(axis=1))[:limit])
+class _Limits:
+    """Which poses may be published: finite, and no nearer than the object's own radius."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._radius = np.array([item.diameter / 2 for item in catalogue])
+        self._center = np.array([item.box_center for item in catalogue]).reshape(-1, 3)
+        # Meshes whose origin lies apart from them may have it anywhere, even behind the camera.
+        self._origin_inside = np.linalg.norm(self._center, axis=1) <= self._radius
+
+    def possible(self, estimate: Any) -> np.ndarray:
+        """(N,) bool; false where a camera inside the object or a non-finite number is claimed."""
+        numbers = (estimate.score, estimate.R, estimate.t, estimate.covariance)
+        finite = np.ones(len(estimate.score), dtype=bool)
+        for part in numbers:
+            finite &= np.isfinite(part).all(axis=tuple(range(1, part.ndim)))
+        classes, origin_z = estimate.class_index, estimate.t[:, 2].astype(float)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is out already
+            towards = np.sum(estimate.R[:, 2].astype(float) * self._center[classes], axis=1)
+            nearest = np.where(
+                self._origin_inside[classes],
+                np.minimum(origin_z, origin_z + towards),
+                origin_z + towards,
+            )
+        return finite & (nearest >= self._radius[classes])

@@ -112,6 +112,8 @@ class CopeNode(LifecycleNode):
             counters=self.counters,
             control=self._control,
             monitor=self.monitor,
+            notices=self.notices,
+            image_topic=self._inputs.image_topic,
             tracker=self._tracker,
             parameters=lambda: self.parameters,
         )

@@ -14,13 +14,14 @@ from cope_ros.control import Control
 from cope_ros.core.errors import CopeError
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.measurements import Monitor
+from cope_ros.diagnostics.notices import Notices
 from cope_ros.frame import FrameEstimator
 from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.image_header import encoded_size
-from cope_ros.input.intrinsics import camera_from_info
-from cope_ros.input.mailbox import Pair, check_size
+from cope_ros.input.image_header import size_of
+from cope_ros.input.intrinsics import Camera, camera_from_info, unrectified_note
+from cope_ros.input.mailbox import Pair
 from cope_ros.output import ros_types
-from cope_ros.output.messages import MessageWriter, is_compressed, rgb_from_image
+from cope_ros.output.messages import MessageWriter, rgb_from_image
 from cope_ros.output.publishers import Outputs
 from cope_ros.output.visualization import Scene
 from cope_ros.parameters import Parameters
@@ -38,6 +39,8 @@ class Tools:
     counters: FrameCounters
     control: Control
     monitor: Monitor
+    notices: Notices
+    image_topic: str
     tracker: Tracker
     parameters: Callable[[], Parameters]  # the current ones
 
@@ -83,6 +86,7 @@ class Processor:
         found = self._frames.number(
             stamp, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
         )
+        self._tell_impossible(found.impossible)
         self._tools.control.check_enabled()
         outputs = self._tools.outputs
         if parameters.tf_enable:  # in the camera's frame: they do not wait for the other
@@ -94,6 +98,13 @@ class Processor:
         monitor.published(pair.arrived, len(found.ids))
         outputs.views.show(Scene(header, image, K, found.estimate, found.slots, placed))
 
+    def _tell_impossible(self, count: int) -> None:
+        text = (
+            "instances left out: nearer to the camera than their own radius, or not finite; "
+            "compare camera_info with the camera"
+        )
+        self._tools.notices.hold("inference", {"impossible": text} if count else {})
+
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative
         age = (self._tools.clock.now().nanoseconds - stamp) / SECOND
@@ -104,13 +115,20 @@ class Processor:
 
     def _rectified(self, pair: Pair, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """The frame's pixels (H, W, 3) RGB, undistorted, and their K (3, 3)."""
-        camera = camera_from_info(pair.info, parameters.image_is_rectified)
+        size = size_of(pair.image)  # before memory is reserved for its pixels
+        camera = camera_from_info(pair.info, parameters.image_is_rectified, size)
+        self._note(camera, pair.info, parameters)
         K = camera.K
         self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
-        if is_compressed(pair.image):  # before memory is reserved for its pixels
-            check_size(encoded_size(pair.image.data), pair.info)
         pixels = rgb_from_image(self._bridge, pair.image)
-        return self._frames.rectify(pixels, pair.info, camera), K
+        return self._frames.rectify(pixels, camera), K
+
+    def _note(self, camera: Camera, info: Any, parameters: Parameters) -> None:
+        notes = {note.key: note.text for note in camera.notes}
+        if parameters.image_is_rectified:
+            note = unrectified_note(info, self._tools.image_topic)
+            notes |= {} if note is None else {note.key: note.text}
+        self._tools.notices.hold("intrinsics", notes)
 
     def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:
         if parameters is not self._applied:

@@ -72,6 +72,8 @@ RUNS_WITHOUT_ROS = (
     *("cope_ros/core", "cope_ros/tracking", "cope_ros/bag", "cope_ros/frame.py"),
     *("cope_ros/bundled.py", "cope_ros/camera_file.py", "cope_ros/input/intrinsics.py"),
     *("cope_ros/photograph.py", "cope_ros/pose.py"),
+    *("cope_ros/input/distortion.py", "cope_ros/input/plausibility.py"),
+    *("cope_ros/input/resolution.py",),
     *("cope_ros/input/drops.py", "cope_ros/input/mailbox.py", "cope_ros/input/image_header.py"),
     *("cope_ros/output/messages.py", "cope_ros/output/markers.py"),
     "cope_ros/output/debug_image.py",

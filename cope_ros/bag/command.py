@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cope_ros.bag.frames import Intrinsics, size_of, stamp_of
+from cope_ros.bag.frames import Intrinsics, stamp_of
 from cope_ros.bag.reading import Bag
 from cope_ros.bag.run import Outcome, Work, play
 from cope_ros.bag.topics import CameraTopics, choose
@@ -19,6 +19,8 @@ from cope_ros.bundled import model_path
 from cope_ros.camera_file import camera_info
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
+from cope_ros.input.distortion import is_distorted
+from cope_ros.input.image_header import size_of
 from cope_training.command import BAD_INPUT, OK, command_parser, number, run_command, whole_number
 
 RECTIFIED = {"yes": True, "no": False}
@@ -105,7 +107,7 @@ def _rectified(choice: str, topic: str, info: Any) -> bool:
     """Whether the pixels follow P alone; says so where it is a guess."""
     if choice in RECTIFIED:
         return RECTIFIED[choice]
-    rectified = "rect" in topic.lower() or not any(info.d)
+    rectified = "rect" in topic.lower() or not is_distorted(info)
     if not rectified:
         _note(f"{topic} is taken for distorted, as its camera_info says, and is undistorted")
     return rectified
@@ -116,6 +118,8 @@ def _conclude(work: Work, outcome: Outcome) -> int:
         f"{outcome.processed} of {work.image.count} images of {work.image.name}, "
         f"{outcome.poses} poses, {outcome.rate:.1f} images/s"
     )
+    for text in outcome.notes.values():
+        _note(text)
     for cause, (count, example) in outcome.dropped.items():
         _note(f"{count} images without poses ({cause}): {example}")
     print(f"written: {work.out} ({outcome.messages} messages), {work.table}")

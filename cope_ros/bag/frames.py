@@ -10,10 +10,9 @@ import numpy as np
 from cope_ros.bag.decoding import BagBridge
 from cope_ros.frame import FrameEstimator, Instances
 from cope_ros.input.drops import check_image
-from cope_ros.input.image_header import encoded_size
+from cope_ros.input.image_header import is_compressed, size_of
 from cope_ros.input.intrinsics import camera_from_info
-from cope_ros.input.mailbox import check_size
-from cope_ros.output.messages import is_compressed, rgb_from_image
+from cope_ros.output.messages import rgb_from_image
 from cope_ros.tracking import Tracker, TrackSettings
 
 SECOND = 1_000_000_000  # ns
@@ -84,6 +83,7 @@ class FrameReader:
         self._rectified = rectified
         self._settings = TrackSettings()
         self._bridge = BagBridge()
+        self.notes: dict[str, str] = {}  # what was tolerated in camera_info, by key
 
     def read(self, time: int, message: Any) -> PosedFrame:
         """Processes one image.
@@ -96,23 +96,11 @@ class FrameReader:
         """
         stamp = stamp_of(message, time)
         info = self._intrinsics.at(stamp)
-        camera = camera_from_info(info, self._rectified)
-        if is_compressed(message):  # before memory is reserved for its pixels
-            check_size(size_of(message), info)
-        else:
+        if not is_compressed(message):
             check_image(message)
-        image = self._frames.rectify(rgb_from_image(self._bridge, message), info, camera)
+        camera = camera_from_info(info, self._rectified, size_of(message))
+        self.notes |= {note.key: note.text for note in camera.notes}
+        image = self._frames.rectify(rgb_from_image(self._bridge, message), camera)
         estimate = self._frames.estimate(image, camera.K)
         found = self._frames.number(stamp / SECOND, estimate, MAX_INSTANCES, self._settings, "")
         return PosedFrame(time, stamp, message.header, image, camera.K, found)
-
-
-def size_of(image: Any) -> tuple[int, int]:
-    """(width, height) px of an image message.
-
-    Raises:
-        FrameError: (cause IMAGE) a compressed image without a readable header.
-    """
-    if not is_compressed(image):
-        return image.width, image.height
-    return encoded_size(memoryview(image.data))  # numpy's numbers would overflow

@@ -54,6 +54,7 @@ class Outcome:
     interrupted: bool = False
     # By cause: how many images, and what was said of the first.
     dropped: dict[str, tuple[int, str]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)  # what was tolerated in camera_info
 
     @property
     def rate(self) -> float:
@@ -106,6 +107,7 @@ def _rate(work: Work) -> float:
 
 def _pass(work: Work, copy: BagCopy, sinks: list[Sink], outcome: Outcome) -> None:
     reader = FrameReader(work.estimator, work.intrinsics, work.rectified)
+    outcome.notes = reader.notes
     total = -(-work.image.count // work.every)
     number = 0
     with _stop_request() as stop, tqdm(total=total, unit="img", desc="poses") as bar:

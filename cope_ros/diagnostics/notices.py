@@ -3,9 +3,10 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+RELAPSE = 30.0  # s without it after which a fact counts as new
 Log = Callable[[str], object]  # a logger's info or warning
 
 
@@ -29,6 +30,7 @@ class Notices:
         self._clock = clock
         self._lock = threading.Lock()
         self._said: dict[str, _Said] = {}
+        self._held: dict[str, dict[str, float]] = {}  # by part and key: when it held last
 
     def warn(self, key: str, text: str, part: str = "", every: float = math.inf) -> bool:
         """Warns, unless ``key`` was said within the last ``every`` seconds.
@@ -46,6 +48,29 @@ class Notices:
         """As :meth:`warn`, at level info."""
         return self._say(self._inform, key, "", text, every)
 
+    def hold(self, part: str, facts: Mapping[str, str]) -> None:
+        """All that a frame says of a part of the diagnostics: what is gone is withdrawn.
+
+        Facts may come and go with the frames: they stand on /diagnostics while they hold, and
+        are logged when they arise anew, after RELAPSE seconds without them.
+
+        Args:
+            facts: text by key, of one caller per part.
+        """
+        new = []
+        with self._lock:
+            now = self._clock()
+            for key in self._held.get(part, {}).keys() - facts.keys():
+                self._said.pop(key, None)
+            held = self._held.setdefault(part, {})
+            for key, text in facts.items():
+                if now - held.get(key, -math.inf) >= RELAPSE and key not in self._said:
+                    new.append(text)
+                self._said[key] = _Said(now, part, text)
+                held[key] = now
+        for text in new:
+            self._warn(text)
+
     def withdraw(self, key: str) -> bool:
         """It holds no longer: said again when it returns. Whether it had been said."""
         with self._lock:
@@ -55,6 +80,7 @@ class Notices:
         """Forgets everything: the node was deactivated."""
         with self._lock:
             self._said.clear()
+            self._held.clear()
 
     @property
     def standing(self) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ memory for them at once.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from cope_ros.input.drops import MAX_SIDE, Cause, FrameError
 
@@ -14,6 +15,22 @@ JPEG_SIGNATURE = b"\xff\xd8"
 JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST, SOI
 JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, the size is in them
 JPEG_FRAME_HEADER = 9  # bytes: marker, length, precision, height, width
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """(width, height) px of a sensor_msgs/Image or CompressedImage.
+
+    Raises:
+        FrameError: (cause IMAGE) a compressed image without a readable header.
+    """
+    if not is_compressed(image):
+        return image.width, image.height
+    return encoded_size(memoryview(image.data))  # of numpy's numbers, products would overflow
+
+
+def is_compressed(image: Any) -> bool:
+    """Whether an image message is a sensor_msgs/CompressedImage."""
+    return not hasattr(image, "encoding")
 
 
 def encoded_size(data: Sequence[int]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""camera_info -> the pinhole camera of the pixels at hand, and undistortion.
+"""camera_info -> the pinhole camera of the pixels at hand.
 
 Conventions: pixel centres at integers; ``K`` (3, 3) maps optical-frame coordinates to pixels of
 the image as received (after binning and region of interest).
@@ -8,15 +8,21 @@ Source: sensor_msgs/CameraInfo, whose K, D and P describe the full-resolution im
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
+from cope_ros.input.distortion import is_distorted, is_known, read_distortion
 from cope_ros.input.drops import Cause, FrameError
-
-FISHEYE_MODELS = ("equidistant", "fisheye")
-OPENCV_MODELS = ("plumb_bob", "rational_polynomial", "")
-OPENCV_COEFFICIENTS = (4, 5, 8, 12, 14)  # the numbers of coefficients OpenCV knows
-FISHEYE_COEFFICIENTS = 4
+from cope_ros.input.plausibility import contradiction, fault_of
+from cope_ros.input.resolution import (
+    Note,
+    Size,
+    Window,
+    described_size,
+    image_size,
+    note_of,
+    transmitted,
+    window_for,
+)
 
 
 @dataclass(frozen=True)
@@ -24,115 +30,88 @@ class Camera:
     """The pinhole camera of one image."""
 
     K: np.ndarray  # (3, 3) float64, px
-    size: tuple[int, int]  # width, height, px
+    size: Size  # width, height, px
     distortion: tuple[float, ...]  # D, empty where the image has none (left)
     fisheye: bool
+    notes: tuple[Note, ...] = ()  # what was tolerated in the camera_info
 
 
-def image_size(info: Any) -> tuple[int, int]:
-    """(width, height) in px of the images that a camera_info describes."""
-    width = info.roi.width or info.width
-    height = info.roi.height or info.height
-    return width // max(info.binning_x, 1), height // max(info.binning_y, 1)
-
-
-def camera_from_info(info: Any, rectified: bool) -> Camera:
+def camera_from_info(info: Any, rectified: bool, size: Size | None = None) -> Camera:
     """Reads a sensor_msgs/CameraInfo.
 
     Args:
         info: the message.
-        rectified: whether the image is rectified already: then P counts (K where P is all
-            zero) and D does not.
+        rectified: whether the image is rectified already: then P counts (K where P is all zero
+            or impossible) and D does not.
+        size: (width, height) px of the image; without it the camera_info is taken by its word.
 
     Raises:
-        FrameError: (cause INTRINSICS) no usable intrinsics, with the reason.
+        FrameError: no usable intrinsics (cause INTRINSICS) or images of another size (cause
+            SIZE), with the reason.
     """
-    K_full = _full_resolution_matrix(info, rectified)
-    K = _crop_and_bin(K_full, info)
+    window = window_for(info, size or image_size(info))
+    notes = [note_of(window, info)]
     if rectified:
-        return Camera(K, image_size(info), (), False)
-    fisheye = info.distortion_model in FISHEYE_MODELS
-    return Camera(K, image_size(info), _distortion(info, fisheye), fisheye)
-
-
-def _full_resolution_matrix(info: Any, rectified: bool) -> np.ndarray:
-    P = np.array(info.p, dtype=float).reshape(3, 4)
-    if rectified and P.any():
-        name, K = "P", P[:, :3].copy()
+        matrix, note = _projection(info, window)
+        notes.append(note)
+        distortion: tuple[float, ...] = ()
+        fisheye = False
     else:
-        name, K = "K", np.array(info.k, dtype=float).reshape(3, 3)
-    if not np.isfinite(K).all():
-        _refuse(f"expected finite numbers in {name}, got {K.reshape(9).tolist()}")
-    if not K.any():
-        _refuse("K is all zero: the camera is not calibrated")
-    if K[0, 0] <= 0 or K[1, 1] <= 0:
-        _refuse(f"expected positive focal lengths in {name}, got {K[0, 0]} and {K[1, 1]}")
-    if not np.allclose(K[2], (0, 0, 1)) or K[1, 0] != 0:
-        _refuse(f"expected {name} to be upper triangular with last row 0 0 1, got {K.tolist()}")
-    return K
+        matrix = _calibration(info, window)
+        distortion, fisheye = read_distortion(info.distortion_model, info.d)
+        notes.append(_unknown_model(info.distortion_model))
+    K = transmitted(matrix, window, info)
+    return Camera(K, window.size, distortion, fisheye, tuple(n for n in notes if n is not None))
 
 
-def _crop_and_bin(K: np.ndarray, info: Any) -> np.ndarray:
-    """Moves K from the full-resolution image to the transmitted one.
+def unrectified_note(info: Any, topic: str) -> Note | None:
+    """What there is to say where images pass for rectified although they seem not to be.
 
-    A binned pixel u' covers the pixels b u' .. b u' + b - 1, whose middle lies at
-    u = b u' + (b - 1) / 2; hence c' = (c + 1/2) / b - 1/2.
+    Args:
+        topic: of the images; ROS's pipelines have "rect" in the name of rectified ones.
     """
-    K = K.copy()
-    K[0, 2] -= info.roi.x_offset
-    K[1, 2] -= info.roi.y_offset
-    for row, binning in enumerate((max(info.binning_x, 1), max(info.binning_y, 1))):
-        K[row, :2] /= binning
-        K[row, 2] = (K[row, 2] + 0.5) / binning - 0.5
+    if "rect" in topic.lower() or not is_distorted(info):
+        return None
+    text = (
+        f"camera_info has a distortion ({info.distortion_model or 'no model'}) and {topic} does "
+        "not look rectified, but image_is_rectified is true: poses are off unless it is; "
+        "set image_is_rectified to false, or remap image_rect to the rectified topic"
+    )
+    return Note("unrectified", text)
+
+
+def _projection(info: Any, window: Window) -> tuple[np.ndarray, Note | None]:
+    """P's camera matrix, or K where P is none, and what is to be said about that."""
+    P = np.array(info.p, dtype=float).reshape(3, 4)
+    if not P.any():
+        return _calibration(info, window), None
+    P = P[:, :3].copy()
+    K = np.array(info.k, dtype=float).reshape(3, 3)
+    fault = fault_of("P", P, described_size(P, window, info))
+    fault_K = fault_of("K", K, described_size(K, window, info))
+    if fault is None and fault_K is None:
+        fault = contradiction(P, K, is_distorted(info))
+    if fault is None:
+        return P, None
+    if fault_K is not None:
+        raise _uncalibrated(f"{fault}; {fault_K}")
+    return K, Note("projection", f"camera_info: K is used in place of P: {fault}")
+
+
+def _calibration(info: Any, window: Window) -> np.ndarray:
+    K = np.array(info.k, dtype=float).reshape(3, 3)
+    fault = fault_of("K", K, described_size(K, window, info))
+    if fault is not None:
+        raise _uncalibrated(fault)
     return K
 
 
-def _distortion(info: Any, fisheye: bool) -> tuple[float, ...]:
-    D = tuple(float(value) for value in info.d)
-    if not any(D):  # NaN counts as non-zero
-        return ()
-    if not np.isfinite(D).all():
-        _refuse(f"expected finite numbers in D, got {list(D)}")
-    if not fisheye and info.distortion_model not in OPENCV_MODELS:
-        known = ", ".join(OPENCV_MODELS[:2] + FISHEYE_MODELS[:1])
-        _refuse(f"expected a distortion_model out of {known}; got '{info.distortion_model}'")
-    expected = (FISHEYE_COEFFICIENTS,) if fisheye else OPENCV_COEFFICIENTS
-    if len(D) not in expected:
-        _refuse(f"expected D to have one of {expected} coefficients, got {len(D)}")
-    return D
+def _uncalibrated(fault: str) -> FrameError:
+    return FrameError(Cause.INTRINSICS, f"camera_info: the camera is not calibrated: {fault}")
 
 
-def _refuse(message: str) -> None:
-    raise FrameError(Cause.INTRINSICS, f"camera_info: {message}")
-
-
-class Undistorter:
-    """Removes lens distortion; the maps are computed once per camera."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] | None = None
-        self._maps: tuple[np.ndarray, np.ndarray] | None = None
-
-    def __call__(self, image: np.ndarray, camera: Camera) -> np.ndarray:
-        """(H, W, 3) uint8 as received -> (H, W, 3) uint8 that follows ``camera.K`` alone."""
-        if not camera.distortion:
-            return image
-        key = (camera.K.tobytes(), camera.size, camera.distortion, camera.fisheye)
-        if key != self._key or self._maps is None:
-            self._maps = _undistortion_maps(camera)
-            self._key = key
-        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
-
-
-def _undistortion_maps(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    D = np.array(camera.distortion)
-    # Fixed-point maps: half the memory and three times the speed of float32 ones.
-    if camera.fisheye:
-        maps = cv2.fisheye.initUndistortRectifyMap(
-            camera.K, D, np.eye(3), camera.K, camera.size, cv2.CV_16SC2
-        )
-    else:
-        maps = cv2.initUndistortRectifyMap(
-            camera.K, D, np.eye(3), camera.K, camera.size, cv2.CV_16SC2
-        )
-    return maps[0], maps[1]
+def _unknown_model(model: str) -> Note | None:
+    if is_known(model):
+        return None
+    text = f"camera_info: distortion_model '{model[:40]}' is unknown; D is zero, so none is assumed"
+    return Note("distortion_model", text)

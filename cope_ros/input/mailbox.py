@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.intrinsics import image_size
+from cope_ros.input.resolution import window_for
 
 SYNC_WAIT = 0.1  # s an image waits for its camera_info; drivers send both within milliseconds
 IMAGES_KEPT = 4  # images that may wait at once: SYNC_WAIT at 40 Hz
@@ -51,28 +51,11 @@ def mismatch(image: Any, info: Any) -> FrameError | None:
         text = f"camera_info: expected frame_id {expected} (the image's), got {got}"
         return FrameError(Cause.FRAME_ID, text)
     if hasattr(image, "width"):
-        return size_mismatch((image.width, image.height), info)
+        try:
+            window_for(info, (image.width, image.height))
+        except FrameError as error:
+            return error
     return None
-
-
-def size_mismatch(size: tuple[int, int], info: Any) -> FrameError | None:
-    """Why ``info`` does not describe images of ``size`` (width, height), else None."""
-    described = image_size(info)
-    if size == described:
-        return None
-    text = "camera_info: expected size {}x{} (the image's), got {}x{} after binning and ROI"
-    return FrameError(Cause.SIZE, text.format(*size, *described))
-
-
-def check_size(size: tuple[int, int], info: Any) -> None:
-    """Refuses an image of ``size`` (width, height) that ``info`` does not describe.
-
-    Raises:
-        FrameError: (cause SIZE).
-    """
-    error = size_mismatch(size, info)
-    if error is not None:
-        raise error
 
 
 class Mailbox:

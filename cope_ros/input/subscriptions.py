@@ -51,6 +51,11 @@ class Inputs:
             raise
 
     @property
+    def image_topic(self) -> str:
+        """Resolved."""
+        return str(self.subscriptions[0].topic_name)
+
+    @property
     def names(self) -> str:
         """Both topics, for the log."""
         return " and ".join(subscription.topic_name for subscription in self.subscriptions)

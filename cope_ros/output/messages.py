@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.input.drops import Cause, FrameError
+from cope_ros.input.image_header import is_compressed
 
 
 def rgb_from_image(bridge: Any, message: Any) -> np.ndarray:
@@ -36,11 +37,6 @@ def rgb_from_image(bridge: Any, message: Any) -> np.ndarray:
     except (TypeError, cv2.error) as error:  # CvBridgeError is a TypeError
         raise FrameError(Cause.IMAGE, f"image: cannot be decoded: {error}") from error
     return np.ascontiguousarray(image)
-
-
-def is_compressed(message: Any) -> bool:
-    """Whether an image message is a sensor_msgs/CompressedImage."""
-    return not hasattr(message, "encoding")
 
 
 def _decompress(bridge: Any, message: Any) -> np.ndarray:

@@ -9,12 +9,11 @@ import pytest
 from cv_bridge import CvBridge
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from node_fakes import gray, make_image, make_info
+from node_fakes import gray, make_image
 from sensor_msgs.msg import CompressedImage, Image
 
 from cope_ros.diagnostics.counters import WARN_PERIOD, FrameCounters
 from cope_ros.input.drops import ENCODINGS, Cause, FrameError, check_image
-from cope_ros.input.intrinsics import Undistorter, camera_from_info, image_size
 from cope_ros.output.messages import rgb_from_image
 
 
@@ -73,93 +72,6 @@ def test_any_compressed_image_is_decoded_or_refused(data, spoil):
     except FrameError:
         return
     assert rgb.shape[2] == 3
-
-
-def test_p_counts_for_rectified_images_and_k_where_p_is_zero():
-    info = make_info(k=[50.0, 0, 3, 0, 51, 4, 0, 0, 1])
-    assert camera_from_info(info, True).K[0, 0] == 60
-    assert camera_from_info(info, False).K[0, 0] == 50
-    info.p = [0.0] * 12
-    assert camera_from_info(info, True).K.tolist() == [[50, 0, 3], [0, 51, 4], [0, 0, 1]]
-
-
-def test_binning_and_region_of_interest_move_the_principal_point():
-    info = make_info((640, 480), focal=600.0)
-    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 320, 240
-    info.binning_x, info.binning_y = 2, 4
-    assert image_size(info) == (160, 60)
-    K = camera_from_info(info, True).K
-    # The ray through full-resolution pixel (100 + 2*50 + 0.5, 40 + 4*20 + 1.5), the middle of a
-    # binned block, must go through binned pixel (50, 20).
-    ray = np.linalg.solve(info.p.reshape(3, 4)[:, :3], [200.5, 121.5, 1])
-    assert (K @ ray)[:2] == pytest.approx([50, 20])
-    assert K[0, 0] == 300
-    assert K[1, 1] == 150
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"k": [0.0] * 9, "p": [0.0] * 12}, "not calibrated"),
-        ({"p": [float("nan")] + [0.0] * 11}, "finite"),
-        ({"p": [-5.0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 1, 0]}, "positive focal"),
-        ({"p": [5.0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 2, 0]}, "last row 0 0 1"),
-    ],
-)
-def test_unusable_intrinsics_are_refused_with_the_reason(changes, words):
-    with pytest.raises(FrameError, match=words) as caught:
-        camera_from_info(make_info(**changes), True)
-    assert caught.value.cause is Cause.INTRINSICS
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"d": [0.1, 0.2]}, "coefficients, got 2"),
-        ({"d": [float("inf"), 0.0, 0.0, 0.0, 0.0]}, "finite"),
-        ({"d": [0.1] * 5, "distortion_model": "thin_prism"}, "'thin_prism'"),
-        ({"d": [0.1] * 5, "distortion_model": "equidistant"}, "coefficients, got 5"),
-    ],
-)
-def test_unusable_distortion_is_refused_unless_rectified(changes, words):
-    info = make_info(**changes)
-    assert camera_from_info(info, True).distortion == ()
-    with pytest.raises(FrameError, match=words):
-        camera_from_info(info, False)
-
-
-@pytest.mark.parametrize(
-    ("model", "D"),
-    [
-        ("plumb_bob", [-0.25, 0.08, 0.001, -0.002, 0.01]),
-        ("rational_polynomial", [0.2, -0.1, 0.001, 0.0, 0.02, 0.4, -0.1, 0.01]),
-        ("equidistant", [-0.03, 0.01, -0.002, 0.0005]),
-    ],
-)
-def test_undistortion_puts_points_where_the_pinhole_camera_sees_them(model, D):
-    info = make_info((320, 240), focal=200.0, d=D, distortion_model=model)
-    camera = camera_from_info(info, False)
-    points = np.array([[[-0.4, -0.3, 1.0]], [[0.5, 0.2, 1.0]], [[0.1, -0.4, 1.0]]])
-    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
-    seen = project(points, np.zeros(3), np.zeros(3), camera.K, np.array(D))[0].reshape(-1, 2)
-    undistort = Undistorter()
-    for point, (u, v) in zip(points[:, 0], seen, strict=True):
-        image = np.zeros((240, 320, 3), np.uint8)
-        cv2.circle(image, (round(u), round(v)), 4, (255, 255, 255), -1)
-        rows, columns = np.nonzero(undistort(image, camera)[:, :, 0] > 128)
-        expected = (camera.K @ point)[:2]
-        assert (columns.mean(), rows.mean()) == pytest.approx(expected, abs=1.0)
-
-
-def test_undistortion_maps_follow_the_camera():
-    undistort = Undistorter()
-    image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    D = [-0.25, 0.08, 0.0, 0.0, 0.0]
-    cameras = [camera_from_info(make_info((320, 240), focal=f, d=D), False) for f in (200.0, 150.0)]
-    results = [undistort(image, camera) for camera in cameras * 2]
-    assert not np.array_equal(results[0], results[1])
-    assert np.array_equal(results[0], results[2])
-    assert undistort(image, camera_from_info(make_info(), True)) is image
 
 
 def test_counters_warn_once_per_cause_and_period():
