@@ -18,7 +18,8 @@ from cope_ros.bundled import model_path
 from cope_ros.camera_file import camera_info
 from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.input.intrinsics import Undistorter, camera_from_info
+from cope_ros.input.distortion import Undistorter
+from cope_ros.input.intrinsics import camera_from_info
 from cope_ros.output.debug_image import draw_instances
 from cope_ros.output.messages import quaternions_from_matrices
 from cope_ros.photograph import Photograph, focal_of_view, pinhole, read_photograph
