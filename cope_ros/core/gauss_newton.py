@@ -78,3 +78,40 @@ def increment(
 def apply_increment(R: Tensor, center: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Poses (N, 3, 3) and (N, 3) m of the objects' centres, moved by increments (N, 6)."""
     return geometry.exp_so3(x[:, :3]) @ R, center + x[:, 3:]
+
+
+def increment_covariance(center: Tensor, rotation: float, lateral: Tensor, depth: Tensor) -> Tensor:
+    """(N, 6, 6) covariance of increments from standard deviations.
+
+    Args:
+        center: (N, 3) m.
+        rotation: rad, about each axis.
+        lateral, depth: (N, 1) m, across the ray to the centre and along it.
+    """
+    eye = torch.eye(3, dtype=center.dtype, device=center.device).expand(len(center), 3, 3)
+    ray = geometry.normalize(center)
+    along = ray.unsqueeze(-1) * ray.unsqueeze(-2)
+    across, deep = lateral.square().unsqueeze(-1), depth.square().unsqueeze(-1)
+    none = torch.zeros_like(eye)
+    top = torch.cat((eye * rotation**2, none), 2)
+    return torch.cat((top, torch.cat((none, across * (eye - along) + deep * along), 2)), 1)
+
+
+def center_jacobian(offset: Tensor) -> Tensor:
+    """(N, 6, 6) from a pose's (translation, rotation), as in messages, to an increment.
+
+    Args:
+        offset: (N, 3) m, from the mesh's origin to the object's centre, camera's frame.
+    """
+    eye = torch.eye(3, dtype=offset.dtype, device=offset.device).expand(len(offset), 3, 3)
+    none = torch.zeros_like(eye)
+    top = torch.cat((none, eye), 2)
+    return torch.cat((top, torch.cat((eye, -geometry.skew(offset)), 2)), 1)
+
+
+def origin_jacobian(offset: Tensor) -> Tensor:
+    """(N, 6, 6) the inverse of ``center_jacobian``."""
+    eye = torch.eye(3, dtype=offset.dtype, device=offset.device).expand(len(offset), 3, 3)
+    none = torch.zeros_like(eye)
+    top = torch.cat((geometry.skew(offset), eye), 2)
+    return torch.cat((top, torch.cat((eye, none), 2)), 1)

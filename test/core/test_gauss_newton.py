@@ -9,8 +9,11 @@ from torch import Tensor
 from cope_ros.core import geometry
 from cope_ros.core.gauss_newton import (
     apply_increment,
+    center_jacobian,
     increment,
+    increment_covariance,
     inverse_positive,
+    origin_jacobian,
     solve_positive,
 )
 
@@ -98,3 +101,22 @@ def test_a_few_steps_find_the_pose_behind_pixels() -> None:
 def test_scripted_alike() -> None:
     A, B = positive(4), torch.ones(4, 6, 1, dtype=torch.float64)
     assert torch.equal(torch.jit.script(solve_positive)(A, B), solve_positive(A, B))
+
+
+def test_covariances_go_from_messages_to_increments_and_back() -> None:
+    offset = torch.tensor([[0.1, -0.2, 0.05], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    product = center_jacobian(offset) @ origin_jacobian(offset)
+    assert torch.allclose(product, torch.eye(6, dtype=torch.float64).expand(2, 6, 6))
+    turn = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    x = center_jacobian(offset)[0] @ torch.cat((torch.zeros(3, dtype=torch.float64), turn))
+    assert torch.allclose(x[:3], turn)
+    assert torch.allclose(x[3:], torch.linalg.cross(turn, offset[0]))
+
+
+def test_increment_covariance_is_given_across_and_along_the_ray() -> None:
+    center = torch.tensor([[0.3, 0.0, 0.4]])
+    C = increment_covariance(center, 0.1, torch.tensor([[0.01]]), torch.tensor([[0.05]]))[0]
+    ray, across = torch.tensor([0.6, 0.0, 0.8]), torch.tensor([0.8, 0.0, -0.6])
+    assert float(ray @ C[3:, 3:] @ ray) == pytest.approx(0.05**2, rel=1e-4)
+    assert float(across @ C[3:, 3:] @ across) == pytest.approx(0.01**2, rel=1e-4)
+    assert torch.allclose(C[:3, :3], 0.01 * torch.eye(3), rtol=1e-4)
