@@ -42,6 +42,7 @@ class Renderer:
             raise CopeError(
                 f"rendering needs EGL (Debian: libegl1 libgl1 libgl1-mesa-dri), got: {error}"
             ) from error
+        self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
         self._samples = min(samples, self.ctx.max_samples)
         self._shade = self.ctx.program(
             shaders.SHADE_VERTEX, fragment_shader=shaders.shade_fragment(taps)
@@ -127,7 +128,7 @@ class Renderer:
         """
         drawn = [*instances, *clutter]
         image = self.picture(drawn, K, size, lighting, background)
-        depth, numbers = self._draw_labels(drawn, K, size)
+        depth, numbers = self.draw_labels(drawn, K, size)
         numbers[numbers > len(instances)] = 0
         boxes = [project_box(self._points[p.mesh], p.T_cam_obj, K) for p in instances]
         box_array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
@@ -155,7 +156,6 @@ class Renderer:
         """(H, W, 3) uint8 sRGB: the image alone; arguments as in ``render``."""
         target = self._target(size)
         self.ctx.enable_only(moderngl.DEPTH_TEST)
-        self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
         projection = clip_from_cam(K, *size)
         self._draw_shaded(target, drawn, projection, lighting or Lighting.plain())
         return self._read_image(target, background)
@@ -164,7 +164,7 @@ class Renderer:
         self, instances: Sequence[Placement], K: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
         """(N, H, W) bool: where each object would be seen if it were alone."""
-        alone = [self._draw_labels([p], K, size)[1] > 0 for p in instances]
+        alone = [self.draw_labels([p], K, size)[1] > 0 for p in instances]
         return np.array(alone, dtype=bool).reshape(len(instances), size[1], size[0])
 
     def _target(self, size: tuple[int, int]) -> gl.Target:
@@ -229,7 +229,7 @@ class Renderer:
         gap = (255 - rgba[..., 3:]).astype(np.uint16)  # drawn colours are weighted by coverage
         return rgba[..., :3] + ((background * gap + 127) // 255).astype(np.uint8)
 
-    def _draw_labels(
+    def draw_labels(
         self, drawn: Sequence[Placement], K: np.ndarray, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Depth in metres, and the number of the placement seen at each pixel, from 1."""
