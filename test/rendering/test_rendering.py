@@ -68,12 +68,6 @@ def test_tilted_plane_has_exact_depth(renderer):
     assert np.allclose(drawn.depth, depth, rtol=2e-6)
 
 
-def test_labels_before_any_picture_show_front_faces():
-    fresh = Renderer([cuboid()])
-    depth, _ = fresh.draw_labels([Placement(0, pose((0.0, 0.0, 0.8), scale=0.2))], K, SIZE)
-    assert abs(float(depth[46, 57]) - 0.7) < 1e-4
-
-
 def test_cube_silhouette_is_exact(renderer):
     T = pose((-0.1, 0.05, 1.0), scale=0.3)
     drawn = renderer.render([Placement(CUBE, T)], K, SIZE)
