@@ -47,7 +47,7 @@ setup: ## create or update .venv; seconds when nothing has changed
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 10) <= v <= (3, 14) or sys.exit( \
 		"error: Python 3.10 to 3.14 is needed and $(PYTHON) is %d.%d; name another with " \
 		"\"make PYTHON=python3.12 ...\"" % v)'
-	@$(PYTHON) tools/setup_environment.py
+	@$(PYTHON) -m tools.setup_environment
 
 demo: setup ## poses of the bundled sequence, live over DDS; results in out/demo
 	@$(RUN) -m demo.run $(DEMO_ARGUMENTS)

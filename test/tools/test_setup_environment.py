@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tools.setup_progress import Bar, PipProgress, large_download
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,14 +90,61 @@ def test_pip_failures_become_one_sentence(
     assert "\n" not in reason
 
 
-def test_progress_names_large_downloads_only(setup_module: ModuleType) -> None:
+class Terminal(io.StringIO):
+    """A stream on which the bar is drawn in place."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+PIP = (
+    "Collecting numpy==2 (from -r requirements.txt)\n",
+    "  Downloading numpy-2.0-cp311-cp311-linux_x86_64.whl (16.1 MB)\n",
+    "Collecting six==1 (from -r requirements.txt)\n",
+    "  Downloading six-1.17.0-py3-none-any.whl (11 kB)\n",
+    "Requirement already satisfied: wheel in somewhere\n",
+    "Installing collected packages: numpy, six\n",
+)
+
+
+def test_large_downloads_are_named() -> None:
     large = "  Downloading torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl (592.7 MB)\n"
-    assert setup_module.progress(large) == "  fetching torch-2.15.0 (593 MB)"
-    huge = "  Downloading big-1-py3-none-any.whl (1.5 GB)\n"
-    assert setup_module.progress(huge) == "  fetching big-1 (1500 MB)"
-    assert setup_module.progress("  Downloading six-1.17.0-py3-none-any.whl (11 kB)\n") is None
-    installing = "Installing collected packages: a, b, c\n"
-    assert "3 packages" in setup_module.progress(installing)
+    assert large_download(large) == "torch-2.15.0 (593 MB)"
+    assert large_download("  Using cached big-1-py3-none-any.whl (1.5 GB)\n") == "big-1 (1500 MB)"
+    assert large_download("  Downloading six-1.17.0-py3-none-any.whl (11 kB)\n") is None
+
+
+def test_progress_in_a_log_is_a_line_per_step(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    progress = PipProgress(Bar(stream), packages=4, folder=tmp_path, start=0.0, end=1.0)
+    for line in PIP:
+        progress.read(line)
+    lines = ["   15%  fetching numpy-2.0 (16 MB)", "   60%  installing 2 packages"]
+    assert stream.getvalue().splitlines() == lines
+
+
+def test_the_bar_follows_what_is_installed_and_counts_seconds(tmp_path: Path) -> None:
+    stream, now = Terminal(), [0.0]
+    bar = Bar(stream, clock=lambda: now[0])
+    (tmp_path / "pip.dist-info").mkdir()
+    progress = PipProgress(bar, packages=3, folder=tmp_path, start=0.0, end=0.5)
+    for line in PIP:
+        progress.read(line)
+    (tmp_path / "numpy.dist-info").mkdir()
+    now[0] = 65.0
+    progress.look()
+    last = stream.getvalue().split("\r\x1b[K")[-1]
+    assert last == "  [##########              ]  40%  installing 2 packages 1:05"
+    assert "\n" not in stream.getvalue()
+    bar.show(0.1)
+    assert " 40%" in stream.getvalue().split("\r")[-1]
+
+
+def test_the_bar_is_redrawn_while_pip_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.setup_progress.TICK", 0.01)
+    looked = threading.Event()
+    with Bar(Terminal()).ticking(looked.set):
+        assert looked.wait(10)
 
 
 def test_unreachable_index_ends_pip_with_one_sentence(
@@ -104,8 +155,10 @@ def test_unreachable_index_ends_pip_with_one_sentence(
     monkeypatch.setattr(setup_module, "PIP_RETRIES", "1")
     # Port 9 (discard) of this machine: nothing listens there.
     address = ["--isolated", "--index-url", "http://127.0.0.1:9/simple", "--no-cache-dir"]
+    bar = Bar(io.StringIO())
+    progress = PipProgress(bar, 1, tmp_path, 0.0, 1.0)
     with pytest.raises(SystemExit) as error:
-        setup_module.pip_install([*address, "cope-ros-no-such-package==1"])
+        setup_module.pip_install([*address, "cope-ros-no-such-package==1"], progress, bar)
     assert "package index cannot be reached" in sentence(error)
     assert (tmp_path / "setup.log").read_text()
 
@@ -140,7 +193,7 @@ def test_second_set_up_takes_seconds(setup_module: ModuleType) -> None:
     if setup_module.read_stamp() != setup_module.expected_stamp():
         pytest.skip("this environment was not set up by make")
     start = time.monotonic()
-    command = [sys.executable, str(ROOT / "tools/setup_environment.py")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    command = [sys.executable, "-m", "tools.setup_environment"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, cwd=ROOT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - start < 10.0
