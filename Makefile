@@ -33,7 +33,7 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint train-demo eval ablation runtime bench tracking calibrate supervision bench-train soak bench-node clean
+.PHONY: announce help setup demo test lint train-demo eval ablation runtime bench tracking calibrate supervision bench-train soak bench-node clean
 
 help: ## show this list
 	@echo "Targets:"
@@ -49,7 +49,10 @@ setup: ## create or update .venv; seconds when nothing has changed
 		"\"make PYTHON=python3.12 ...\"" % v)'
 	@$(PYTHON) -m tools.setup_environment
 
-demo: setup ## poses of the bundled sequence, live over DDS; results in out/demo
+announce:
+	@echo "demo: the node on $(or $(IMAGES),the bundled sequence), live; about a minute once .venv is set up"
+
+demo: announce setup ## poses of the bundled sequence, live over DDS; results in out/demo
 	@$(RUN) -m demo.run $(DEMO_ARGUMENTS)
 
 lint: setup ## ruff and mypy

@@ -113,11 +113,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, required=True, help="the camera's stamps")
     parser.add_argument("--ready", type=Path, required=True, help="made at the first answer")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--until", type=float, required=True, help="s, steady clock: no further picture after it"
+    )
     args = parser.parse_args(argv)
     rclpy.init(args=[])
     listener = Listener(Table(sys.stdout), args.ready)
     try:
         shots = listen(listener, args.log)
+        heard = len(listener.processed)
+        print(f"demo: {heard} of {len(shots)} images answered; judging, page, pictures", flush=True)
         # Not before: what this imports takes seconds that the node needs at the start.
         from demo.report import write_report
 
@@ -129,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             shots,
             listener.processed,
             listener.stages,
+            args.until,
         )
     except CopeError as error:
         print(f"listener: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """What is left of a demonstration: overlays, the contact sheet and summary.json."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ def write_report(
     shots: Sequence[Shot],
     processed: Sequence[Processed],
     stages: Mapping[str, float] | None = None,
+    until: float = math.inf,
 ) -> dict[str, Any]:
     """Writes ``summary.json``, ``index.html`` and overlays into ``out``; returns the summary.
 
@@ -39,6 +41,7 @@ def write_report(
         model: the model's directory, for its meshes.
         shots, processed: what was sent and what came back, joined by the stamp.
         stages: s, medians of the node's stages by name.
+        until: s, steady clock; no further picture is begun after it.
 
     Raises:
         CopeError: a file of the images or of the model is at fault.
@@ -70,7 +73,7 @@ def write_report(
         item.class_id: make_drawable(item, index, objects[item.obj_id])
         for index, item in enumerate(catalogue)
     }
-    _write_overlays(out, known, drawables)
+    _write_overlays(out, known, drawables, min(until, time.monotonic() + OVERLAY_SECONDS))
     return content
 
 
@@ -78,16 +81,16 @@ def _write_overlays(
     out: Path,
     known: Sequence[tuple[CameraImage, Processed]],
     drawables: Mapping[str, Drawable],
+    until: float,
 ) -> None:
     """Writes a sheet of some frames, evenly spread, and a picture of each while time lasts."""
     legend = {name: item.colour for name, item in drawables.items()}
     chosen = _spread(len(known), MAX_OVERLAYS)
     for_sheet = [chosen[i] for i in _spread(len(chosen), SHEET_COLUMNS * SHEET_ROWS)]
     others = [place for place in chosen if place not in for_sheet]
-    started = time.monotonic()
     sheet: list[np.ndarray] = []
     for place in [*for_sheet, *others]:
-        if len(sheet) == len(for_sheet) and time.monotonic() - started > OVERLAY_SECONDS:
+        if len(sheet) == len(for_sheet) and time.monotonic() > until:
             break
         image, frame = known[place]
         pixels, K = enlarge(image.read(), image.K, OVERLAY_WIDTH)

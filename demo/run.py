@@ -6,6 +6,7 @@ the same. Exit code 0 when poses were received, 1 when not, 2 for bad arguments,
 
 import argparse
 import ctypes
+import json
 import os
 import random
 import signal
@@ -19,15 +20,17 @@ from types import FrameType
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from demo.announce import Waiting, announcement, headline, shown
 from demo.images import read_folder
 from demo.processes import Child, stop_all
-from demo.record import IMAGE_TOPIC, RATE
+from demo.record import IMAGE_TOPIC
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "demo"
 OUT = ROOT / "out" / "demo"
 DEADLINE = 85.0  # s for everything
 READY = 45.0  # s for the node to load its model
+MARGIN = 5.0  # s before the deadline after which no further picture is drawn
 MAX_IMAGES = 300  # at 10 Hz and with the overlays this ends before the deadline
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 PERIOD = 0.1  # s between two looks at the processes
@@ -116,7 +119,8 @@ def run(options: Options, stop: StopRequest) -> int:
     if options.camera is not None:
         source += ["--camera", str(options.camera)]
     results = ["--model", str(options.model_folder), "--device", options.device]
-    results += ["--out", str(options.out)]
+    deadline = time.monotonic() + DEADLINE
+    results += ["--out", str(options.out), "--until", str(deadline - MARGIN)]
     limits = ["--limit", str(MAX_IMAGES), "--wait", str(READY)]
     module = (sys.executable, "-m")
     children: list[Child] = []
@@ -127,18 +131,28 @@ def run(options: Options, stop: StopRequest) -> int:
         children.append(listener)
         camera = Child("camera", [*module, "demo.publisher", *source, *limits])
         children.append(camera)
-        return _supervise(node, listener, camera, stop)
+        return _supervise(node, listener, camera, Watch(stop, deadline, ready))
     finally:
         stop_all(children)
 
 
-def _supervise(node: Child, listener: Child, camera: Child, stop: StopRequest) -> int:
+@dataclass(frozen=True)
+class Watch:
+    """What ends a run early, and what shows that the node answers."""
+
+    stop: StopRequest
+    deadline: float  # s, steady clock
+    ready: Path
+
+
+def _supervise(node: Child, listener: Child, camera: Child, watch: Watch) -> int:
     """Returns the listener's exit code, or another one with a sentence when something failed."""
-    deadline = time.monotonic() + DEADLINE
+    waiting = Waiting(sys.stdout)
     while (code := listener.poll()) is None:
-        if stop.given:
+        waiting.show(watch.ready.exists())
+        if watch.stop.given:
             return INTERRUPTED
-        if time.monotonic() > deadline:
+        if time.monotonic() > watch.deadline:
             print(f"demo: stopped, not done after {DEADLINE:.0f} s", file=sys.stderr)
             return 1
         for child in (node, camera):
@@ -198,13 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         options = Options(args.images, args.camera, args.model, args.device, args.out)
-        count = check(options)
+        print(announcement(check(options), args.images, args.model), flush=True)
         options = replace(options, device=pick_device(args.device))
         domain = isolate(os.environ)
-        print(f"demo: {count} images of {args.images} at {RATE:.0f} Hz, model {args.model}")
-        print(
-            f"demo: device {options.device}, ROS_DOMAIN_ID={domain}, this machine only", flush=True
-        )
+        device = f"device {options.device}, ROS_DOMAIN_ID={domain}, this machine only"
+        print(f"demo: {device}", flush=True)
         stop = StopRequest()
         stop.listen()
         code = run(options, stop)
@@ -223,9 +235,13 @@ def _conclude(options: Options, code: int) -> None:
         print("demo: interrupted, all processes stopped", file=sys.stderr)
         return
     if summary.is_file():
-        print(summary.read_text().strip())
-        print(f"demo: overlays, overview.png and summary.json are in {options.out}")
-    print("demo: poses were received" if code == 0 else "demo: failed, no poses were received")
+        print(
+            f"demo: summary.json, overview.png and a picture per frame are in {shown(options.out)}"
+        )
+    if code != 0:
+        print("demo: failed, no poses were received")
+    elif summary.is_file():
+        print(headline(json.loads(summary.read_text()), options.out / "index.html"))
 
 
 if __name__ == "__main__":

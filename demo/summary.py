@@ -47,6 +47,7 @@ class Accuracy:
     add_s_recall: float | None = None  # in [0, 1]
     translation: float | None = None  # mean, m
     rotation: float | None = None  # mean, rad, the least over the symmetries
+    instances: int = 0  # that the recall counts
 
 
 def read_truth(folder: Path, known: Known, catalogue: Catalogue) -> GroundTruth | None:
@@ -91,7 +92,8 @@ def measure_accuracy(
     ]
     moved = translation_error(ests.t[partners], truth.t[rows])
     recall = matches.found[0, counted].mean() if counted.any() else None
-    return Accuracy(recall, _mean(moved), _mean(turned)), matches.est_of_gt[0]
+    figures = Accuracy(recall, _mean(moved), _mean(turned), int(counted.sum()))
+    return figures, matches.est_of_gt[0]
 
 
 def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def summarise(published: int, processed: Sequence[Processed], accuracy: Accuracy
             "p50": _rounded(np.percentile(latency, 50) if latency else None, 2),
             "p99": _rounded(np.percentile(latency, 99) if latency else None, 2),
         },
+        "instances": accuracy.instances,
         "add_s_recall": _rounded(accuracy.add_s_recall, 4),
         "mean_translation_error_mm": _rounded(None if moved is None else moved / MM, 3),
         "mean_rotation_error_deg": _rounded(None if turned is None else np.degrees(turned), 3),

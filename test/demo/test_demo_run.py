@@ -1,7 +1,9 @@
 """The demonstration as a whole: three processes over real DDS, and what makes it fail."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import demo_scene
 import pytest
 
 from demo import run as demo_run
+from demo.announce import Waiting, headline
 from demo.processes import Child, stop_all
 
 pytest.importorskip("rclpy", reason="ROS messages are not there (make setup)")
@@ -83,11 +86,19 @@ def test_true_poses_arrive_over_dds(model: Path) -> None:
         "frames_processed": processed,
         "frames_dropped": IMAGES - processed,
         "detections": 2 * processed,
+        "instances": 2 * processed,
         "add_s_recall": 1.0,
         "device": "cpu",
         "model": str(model),
     }
     assert "brick_0" in output
+    lines = output.splitlines()
+    assert f"{IMAGES} images at 10 Hz" in lines[0]
+    assert re.search(r"about \d+ s$", lines[0])
+    assert any(line.startswith("demo: the node answers after") for line in lines)
+    right = f"demo: 100.0% of {2 * processed} poses right, p50 {latency['p50']:.0f} ms"
+    assert lines[-1] == f"{right}, look at {model / 'out' / 'index.html'}"
+    assert (model / "out" / "index.html").is_file()
     overlays = sorted((model / "out").glob("frame_*.jpg"))
     assert len(overlays) == processed
     assert cv2.imread(str(overlays[0])).shape == (8 * 120, 8 * 160, 3)
@@ -189,3 +200,45 @@ def test_domain_is_free_and_local() -> None:
     assert environment["ROS_DOMAIN_ID"] == domain
     assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
     assert environment["FASTRTPS_DEFAULT_PROFILES_FILE"] == "mine.xml"
+
+
+class Terminal(io.StringIO):
+    """A stream that is drawn on in place."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (io.StringIO(), "demo: the node loads its model\ndemo: the node answers"),
+        (Terminal(), "\r\x1b[Kdemo: the node loads its model 7 s\r\x1b[Kdemo: the node answers"),
+    ],
+)
+def test_waiting_is_drawn_on_a_terminal_and_said_once_in_a_log(
+    stream: io.StringIO, expected: str
+) -> None:
+    """Seconds count up in place; the end is said once."""
+    now = [0.0]
+    waiting = Waiting(stream, clock=lambda: now[0])
+    for second in (0, 0, 7):
+        now[0] = float(second)
+        waiting.show(ready=False)
+    for _ in range(2):
+        waiting.show(ready=True)
+    assert stream.getvalue().endswith(f"{expected} after 7 s; now the images\n")
+
+
+def test_without_ground_truth_the_last_line_counts_poses() -> None:
+    """A user's own photographs."""
+    summary = {
+        "add_s_recall": None,
+        "latency_ms": {"p50": 91.4},
+        "frames_processed": 3,
+        "detections": 12,
+    }
+    line = headline(summary, Path("/somewhere/index.html"))
+    assert line == (
+        "demo: 12 poses in 3 images (no ground truth), p50 91 ms, look at /somewhere/index.html"
+    )

@@ -134,7 +134,7 @@ def test_unknown_classes_are_passed_over(model, catalogue, objects) -> None:
 def test_nothing_found_gives_recall_zero(model, catalogue, objects) -> None:
     """Answers without any detection."""
     known = [(i, Processed(0, 1.0, ())) for i, _ in answers(model, catalogue, np.eye(4))]
-    assert accuracy(model, catalogue, objects, known) == Accuracy(0.0, None, None)
+    assert accuracy(model, catalogue, objects, known) == Accuracy(0.0, None, None, 8)
 
 
 def test_no_truth_for_other_objects(model: Path, tmp_path: Path) -> None:
@@ -154,13 +154,14 @@ def test_summary_has_the_agreed_keys() -> None:
     """Counts, percentiles and units."""
     pose = Pose("brick", "", 1.0, np.eye(4))
     frames = [Processed(i, float(i), (pose,) * 2) for i in range(101)]
-    content = summarise(110, frames, Accuracy(0.75, 0.0123, np.pi / 90))
+    content = summarise(110, frames, Accuracy(0.75, 0.0123, np.pi / 90, 8))
     assert content == {
         "frames_published": 110,
         "frames_processed": 101,
         "frames_dropped": 9,
         "detections": 202,
         "latency_ms": {"p50": 50.0, "p99": 99.0},
+        "instances": 8,
         "add_s_recall": 0.75,
         "mean_translation_error_mm": 12.3,
         "mean_rotation_error_deg": 2.0,
