@@ -11,6 +11,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_training.evaluation.page import write_page
+from demo.announce import shown
 from demo.images import CameraImage, read_folder
 from demo.overlay import Drawable, caption, contact_sheet, draw, enlarge, make_drawable, save
 from demo.page import results_of
@@ -66,7 +67,7 @@ def write_report(
     # Before the pictures: whatever happens to those, the figures are there.
     (out / "summary.json").write_text(json.dumps(content, indent=2) + "\n")
     judged = None if truth is None or found_by is None else (truth, found_by)
-    facts = {"model": str(model), "images": str(folder), "device": device}
+    facts = {"model": str(shown(model)), "images": str(shown(folder)), "device": device}
     page = results_of(known, facts, ests, labels, objects, catalogue, judged, stages or {})
     write_page(out / "index.html", page)
     drawables = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +19,12 @@ from cope_training.evaluation.failures import KINDS, explain
 from cope_training.evaluation.inference import results_of, run_model
 from cope_training.evaluation.metrics import find_scenes, read_ground_truth
 from cope_training.evaluation.page import Results, Truth, write_page
-from cope_training.evaluation.page.failure_cards import costs_of, failure_cards, offsets
+from cope_training.evaluation.page.failure_cards import (
+    costs_of,
+    failure_cards,
+    offsets,
+    worst_of_each,
+)
 from cope_training.evaluation.page.frames import coarse_to_fine, encode, spread
 from cope_training.evaluation.page.shapes import ellipse, outline
 
@@ -69,7 +76,7 @@ def test_failures_come_by_their_cost(scene: Scene, tmp_path: Path) -> None:
     def disturb(row: int, found: dict) -> bool | None:
         if row == 0:
             return False
-        if row == 4:
+        if row == 9:
             found["t"][...] = found["t"] * 1.05
         if row == 6:
             found["t"][...] = found["t"] + [0.02, 0, 0]
@@ -79,6 +86,7 @@ def test_failures_come_by_their_cost(scene: Scene, tmp_path: Path) -> None:
     assert page.truth is not None
     costs = costs_of(page, page.truth)
     assert (costs > 0).sum() == 3
+    assert sorted(worst_of_each(page.truth, costs)) == np.flatnonzero(costs).tolist()
     cards = failure_cards(page, page.truth)
     assert [card.cost for card in cards] == sorted(costs[costs > 0], reverse=True)
     titles = [card.title.partition(": ")[2] for card in cards]
@@ -92,6 +100,14 @@ def test_failures_come_by_their_cost(scene: Scene, tmp_path: Path) -> None:
     assert sum(e["kind"] == 1 for f in frames for e in f["est"]) >= 2
     assert all(e["ell"] for f in frames for e in f["est"])
     assert text.count("<figure>") == 3
+
+
+def test_a_failure_of_one_thing_is_shown_once_per_stretch_of_a_video() -> None:
+    im_id = np.array([0, 0, 1, 1, 40, 40])
+    gts = SimpleNamespace(scene_id=np.zeros(6, int), im_id=im_id, obj_id=np.ones(6, int))
+    truth: Any = SimpleNamespace(gts=gts, asked=np.ones(6, bool), right=np.arange(6) == 3)
+    costs = np.array([0.1, 0.2, 0.3, 0.0, 0.5, 0.4])
+    assert worst_of_each(truth, costs) == {4: 0, 5: 0, 2: 1, 1: 0}
 
 
 def test_a_name_cannot_break_out_of_the_page(scene: Scene, tmp_path: Path) -> None:

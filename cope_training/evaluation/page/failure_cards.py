@@ -1,5 +1,6 @@
 """Failures, the most costly first: a crop with the right and the wrong outline each."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,8 @@ MARGIN = 0.35  # of the outlines' extent around them
 BUDGET = 1_500_000  # bytes of all crops before base64
 # RGB: what is true, what was said; both told apart by the colour-blind (Okabe and Ito).
 TRUTH_COLOUR, WRONG_COLOUR = (86, 180, 233), (230, 80, 0)
+OUTSIDE = (112, 112, 112)  # RGB, beyond the image's edge
+NEAR = 15  # images: failures of one thing that are no farther apart are shown once
 WHOLE = 1.0  # diameters: farther off costs no more than a miss
 
 
@@ -28,6 +31,7 @@ class Card:
     title: str
     text: str
     cost: float  # in [0, 1]
+    frame: str  # its name
 
 
 def costs_of(results: Results, truth: Truth) -> np.ndarray:
@@ -52,25 +56,51 @@ def costs_of(results: Results, truth: Truth) -> np.ndarray:
 
 
 def failure_cards(results: Results, truth: Truth) -> list[Card]:
-    """The most costly failures."""
+    """The most costly failures, each of a video's objects at its worst."""
     costs = costs_of(results, truth)
-    failed = np.flatnonzero(truth.asked & ~truth.right)
-    rows = failed[np.argsort(-costs[failed], kind="stable")][:MOST].tolist()
     frames = {frame.key: frame for frame in results.frames}
-    keys = [(int(truth.gts.scene_id[g]), int(truth.gts.im_id[g])) for g in rows]
-    shown = [(g, frames[key]) for g, key in zip(rows, keys, strict=True) if key in frames]
+    alike = worst_of_each(truth, costs)
+    keys = [(int(truth.gts.scene_id[g]), int(truth.gts.im_id[g])) for g in alike]
+    shown = [(g, frames[key]) for g, key in zip(alike, keys, strict=True) if key in frames][:MOST]
     images: dict[tuple[int, int], np.ndarray] = {}
     crops, texts = [], []
     for g, frame in shown:
         if frame.key not in images:
             images[frame.key] = results.read_image(frame.key)
         crops.append(_crop(results, truth, g, images[frame.key]))
-        texts.append((_title(results, truth, g), _text(results, truth, g, frame.name)))
+        text = _text(results, truth, g, frame.name)
+        others = f", and in {alike[g]} images near it" if alike[g] else ""
+        texts.append((_title(results, truth, g), text + others))
     sources = encode(crops, BUDGET)
     return [
-        Card(src, title, text, float(costs[g]))
-        for src, (title, text), (g, _) in zip(sources, texts, shown, strict=True)
+        Card(src, title, text, float(costs[g]), frame.name)
+        for src, (title, text), (g, frame) in zip(sources, texts, shown, strict=True)
     ]
+
+
+def worst_of_each(truth: Truth, costs: np.ndarray) -> dict[int, int]:
+    """Failures by their cost -> how many others are of the same thing in images near by.
+
+    The same thing: an object at the same place in the annotations of its scene's images, which
+    in a video is one and the same.
+    """
+    gts = truth.gts
+    images = list(zip(gts.scene_id.tolist(), gts.im_id.tolist(), strict=True))
+    count: Counter[tuple[int, int]] = Counter()
+    things = []  # (scene, object, place in the image's annotations)
+    for (scene, image), obj_id in zip(images, gts.obj_id.tolist(), strict=True):
+        things.append((scene, obj_id, count[scene, image]))
+        count[scene, image] += 1
+    failed = np.flatnonzero(truth.asked & ~truth.right)
+    found: dict[int, int] = {}
+    for g in failed[np.argsort(-costs[failed], kind="stable")].tolist():
+        alike = (h for h in found if things[h] == things[g])
+        near = next((h for h in alike if abs(images[h][1] - images[g][1]) <= NEAR), None)
+        if near is None:
+            found[g] = 0
+        else:
+            found[near] += 1
+    return found
 
 
 def _title(results: Results, truth: Truth, g: int) -> str:
@@ -117,9 +147,7 @@ def _crop(results: Results, truth: Truth, g: int, image: np.ndarray) -> np.ndarr
     scale = SIDE / side
     shift = SIDE / 2 - scale * middle
     M = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    canvas = cv2.warpAffine(
-        image, M, (SIDE, SIDE), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
-    )
+    canvas = cv2.warpAffine(image, M, (SIDE, SIDE), flags=cv2.INTER_AREA, borderValue=OUTSIDE)
     for polygons, colour in shapes:
         for polygon in polygons:
             moved = np.reshape(polygon, (-1, 2)) @ M[:, :2].T + M[:, 2]

@@ -136,5 +136,11 @@
     else return;
     event.preventDefault();
   });
+  // A failure's crop leads to its frame, where the frame is among those shown.
+  for (const link of document.querySelectorAll("a[data-frame]")) {
+    const index = frames.findIndex((f) => f.name === link.dataset.frame);
+    if (index < 0) link.removeAttribute("href");
+    else link.addEventListener("click", () => show(index));
+  }
   show(0);
 })();

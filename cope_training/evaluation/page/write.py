@@ -141,8 +141,9 @@ def _failures(results: Results, truth: Truth) -> str:
     if not cards:
         return ""
     figures = "".join(
-        f'<figure><img loading=lazy width=260 height=260 alt="{html.escape(card.title)}" '
-        f'src="{card.src}"><figcaption><b>{html.escape(card.title)}</b> '
+        f'<figure><a href="#viewer" data-frame="{html.escape(card.frame)}">'
+        f'<img loading=lazy width=260 height=260 alt="{html.escape(card.title)}" '
+        f'src="{card.src}"></a><figcaption><b>{html.escape(card.title)}</b> '
         f"<span class=cost>cost {card.cost:.2f}</span>"
         f"<div>{html.escape(card.text)}</div></figcaption>"
         "</figure>"
@@ -151,8 +152,8 @@ def _failures(results: Results, truth: Truth) -> str:
     total = int((truth.asked & ~truth.right).sum())
     return (
         f"<section id=failures><h2>Failures, the most costly first</h2>"
-        f"<p class=note>{len(cards)} of {total}. Cost: visible share times error in diameters, at "
-        "most one. "
+        f"<p class=note>{len(cards)} of {total}, a video's objects at their worst. "
+        "Cost: visible share times error in diameters, at most one. "
         "<span class='key truth'>true</span> <span class='key wrong'>estimated</span></p>"
         f"<div class=cards>{figures}</div></section>"
     )
