@@ -3,7 +3,7 @@
 Four arrangements come to rest under simulated gravity; a camera moves around each for three
 seconds at 10 Hz. Table, tray, lights and seed are this module's own: the training never sees
 them. ``python -m cope_training.bundled.sequence`` writes ``models/demo/sequence`` anew (minutes;
-needs pybullet).
+needs pybullet), ``python -m cope_training.bundled.sequence_depth`` then its depth images.
 """
 
 import argparse
@@ -29,6 +29,7 @@ SIZE = (640, 480)
 K = np.array([[472.0, 0.0, 318.4], [0.0, 471.2, 242.1], [0.0, 0.0, 1.0]])
 FRAMES = 30  # per arrangement, at 10 Hz
 JPEG_QUALITY = 88
+DEPTH_SCALE = 1.0  # mm per unit of depth images: what their sensor resolves
 DOME = 8  # lights that stand for the room's light from all sides
 
 
@@ -209,7 +210,7 @@ def make_sequence(models: Path, folder: Path, limit: int = FRAMES) -> None:
             writer.add(frame, drawn.pixels, T_cam_world=T_cam_world)
     writer.close()
     camera = {"fx": K[0, 0], "fy": K[1, 1], "cx": K[0, 2], "cy": K[1, 2]}
-    camera |= {"width": SIZE[0], "height": SIZE[1], "depth_scale": 0.1}
+    camera |= {"width": SIZE[0], "height": SIZE[1], "depth_scale": DEPTH_SCALE}
     (folder / "camera.json").write_text(json.dumps(camera, indent=2) + "\n")
 
 
