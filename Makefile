@@ -17,9 +17,10 @@ DEMO_ARGUMENTS := $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAMERA),--camera "
 # What `make test` hands to pytest, for instance PYTEST_ARGUMENTS="-k overlay".
 PYTEST_ARGUMENTS ?=
 TRAIN_CONFIG ?= config/training/demo.yaml
-# How long `make soak` runs, and how many fuzzed messages it sends.
+# How long `make soak` runs, how many fuzzed messages it sends, how often it stops a node.
 MINUTES ?= 20
 MESSAGES ?= 100000
+TRIALS ?= 200
 
 # A sourced ROS must not mix with the environment's own.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -39,7 +40,7 @@ help: ## show this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{printf "  %-12s%s\n", $$1, $$2}'
 	@echo "Variables: PYTHON (interpreter of .venv), IMAGES, CAMERA, MODEL (demo),"
-	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES (soak)"
+	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES, TRIALS (soak)"
 
 setup: ## create or update .venv; seconds when nothing has changed
 	@command -v $(PYTHON) > /dev/null || \
@@ -87,8 +88,9 @@ tracking: setup ## MOTA, IDF1 and id switches on the demo's sequence
 calibrate: setup ## fit the covariances of the demo's model and write them into it
 	$(RUN) -m cope_training.calibrate --model models/demo --data models/demo/sequence
 
-soak: setup ## faults and fuzzed messages for MINUTES at 30 Hz; out/soak/summary.json
+soak: setup ## faults and fuzzed messages for MINUTES at 30 Hz, then signals; out/soak/summary.json
 	$(RUN) -m tools.soak.run --minutes $(MINUTES) --messages $(MESSAGES)
+	$(RUN) -m tools.soak.signals --trials $(TRIALS)
 
 bench-node: setup ## the node's latency minus its estimator's; out/bench/node.json
 	$(RUN) -m tools.bench_node.run

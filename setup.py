@@ -58,7 +58,7 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            "cope_node = cope_ros.node:main",
+            "cope_node = cope_ros.main:main",
             "cope_bag = cope_ros.bag:main",
             "cope_pose = cope_ros.pose:main",
             "cope_train = cope_training.train:main",

@@ -4,13 +4,17 @@ Executor thread: callbacks, short but for loading a model; worker thread: estima
 """
 
 import sys
-from contextlib import suppress
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from cope_ros.main import main
+
+if __name__ == "__main__":  # before the imports below, which take seconds
+    sys.exit(main())
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -25,6 +29,7 @@ from cope_ros.input import topics
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.input.subscriptions import Inputs
 from cope_ros.output.publishers import Outputs
+from cope_ros.parameter_files import sections_for
 from cope_ros.parameters import ParameterError
 from cope_ros.pipeline import Processor, Tools
 from cope_ros.services import Services
@@ -37,17 +42,25 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class CopeNode(LifecycleNode):
     """Camera image and intrinsics in, 6D poses of all known objects out."""
 
-    def __init__(self, load: startup.LoadEstimator = Estimator.load, **options: Any) -> None:
+    def __init__(
+        self,
+        load: startup.LoadEstimator = Estimator.load,
+        files: Sequence[Path] = (),
+        **options: Any,
+    ) -> None:
         """Declares the parameters; nothing is loaded before ``configure``.
 
         Args:
             load: makes the estimator, with the signature of ``Estimator.load``.
+            files: the parameter files of the command line, which rclpy has read.
             options: of ``rclpy.node.Node``.
 
         Raises:
-            ParameterError, rclpy.exceptions.ParameterException: a parameter is refused.
+            CopeError, rclpy.exceptions.ParameterException: a parameter or a file is refused.
         """
         super().__init__("cope", **options)
+        for file in files:
+            sections_for(file, self.get_fully_qualified_name())
         self._load = load
         self._tracker = Tracker()
         self.lifecycle = "unconfigured"  # later inactive, active or finalized
@@ -102,7 +115,7 @@ class CopeNode(LifecycleNode):
             self._inputs = Inputs(self, compressed, mailbox, self._control, self.counters)
         except RuntimeError as error:  # a refused QoS override
             self.get_logger().fatal(str(error))
-            self._halt()
+            self.halt()
             return FAILURE
         self.get_logger().info(f"listening to {self._inputs.names}")
         assert self.outputs is not None
@@ -124,7 +137,7 @@ class CopeNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribes and stops the worker; the model stays loaded."""
-        self._halt()
+        self.halt()
         self.lifecycle = "inactive"
         return super().on_deactivate(state)
 
@@ -148,10 +161,11 @@ class CopeNode(LifecycleNode):
 
     def stop(self) -> None:
         """Stops the worker and frees everything; safe in every state."""
-        self._halt()
+        self.halt()
         self._release()
 
-    def _halt(self) -> None:
+    def halt(self) -> None:
+        """Unsubscribes and stops the worker; safe in every state."""
         if self._inputs is not None:
             self._inputs.destroy()
             self._inputs = None
@@ -206,45 +220,3 @@ class CopeNode(LifecycleNode):
 
     def _on_parameters_set(self, _changed: list[Parameter]) -> None:
         self.parameters = parameters.read(self)
-
-
-def main(args: list[str] | None = None) -> int:
-    """Runs the node until it is told to stop; 1 where it cannot start or broke down."""
-    try:
-        rclpy.init(args=args)
-    except RuntimeError as error:  # rclpy's RCLError: ROS arguments or a file among them
-        print(f"cope_node: {error}", file=sys.stderr)
-        return 1
-    try:
-        return _run(CopeNode())
-    except (ParameterError, ParameterException) as error:
-        print(f"cope_node: {error}", file=sys.stderr)
-        return 1
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except RuntimeError:
-        if rclpy.ok():
-            raise
-        return 0  # told to stop half-way through the start
-    finally:
-        rclpy.try_shutdown()
-
-
-def _run(node: CopeNode) -> int:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if not node.parameters.autostart:
-            node.get_logger().info("unconfigured: waiting for a lifecycle transition")
-        elif not node.start():
-            return 1
-        with suppress(KeyboardInterrupt, ExternalShutdownException):
-            executor.spin()
-        return 0 if node.fault is None else 1
-    finally:
-        node.stop()
-        node.destroy_node()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -167,4 +167,4 @@ def test_entry_points_exist(script: str, module: str, function: str) -> None:
 
 
 def test_the_node_is_an_entry_point() -> None:
-    assert ("cope_node", "cope_ros.node", "main") in ENTRY_POINTS
+    assert ("cope_node", "cope_ros.main", "main") in ENTRY_POINTS

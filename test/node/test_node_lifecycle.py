@@ -14,7 +14,7 @@ from node_harness import running
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from cope_ros.node import main
+from cope_ros.process import run
 
 ROOT = Path(__file__).resolve().parents[2]
 START_UP = 180.0  # s; importing torch on a busy machine
@@ -191,7 +191,7 @@ def test_start_up_errors_name_the_parameter(case, tmp_path, capfd):
     broken = tmp_path / "model.pt"
     broken.write_bytes(b"not a model")
     arguments = ["-p", f"model:={broken}", "-p", case.format(broken=broken)]
-    assert main(["--ros-args", *arguments]) == 1
+    assert run(["--ros-args", *arguments]) == 1
     errors = capfd.readouterr().err
     assert "Traceback" not in errors
     assert all(text in errors for text in START_UP_ERRORS[case]), errors
@@ -200,7 +200,7 @@ def test_start_up_errors_name_the_parameter(case, tmp_path, capfd):
 def test_a_broken_parameter_file_is_one_sentence(tmp_path, capfd):
     file = tmp_path / "cope.yaml"
     file.write_text("cope:\n  ros__parameters:\n    classes:\n    model: demo\n")
-    assert main(["--ros-args", "--params-file", str(file)]) == 1
+    assert run(["--ros-args", "--params-file", str(file)]) == 1
     assert str(file) in capfd.readouterr().err
 
 

@@ -1,0 +1,69 @@
+"""Signals: the process ends soon and cleanly, whatever it is doing."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from node_gauge import save_gauge
+
+from tools.soak import signals
+
+ROOT = Path(__file__).resolve().parents[2]
+TRIALS, PARALLEL = 20, 4
+LIMIT = 6.0  # s; `make soak` has an idle machine and holds the node to 2 s
+END = 30.0  # s
+
+PROGRAM = """
+import sys, time
+from cope_ros.stopping import Stopper
+stopper = Stopper()
+if "start" in sys.argv:
+    told = []
+    stopper.started(lambda: told.append(1))
+print("up", flush=True)
+if "wait" in sys.argv:
+    while not told:
+        time.sleep(0.01)
+    sys.exit(stopper.leave(0))
+time.sleep(1000)
+"""
+
+
+def ends(words, *numbers, apart=0.0):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(apart)
+    return process.wait(END)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("words", [["start", "wait"], ["start"]])
+def test_whether_it_listens_or_not_the_process_ends_with_code_0(words, number):
+    assert ends(words, number) == 0
+
+
+def test_interrupted_before_anything_started():
+    assert ends([], signal.SIGINT) == 130  # as a shell says
+    assert ends([], signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.05, 0.3])
+def test_a_second_signal_changes_nothing(apart):
+    assert ends(["start", "wait"], signal.SIGINT, signal.SIGINT, apart=apart) == 0
+    assert ends(["start"], signal.SIGINT, signal.SIGTERM, apart=apart) == 0
+
+
+def test_the_node_ends_in_random_moments(tmp_path):
+    save_gauge(tmp_path / "model.pt")
+    command = [sys.executable, "-m", "cope_ros.node", "--ros-args", "-p", "device:=cpu"]
+    outcomes = signals.run_trials([*command, "-p", f"model:={tmp_path}"], TRIALS, PARALLEL, seed=1)
+    assert not signals.report(outcomes, LIMIT)
+    assert any(outcome.started for outcome in outcomes)
+    assert {len(outcome.trial.signals) for outcome in outcomes} == {1, 2}
