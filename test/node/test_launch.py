@@ -1,10 +1,12 @@
-"""The launch file and the RViz configuration."""
+"""The launch file, under a strict stand-in for `launch` and, where it can be had, the real one."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import yaml
+from launch_system import make_system
+
+from cope_ros.core.errors import CopeError
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = {
@@ -13,45 +15,146 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture
-def description(monkeypatch):
-    # The folder launch/ of this repository answers to the name too, so ask for launch_ros.
-    pytest.importorskip("launch_ros", reason="needs ROS 2's launch, which no wheel carries")
-    index = importlib.import_module("ament_index_python.packages")
-    monkeypatch.setattr(index, "get_package_share_directory", lambda name: str(ROOT))
-    file = ROOT / "launch" / "cope.launch.py"
-    spec = importlib.util.spec_from_file_location("cope_launch", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.generate_launch_description()
+@pytest.fixture(params=["stand-in", "real"])
+def system(request, monkeypatch):
+    return make_system(monkeypatch, real=request.param == "real")
 
 
-def test_the_arguments_are_those_of_the_design(description):
-    assert {a.name for a in description.get_launch_arguments()} == ARGUMENTS
+def test_the_arguments_are_those_of_the_design(system):
+    assert {a.name for a in system.load().get_launch_arguments()} == ARGUMENTS
 
 
-@pytest.mark.parametrize("given", [{}, {"model": "demo", "camera_info": "/c", "autostart": "true"}])
-def test_the_launch_file_makes_a_node(description, given):
-    launch = pytest.importorskip("launch")
-    context = launch.LaunchContext()
-    context.launch_configurations.update(given)
-    actions = [entity.visit(context) for entity in description.entities]
-    kind = pytest.importorskip("launch_ros.actions").Node
-    nodes = [node for made in actions for node in made or [] if isinstance(node, kind)]
-    assert len(nodes) == 2  # cope_node, and rviz2 under its condition
+def test_without_arguments_the_node_starts_with_its_defaults(system):
+    (cope,), texts = system.start()
+    assert (cope.package, cope.executable, cope.node_name) == ("cope_ros", "cope_node", "/cope")
+    assert cope.files == [str(ROOT / "config" / "cope.yaml")]
+    assert cope.parameters == {"use_sim_time": False}
+    assert cope.remappings == {"image_rect": "image_rect"}
+    assert cope.respawn is False
+    assert not texts
 
 
-def test_two_cameras_get_a_node_each(description):
-    launch = pytest.importorskip("launch")
-    names = []
-    for side in ("left", "right"):
-        context = launch.LaunchContext()
-        context.launch_configurations.update({"namespace": side, "image": f"/{side}/image_rect"})
-        made = [entity.visit(context) for entity in description.entities]
-        cope = next(node for nodes in made for node in nodes or [])
-        cope._perform_substitutions(context)  # launch offers no other way short of a process
-        names.append(cope.node_name)
-    assert names == ["/left/cope", "/right/cope"]
+@pytest.mark.parametrize("text", ["true", "True", "TRUE", "1", " true "])
+@pytest.mark.parametrize("name", ["use_sim_time", "autostart"])
+def test_true_in_every_spelling(system, name, text):
+    (cope,), _ = system.start(**{name: text})
+    assert cope.parameters[name] is True
+
+
+@pytest.mark.parametrize("text", ["false", "False", "0"])
+def test_false_in_every_spelling(system, text):
+    (cope,), _ = system.start(autostart=text, use_respawn=text, rviz=text, use_sim_time=text)
+    assert cope.parameters == {"use_sim_time": False, "autostart": False}
+    assert cope.respawn is False
+
+
+def test_every_argument_may_be_empty(system):
+    (cope,), _ = system.start(**dict.fromkeys(ARGUMENTS, ""))
+    assert cope.parameters == {"use_sim_time": False}
+    assert cope.files == [str(ROOT / "config" / "cope.yaml")]
+
+
+def test_what_is_given_arrives(system):
+    (cope,), _ = system.start(
+        namespace="left",
+        image="/cam/image_raw",
+        camera_info="/cam/info",
+        image_transport="Compressed",
+        model="123",
+        device="cuda:1",
+        use_respawn="1",
+        log_level="DEBUG",
+    )
+    assert cope.node_name == "/left/cope"
+    assert cope.remappings == {"image_rect": "/cam/image_raw", "camera_info": "/cam/info"}
+    wanted = {"image_transport": "compressed", "model": "123", "device": "cuda:1"}
+    assert cope.parameters == {**wanted, "use_sim_time": False}
+    assert cope.respawn is True
+    assert "debug" in cope.arguments
+
+
+def test_the_shell_leaves_a_tilde_to_the_launch_file(system):
+    (cope,), _ = system.start(model="~/models/mine")
+    assert cope.parameters["model"] == str(Path.home() / "models/mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("rviz", "maybe", "true or false"),
+        ("use_sim_time", "2", "true or false"),
+        ("autostart", "tru", "true or false"),
+        ("use_respawn", "none", "true or false"),
+        ("log_level", "loud", "debug, info, warn, error or fatal"),
+        ("image_transport", "compressedDepth", "raw or compressed"),
+        ("device", "gpu", "auto, cpu, cuda or cuda:N"),
+        ("namespace", "my robot", "namespace"),
+        ("image", "/cam//image", "topic"),
+        ("camera_info", "cam info", "topic"),
+    ],
+)
+def test_what_fits_no_type_is_one_line_that_names_the_argument(system, name, text, expected):
+    with pytest.raises(CopeError) as caught:
+        system.start(**{name: text})
+    line = str(caught.value)
+    assert f"'{name}'" in line
+    assert expected in line
+    assert text in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        ("kope:\n  ros__parameters: {half: true}\n", "/kope"),
+        ("/right/cope:\n  ros__parameters: {half: true}\n", "/right/cope"),
+        ("half: true\n", "ros__parameters"),
+        ("/**: [", "parameter file"),
+        ("nonsense", "node names"),
+    ],
+)
+def test_a_parameter_file_that_says_nothing_to_the_node_is_refused(
+    system, tmp_path, content, reason
+):
+    file = tmp_path / "mine.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(CopeError, match=str(file)) as caught:
+        system.start(params_file=str(file), namespace="left")
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["/**", "/*/cope", "left/cope", "/left/cope", "/left/**"])
+def test_a_parameter_file_for_the_node_is_taken(system, tmp_path, key):
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{key}:\n  ros__parameters: {{half: true}}\nother:\n  ros__parameters: {{}}\n")
+    (cope,), _ = system.start(params_file=str(file), namespace="left/")
+    assert cope.files == [str(file)]
+
+
+def test_the_namespace_of_a_group_counts(system, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/robot/left/cope:\n  ros__parameters: {half: true}\n")
+    system.start(base="/robot", params_file=str(file), namespace="left")
+    with pytest.raises(CopeError, match="/left/cope"):
+        system.start(base="/robot", params_file=str(file), namespace="/left")
+
+
+def test_without_rviz_the_node_goes_on_and_one_line_says_so(system):
+    (cope,), (text,) = system.start(rviz="true")
+    assert cope.executable == "cope_node"
+    assert "rviz2 is not installed" in text
+
+
+def test_rviz_is_started_beside_the_node(system):
+    system.install("rviz2")
+    (cope, rviz), texts = system.start(rviz="True", namespace="left", use_sim_time="true")
+    assert (cope.executable, rviz.executable) == ("cope_node", "rviz2")
+    assert rviz.node_name == "/left/rviz"
+    assert rviz.parameters == {"use_sim_time": True}
+    assert not texts
 
 
 def test_rviz_shows_images_frames_markers_and_detections():
