@@ -99,7 +99,7 @@ class CopeNode(LifecycleNode):
             return FAILURE
         catalogue = self._estimator.catalogue
         self._tracker.prepare(catalogue)
-        self.outputs.announce(self._estimator.metadata, str(where))
+        self.outputs.publish_vision_info(self._estimator.metadata, str(where))
         self.get_logger().info(
             f"model {where} on {self._estimator.device}: "
             f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"

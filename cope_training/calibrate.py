@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from cope_training.evaluation.held_out import recorded, rendered
 from cope_training.evaluation.reliability import PARTS, save_reliability
 from cope_training.evaluation.uncertainty import Samples, collect, coverage
 from cope_training.export import export_again
-from cope_training.rendering.scene_config import SceneConfig
+from cope_training.rendering.scene_config import SceneConfig, make_scene_config
 
 LEVELS = (0.5, 0.9, 0.95)
 OUTLIER = 0.999  # an error outside this ellipsoid is no Gaussian's
@@ -99,18 +98,18 @@ def scene_config(metadata: dict[str, Any], meshes: Path | None) -> SceneConfig:
     """What a model's training images were made of, as far as its file tells.
 
     Raises:
-        CopeError: neither the file nor ``meshes`` says where the objects' meshes are.
+        CopeError: neither the file nor ``meshes`` says where the objects' meshes are, or the
+            file's training has a key that scenes do not.
     """
     data = metadata["training"].get("config", {}).get("data", {})
     paths = DataConfig(meshes=data.get("meshes", ""), backgrounds=data.get("backgrounds", ""))
     folder = meshes if meshes is not None else paths.path("meshes")
     if not folder:
         raise CopeError("the model does not say which meshes it was trained on: name --meshes")
-    known = {f.name for f in fields(SceneConfig)} - {"models", "backgrounds"}
-    scene = {key: value for key, value in data.get("scene", {}).items() if key in known}
     backgrounds = os.path.expandvars(paths.backgrounds)  # a variable may be unset here
     found = bool(backgrounds) and Path(backgrounds).is_dir()  # else the procedural pictures
-    return SceneConfig(models=str(folder), backgrounds=backgrounds if found else None, **scene)
+    scene = data.get("scene", {})
+    return make_scene_config(scene, str(folder), backgrounds if found else None)
 
 
 def summary(pairs: Sets) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from cope_ros.core.network.build import build_estimator, build_network
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.layers import HalfStoredLinear
 from cope_ros.core.network.presets import NetworkConfig, get_preset
+from cope_ros.core.renamed import check_layers
 from cope_ros.core.types import Instances
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
@@ -84,8 +85,8 @@ def export_network(
 
 
 def _store_in_half(network: CopeNetwork) -> None:
-    """The widest layers of close-up and refiner, a third of their weights, in half the room."""
-    for part in (network.closeup, network.refiner):
+    """The widest layers of crop head and refiner, a third of their weights, in half the room."""
+    for part in (network.crop_head, network.refiner):
         if part is not None:
             widest = part.hidden[0]
             assert isinstance(widest, nn.Linear)
@@ -135,7 +136,7 @@ def export_checkpoint(
     network = build_network(layers, checkpoint.catalogue)
     checkpoints.load_weights(network, checkpoint.ema, "checkpoint")
     training = {
-        "crops": checkpoint.step * config.batch,
+        "samples": checkpoint.step * config.batch,
         "config": config.to_dict(),
         "commit": _commit(),
     }
@@ -165,6 +166,7 @@ def network_of(source: Path) -> tuple[CopeNetwork, NetworkConfig, Catalogue, dic
     network = build_network(layers, catalogue)
     fold_batch_norm(network)
     names, state = set(network.state_dict()), scripted.state_dict()
+    check_layers((name.removeprefix("network.") for name in state), str(source))
     weights = {name: state[f"network.{name}"] for name in names if f"network.{name}" in state}
     checkpoints.load_weights(network, weights, str(source))
     return network.eval(), layers, catalogue, metadata

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         CopeError: a file is missing or broken, or a supervision unknown.
     """
-    config = load_config(options.config).with_overrides(crops=options.crops)
+    config = load_config(options.config).with_overrides(samples=options.samples)
     for mode in options.modes:
         config.loss.supervised(mode)
     start = _common_start(config, options)
@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "config": config.to_dict(),
         "start": start.source,
-        "start_crops": 0 if options.init else options.start_crops or config.crops,
-        "crops": config.crops,
+        "start_samples": 0 if options.init else options.start_samples or config.samples,
+        "samples": config.samples,
         "data": str(options.data),
         "images": images,
         "rows": rows,
@@ -69,8 +69,8 @@ def _common_start(config: TrainConfig, options: argparse.Namespace) -> checkpoin
     """The weights that all rows begin with: a given model's, or of a training without poses."""
     folder = options.out / "start" / "checkpoint"
     if options.init is None:
-        crops = options.start_crops or config.crops
-        _train(replace(config, supervision=IMAGE_ONLY, crops=crops), folder, options.device)
+        samples = options.start_samples or config.samples
+        _train(replace(config, supervision=IMAGE_ONLY, samples=samples), folder, options.device)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
     names = Trainer(config, catalogue, torch.device("cpu")).network.state_dict().keys()
     return checkpoints.load_initial(options.init or folder, names)
@@ -89,7 +89,7 @@ def _train(
         trainer.resume(checkpoints.load(folder), str(folder))
     else:
         trainer.start(start)
-    print(f"{folder.parent}: crops {trainer.step * config.batch} to {config.crops}", flush=True)
+    print(f"{folder.parent}: crops {trainer.step * config.batch} to {config.samples}", flush=True)
     train(trainer, float("inf"), folder)
     if trainer.step < config.steps:
         raise CopeError(f"{folder}: stopped before the end; run again to go on")
@@ -128,10 +128,12 @@ def table(result: dict[str, Any]) -> str:
     for row in result["rows"]:
         cells = [f"{row[SCORE][v]:.3f}" if v in row[SCORE] else "-" for v in votings]
         lines.append(f"| {row['supervision']} | " + " | ".join(cells) + " |")
-    start = result["start"] if not result["start_crops"] else f"{result['start_crops']} crops of IM"
+    start = (
+        result["start"] if not result["start_samples"] else f"{result['start_samples']} crops of IM"
+    )
     note = (
         f"ADD(-S) recall on {result['images']} images of {result['data']}; "
-        f"{result['crops']} crops each after {start}."
+        f"{result['samples']} crops each after {start}."
     )
     return "\n".join([*lines, "", note]) + "\n"
 
@@ -143,8 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--config", type=Path, default=Path("config/training/supervision.yaml"))
     add("--data", type=Path, default=Path("models/demo/sequence"), help="BOP set to score on")
     add("--out", type=Path, default=OUT)
-    add("--crops", type=int, help="training images of each row (the configuration's)")
-    add("--start-crops", type=int, help="of the common start (as many)")
+    add("--samples", type=int, help="training images of each row (the configuration's)")
+    add("--start-samples", type=int, help="of the common start (as many)")
     add("--init", type=Path, help="checkpoint or model.pt to start from instead")
     add("--modes", nargs="+", default=list(SUPERVISIONS), metavar="MODE")
     add("--limit", type=int, help="score the first N images only")

@@ -58,7 +58,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "--init", type=Path, help="start from a checkpoint or model.pt, of other objects too"
     )
     parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
-    parser.add_argument("--crops", type=int, help="training images in all; may change on resume")
+    parser.add_argument("--samples", type=int, help="training images in all; may change on resume")
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="of torch on the CPU")
@@ -86,7 +86,7 @@ def open_trainer(
     options: argparse.Namespace, folder: Path, ranks: Ranks, device: torch.device
 ) -> Trainer:
     """A trainer as the command line wants it: resumed, or started anew."""
-    config = load_config(options.config).with_overrides(crops=options.crops)
+    config = load_config(options.config).with_overrides(samples=options.samples)
     if options.meshes:
         config = config.of_objects(options.meshes)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)

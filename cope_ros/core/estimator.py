@@ -17,7 +17,7 @@ from cope_ros.core.detection.decoding import decode_boxes, decode_keypoints, out
 from cope_ros.core.detection.locations import make_locations
 from cope_ros.core.detection.scores import class_probability
 from cope_ros.core.network.cope_network import CopeNetwork
-from cope_ros.core.refinement.refinement import SecondLook
+from cope_ros.core.refinement.refinement import InstanceRefinement
 from cope_ros.core.types import Hypotheses, Instances, replace_non_finite
 
 MAX_HYPOTHESES = 1024  # K: locations that get a pose; 100 instances with ten each
@@ -26,7 +26,7 @@ MIN_SUPPORT = 2  # a hypothesis that no other supports is discarded (appendix B)
 CONSISTENCY_SCALE = 0.1  # of the apparent size: reprojection error that costs a factor e
 
 
-class CopeEstimator(SecondLook):
+class CopeEstimator(InstanceRefinement):
     """COPE's inference (paper, section 3.1) on a batch.
 
     Thresholds are buffers; they can change on a loaded model: ``score_threshold.fill_(0.4)``.
@@ -78,8 +78,8 @@ class CopeEstimator(SecondLook):
             Padded instances, best first.
         """
         found = self.group(self.hypothesize(image, K))
-        if self.network.closeup is not None:
-            found = self.look_again(image, K.float(), found)
+        if self.network.crop_head is not None:
+            found = self.refine_instances(image, K.float(), found)
         return found
 
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-TURN = 0.8  # of each better instance of a class, see ``by_turns``
+RANK_DECAY = 0.8  # of each better instance of a class, see ``rank_within_class``
 
 
 class DenseOutputs(NamedTuple):
@@ -81,7 +81,7 @@ def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instanc
     )
 
 
-def seen_as(found: Instances, boxes: Tensor, keypoints: Tensor) -> Instances:
+def with_boxes(found: Instances, boxes: Tensor, keypoints: Tensor) -> Instances:
     """Other boxes (B, n, 4) and keypoints (B, n, 8, 2) of the first n."""
     n = boxes.shape[1]
     valid = found.valid[:, :n]
@@ -100,7 +100,7 @@ def seen_as(found: Instances, boxes: Tensor, keypoints: Tensor) -> Instances:
     )
 
 
-def without(found: Instances, gone: Tensor) -> Instances:
+def mask_out(found: Instances, gone: Tensor) -> Instances:
     """The same, those that are ``gone`` (B, M) as padding."""
     return Instances(
         found.valid & ~gone,
@@ -117,29 +117,31 @@ def without(found: Instances, gone: Tensor) -> Instances:
 
 def best_first(found: Instances) -> Instances:
     """The same instances in the order of their scores, padding last."""
-    return rows_of(found, order_of(found.score, found.valid))
+    return select_rows(found, descending_order(found.score, found.valid))
 
 
-def by_turns(found: Instances) -> Instances:
+def rank_within_class(found: Instances) -> Instances:
     """The same instances, best first, but many of one class do not all come before others."""
-    value = turn_values(found.score, found.class_index, found.valid)
-    return rows_of(found, order_of(value, found.valid))
+    value = within_class_scores(found.score, found.class_index, found.valid)
+    return select_rows(found, descending_order(value, found.valid))
 
 
-def turn_values(score: Tensor, class_index: Tensor, valid: Tensor, decay: float = TURN) -> Tensor:
+def within_class_scores(
+    score: Tensor, class_index: Tensor, valid: Tensor, decay: float = RANK_DECAY
+) -> Tensor:
     """(B, M) scores, smaller for each better instance of a class; all are (B, M), best first."""
     alike = (class_index.unsqueeze(2) == class_index.unsqueeze(1)) & valid.unsqueeze(1)
     better = torch.tril(alike, -1).sum(2)
     return score * torch.pow(decay, better.to(score.dtype))
 
 
-def order_of(value: Tensor, valid: Tensor) -> Tensor:
+def descending_order(value: Tensor, valid: Tensor) -> Tensor:
     """(B, M) rows, those of the greatest values >= 0 first, padding last."""
     value = torch.where(valid, value, -torch.ones_like(value))
     return torch.sort(value, dim=1, descending=True, stable=True)[1]
 
 
-def rows_of(found: Instances, row: Tensor) -> Instances:
+def select_rows(found: Instances, row: Tensor) -> Instances:
     """The instances in these rows (B, M)."""
     first = torch.arange(len(row), device=row.device).unsqueeze(1)
     return Instances(

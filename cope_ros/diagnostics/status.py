@@ -23,7 +23,7 @@ from cope_ros.parameters import Parameters
 TOPIC = "/diagnostics"
 PERIOD = 1.0  # s
 LONGEST_NAME = 80  # characters shown of a frame_id, which may be anything
-WINDOW = 5  # periods that rates and recent drops are counted over
+CROP_SCALE = 5  # periods that rates and recent drops are counted over
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Diagnostics:
         self._sources = sources
         self._lifecycle = ""
         self._since = monotonic()  # of the present lifecycle state
-        self._history = deque([(self._since, Counts())], maxlen=WINDOW + 1)
+        self._history = deque([(self._since, Counts())], maxlen=CROP_SCALE + 1)
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, QoSProfile(depth=10))
         node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -80,7 +80,7 @@ class Outputs:
             **self.views.subscribers(),
         }
 
-    def announce(self, metadata: dict[str, Any], database: str) -> None:
+    def publish_vision_info(self, metadata: dict[str, Any], database: str) -> None:
         """Latches what the model is and where the description of its objects lies."""
         message = VisionInfo(header=Header(stamp=self._node.get_clock().now().to_msg()))
         message.method = f"COPE {metadata.get('preset', '')}".strip()

@@ -10,9 +10,9 @@ import numpy as np
 
 from cope_ros.tracking.symmetry import rotations, skew
 
-TWIST_SPREAD = np.array([0.3] * 3 + [0.5] * 3)  # m/s and rad/s: cameras on hands and arms
+TWIST_SIGMA = np.array([0.3] * 3 + [0.5] * 3)  # m/s and rad/s: cameras on hands and arms
 TWIST_MEMORY = 1.0  # s after which a motion is half forgotten, about
-OWN_SPREAD = 0.12  # m/s, speed of objects beside the camera's
+OWN_SIGMA = 0.12  # m/s, speed of objects beside the camera's
 OWN_MEMORY = 2.0  # s
 NOISE = np.array([0.05, 0.12])  # of the diameter: centre's error across and along the ray
 ROBUST_STEPS = 3
@@ -30,14 +30,14 @@ class CameraMotion:
 
     def __init__(self) -> None:
         self.twist = np.zeros(6)  # v (m/s), w (rad/s)
-        self._P = np.diag(TWIST_SPREAD**2)
+        self._P = np.diag(TWIST_SIGMA**2)
 
     def advance(self, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Predicts ``dt`` (s) ahead; the motion (3, 3), (3,) m of all points in that time."""
         left, effective = decay(dt, TWIST_MEMORY)
         moved = rotations(self.twist[3:] * effective), self.twist[:3] * effective
         self.twist = self.twist * left
-        self._P = left**2 * self._P + (1.0 - left**2) * np.diag(TWIST_SPREAD**2)
+        self._P = left**2 * self._P + (1.0 - left**2) * np.diag(TWIST_SIGMA**2)
         return moved
 
     def correct(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from cope_ros.tracking.motion import NOISE, OWN_MEMORY, OWN_SPREAD, decay
+from cope_ros.tracking.motion import NOISE, OWN_MEMORY, OWN_SIGMA, decay
 from cope_ros.tracking.symmetry import rotation_vectors, rotations
 
 UNPUBLISHED = -1
@@ -40,7 +40,7 @@ class Tracks:
         n = len(x)
         noise = diameter[:, None] * NOISE
         P = np.zeros((n, 2, 2, 2))
-        P[:, :, 0, 0], P[:, :, 1, 1] = noise**2, OWN_SPREAD**2
+        P[:, :, 0, 0], P[:, :, 1, 1] = noise**2, OWN_SIGMA**2
         counts = np.zeros(n, dtype=np.int64)
         return cls(
             class_index=class_index,
@@ -79,7 +79,7 @@ class Tracks:
         self.u = (self.u * left) @ R_motion.T
         self.R = R_motion @ self.R
         F = np.array([[1.0, effective], [0.0, left]])
-        gained = OWN_SPREAD**2 * (1.0 - left**2)
+        gained = OWN_SIGMA**2 * (1.0 - left**2)
         Q = gained * np.array([[dt * dt / 3.0, dt / 2.0], [dt / 2.0, 1.0]])
         self.P = F @ self.P @ F.T + Q
 

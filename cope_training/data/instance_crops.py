@@ -1,4 +1,4 @@
-"""Windows to train close-up and refiner on: one instance each, seen by a virtual camera."""
+"""Crops to train crop head and refiner on: one instance each, seen by a virtual camera."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,31 +7,31 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.refinement.instance_crops import WINDOW
-from cope_ros.core.refinement.virtual_camera import LEVELS, look_at, sample_windows, source_pixels
+from cope_ros.core.refinement.crop_network import CROP_SCALE
+from cope_ros.core.refinement.virtual_camera import LEVELS, look_at, sample_crops, source_pixels
 from cope_training.data.frames import Frame, FrameSource
-from cope_training.tasks.crop_head.config import WindowSpread
+from cope_training.tasks.crop_head.config import CropJitter
 
 ALIGNMENT = 2 ** (LEVELS - 1)  # px: cut at multiples, an image is halved as the whole one is
-SURROUNDINGS = 0.8  # of a window's side, to each side of its centre: room to be turned
+SURROUNDINGS = 0.8  # of a crop's side, to each side of its centre: room to be turned
 MAX_EMPTY = 1000  # frames in a row without anything to look at
 BLOCK = 16  # frames in turn, so that of several processes each keeps frames of its own
 
 
 @dataclass(frozen=True)
-class CloseUpFrames:
-    """A random instance of each frame of a source, in a window that lies about right.
+class InstanceCropFrames:
+    """A random instance of each frame of a source, in a crop that lies about right.
 
-    Of a source that shows each frame ``uses`` times, blocks of frames are seen in turn.
+    Of a source that shows each frame ``repeats`` times, blocks of frames are seen in turn.
     """
 
     source: FrameSource
-    uses: int
+    repeats: int
     catalogue: Catalogue
-    config: WindowSpread
-    size: int  # px, side of the windows
+    config: CropJitter
+    size: int  # px, side of the crops
     seed: int
-    margin: int = 0  # px of the window, shown beyond each of its sides
+    margin: int = 0  # px of the crop, shown beyond each of its sides
 
     def open(self) -> Callable[[int], Frame]:
         """Opens the source."""
@@ -39,10 +39,10 @@ class CloseUpFrames:
 
         def look(number: int) -> Frame:
             rng = np.random.default_rng([self.seed, 3, number])
-            block, rest = divmod(number, self.uses * BLOCK)
+            block, rest = divmod(number, self.repeats * BLOCK)
             use, place = divmod(rest, BLOCK)
             for ahead in range(MAX_EMPTY):
-                frame = read(((block + ahead) * BLOCK + place) * self.uses + use)
+                frame = read(((block + ahead) * BLOCK + place) * self.repeats + use)
                 rows = self._rows(frame)
                 if len(rows):
                     return self._window(frame, int(rng.choice(rows)), rng)
@@ -57,7 +57,7 @@ class CloseUpFrames:
         height, width = frame.image.shape[:2]
         diameter = np.array([o.diameter for o in self.catalogue])[frame.class_index]
         depth = (frame.T_cam_obj[:, 2, :3] * middle).sum(1) + frame.T_cam_obj[:, 2, 3]
-        side = WINDOW * frame.K[0, 0] * diameter / np.maximum(depth, 1e-6)
+        side = CROP_SCALE * frame.K[0, 0] * diameter / np.maximum(depth, 1e-6)
         room = (self.config.room * side)[:, None]
         inside = (pixels >= room).all(1) & (pixels < (width, height) - room).all(1)
         return np.flatnonzero(inside & (frame.visibility >= self.config.visibility))
@@ -70,53 +70,53 @@ class CloseUpFrames:
         depth = (T[:3, :3] @ middle + T[:3, 3])[2]
         apparent = frame.K[0, 0] * item.diameter / depth
         center = _project(one, middle[None])[0]
-        center = center + rng.normal(0.0, config.center_spread, 2) * apparent
-        side = WINDOW * apparent * np.exp(rng.normal(0.0, config.size_spread))
-        turn = np.radians(rng.normal(0.0, config.turn_spread))
+        center = center + rng.normal(0.0, config.center_sigma, 2) * apparent
+        side = CROP_SCALE * apparent * np.exp(rng.normal(0.0, config.size_sigma))
+        roll = np.radians(rng.normal(0.0, config.roll_sigma))
         shown = self.size + 2 * self.margin
         side = float(side) * (shown / self.size)
-        return virtual_frame(one, center, side, float(turn), shown)
+        return virtual_frame(one, center, side, float(roll), shown)
 
 
-def virtual_frame(frame: Frame, center: np.ndarray, side: float, turn: float, size: int) -> Frame:
-    """The window of a frame that a virtual camera sees, with intrinsics and poses of its own.
+def virtual_frame(frame: Frame, center: np.ndarray, side: float, roll: float, size: int) -> Frame:
+    """The crop of a frame that a virtual camera sees, with intrinsics and poses of its own.
 
     Args:
-        frame: whose instances all stay, also those that the window leaves out.
-        center: (2,) px of the frame, in the window's middle.
-        side: px of the frame that the window spans.
-        turn: radians about the view's axis.
-        size: px of the window.
+        frame: whose instances all stay, also those that the crop leaves out.
+        center: (2,) px of the frame, in the crop's middle.
+        side: px of the frame that the crop spans.
+        roll: radians about the view's axis.
+        size: px of the crop.
 
     Returns:
         Boxes bound those of the frame after the turn; visibility stays the frame's.
     """
     K = torch.from_numpy(frame.K).float()[None]
     place = torch.from_numpy(center).float().view(1, 1, 2)
-    view = look_at(place, torch.full((1, 1), side), torch.full((1, 1), turn), K, size)
+    camera = look_at(place, torch.full((1, 1), side), torch.full((1, 1), roll), K, size)
     image, shift = _cut(frame.image, center, side)
     K_cut = K.clone()
     K_cut[:, :2, 2] -= torch.from_numpy(shift).float()
-    window = sample_windows(torch.from_numpy(image)[None], K_cut, view, size)[0, 0].numpy()
-    pixels = source_pixels(view, K, size)[0, 0].numpy()
-    K_view = view.K[0, 0].double().numpy()
-    T_view_cam = np.eye(4)
-    T_view_cam[:3, :3] = view.R_cam_view[0, 0].double().numpy().T
-    labels, depth = _labels(frame, pixels, T_view_cam[2, :3], size)
+    crop = sample_crops(torch.from_numpy(image)[None], K_cut, camera, size)[0, 0].numpy()
+    pixels = source_pixels(camera, K, size)[0, 0].numpy()
+    K_crop = camera.K[0, 0].double().numpy()
+    T_crop_cam = np.eye(4)
+    T_crop_cam[:3, :3] = camera.R_cam_crop[0, 0].double().numpy().T
+    labels, depth = _labels(frame, pixels, T_crop_cam[2, :3], size)
     return Frame(
-        image=window,
-        K=K_view,
+        image=crop,
+        K=K_crop,
         class_index=frame.class_index,
-        T_cam_obj=T_view_cam @ frame.T_cam_obj,
+        T_cam_obj=T_crop_cam @ frame.T_cam_obj,
         visibility=frame.visibility,
         instance_map=labels,
-        boxes=_turned_boxes(frame, K_view @ T_view_cam[:3, :3] @ np.linalg.inv(frame.K)),
+        boxes=_turned_boxes(frame, K_crop @ T_crop_cam[:3, :3] @ np.linalg.inv(frame.K)),
         depth=depth,
     )
 
 
 def _cut(image: np.ndarray, center: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """The part of an image that a window may touch, and its top left corner (x, y)."""
+    """The part of an image that a crop may touch, and its top left corner (x, y)."""
     size = np.array(image.shape[1::-1])
     reach = max(SURROUNDINGS * side, float(ALIGNMENT))
     low = np.floor((center - reach) / ALIGNMENT) * ALIGNMENT

@@ -16,9 +16,9 @@ from cope_ros.core.network.presets import get_preset
 from cope_training.data.bop_stream import BopStream
 from cope_training.data.crops import scale_about
 from cope_training.data.frames import Frame, FrameSource
-from cope_training.data.instance_crops import BLOCK, CloseUpFrames
-from cope_training.engine.configuration import CLOSEUP, REFINER, TrainConfig
-from cope_training.rendering.scene_config import SceneConfig
+from cope_training.data.instance_crops import BLOCK, InstanceCropFrames
+from cope_training.engine.configuration import CROP_HEAD, REFINER, TrainConfig
+from cope_training.rendering.scene_config import SceneConfig, make_scene_config
 from cope_training.tasks.refiner.config import MARGIN
 
 SCALE_MODES = ("intrinsics", "depth")
@@ -85,14 +85,14 @@ class MixedFrames:
 
 @dataclass(frozen=True)
 class RepeatedFrames:
-    """Each frame of a source several times, ``uses * pool`` frames apart.
+    """Each frame of a source several times, ``repeats * pool`` frames apart.
 
-    One frame in ``uses`` is new, so that rendering keeps an even pace; what differs between
+    One frame in ``repeats`` is new, so that rendering keeps an even pace; what differs between
     the times a frame is shown is the augmentation.
     """
 
     source: FrameSource
-    uses: int  # of each frame
+    repeats: int  # of each frame
     pool: int = REPEAT_POOL
 
     def open(self) -> Callable[[int], Frame]:
@@ -101,10 +101,10 @@ class RepeatedFrames:
         kept: dict[int, Frame] = {}
 
         def repeated(number: int) -> Frame:
-            turn, age = divmod(number, self.uses)
-            own = turn + (self.uses - 1 - age) * self.pool
+            turn, age = divmod(number, self.repeats)
+            own = turn + (self.repeats - 1 - age) * self.pool
             if own not in kept:
-                if len(kept) >= self.uses * self.pool:  # of several workers, none sees all uses
+                if len(kept) >= self.repeats * self.pool:  # of several workers, none sees all uses
                     for old in [k for k in kept if k < turn]:
                         del kept[old]
                 kept[own] = read(own)
@@ -148,10 +148,10 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     if augment.scale_by not in SCALE_MODES:
         modes = " or ".join(SCALE_MODES)
         raise CopeError(f"augment.scale_by: expected {modes}, got {augment.scale_by!r}")
-    if data.uses < 1:
-        raise CopeError(f"data.uses: expected at least 1, got {data.uses}")
+    if data.repeats < 1:
+        raise CopeError(f"data.repeats: expected at least 1, got {data.repeats}")
     meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
-    scene = SceneConfig(models=meshes, backgrounds=backgrounds, **data.scene)
+    scene = make_scene_config(data.scene, models=meshes, backgrounds=backgrounds)
     source: FrameSource = RenderedFrames(scene, config.seed)
     if bop.folder and bop.share > 0:
         folder = Path(data.path("bop.folder")) / bop.split
@@ -162,18 +162,18 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
                 f"frames are mixed in, got {bop.crop}"
             )
         source = MixedFrames(recorded, source, bop.share) if bop.share < 1 else recorded
-    if data.uses > 1:
-        pool = max(BLOCK, min(REPEAT_POOL, MAX_KEPT // data.uses // BLOCK * BLOCK))
-        source = RepeatedFrames(source, data.uses, pool)
+    if data.repeats > 1:
+        pool = max(BLOCK, min(REPEAT_POOL, MAX_KEPT // data.repeats // BLOCK * BLOCK))
+        source = RepeatedFrames(source, data.repeats, pool)
     if augment.scale:
         source = ScaledFrames(source, augment.scale, augment.scale_by, config.seed)
     layers = get_preset(config.preset)
-    for stage, part, spread, margin in (
-        (CLOSEUP, layers.closeup, config.closeup, 0),
+    for task, part, spread, margin in (
+        (CROP_HEAD, layers.crop_head, config.crop_head, 0),
         (REFINER, layers.refiner, config.refiner, MARGIN),
     ):
-        if config.stage == stage and part is not None:
-            source = CloseUpFrames(
-                source, data.uses, catalogue, spread, part.size, config.seed, margin
+        if config.task == task and part is not None:
+            source = InstanceCropFrames(
+                source, data.repeats, catalogue, spread, part.size, config.seed, margin
             )
     return source

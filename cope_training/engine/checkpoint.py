@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.errors import CopeError
+from cope_ros.core.renamed import check_layers
 from cope_training.engine.configuration import TrainConfig, config_from_dict
 
 STATE = "state.json"
@@ -135,6 +136,7 @@ def load_initial(path: Path, names: Collection[str]) -> Initial:
     scripted, metadata = load_model(path, torch.device("cpu"))
     prefix = "network."
     state = scripted.state_dict()
+    check_layers((name.removeprefix(prefix) for name in state), str(path))
     weights = {name: state[prefix + name] for name in names if prefix + name in state}
     catalogue = Catalogue.from_dict(metadata["models_info"], str(path))
     return Initial(weights, catalogue, str(path))
@@ -146,6 +148,7 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], source: str) ->
     Raises:
         CopeError: names missing and unexpected tensors.
     """
+    check_layers(weights, source)
     try:
         network.load_state_dict(weights, strict=True)
     except RuntimeError as error:

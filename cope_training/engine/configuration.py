@@ -9,11 +9,12 @@ from typing import Any, get_type_hints
 import yaml
 
 from cope_ros.core.errors import CopeError
-from cope_training.tasks.crop_head.config import CloseUpTraining
+from cope_ros.core.renamed import unknown_keys
+from cope_training.tasks.crop_head.config import CropHeadTraining
 from cope_training.tasks.refiner.config import RefinerTraining
 
 SCORE_THRESHOLD = 0.5  # where object and background are equally likely
-DENSE, CLOSEUP, REFINER = "dense", "closeup", "refiner"  # stages of a training
+DENSE, CROP_HEAD, REFINER = "dense", "crop_head", "refiner"  # tasks of a training
 _DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
 # Table 3: groups of losses; one loss of each group has to have a weight.
 SUPERVISIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -67,7 +68,7 @@ class LossConfig:
         return replace(self, **off)
 
     @property
-    def sees_surface(self) -> bool:
+    def supervises_coordinates(self) -> bool:
         """Whether the corners' tower is taught its second look."""
         return bool(self.surface or self.size)
 
@@ -98,7 +99,7 @@ class OptimizerConfig:
     clip_norm: float = 5.0
     warm_up: float = 0.05  # share of the training in which the rate rises
     ema_decay: float = 0.999  # 0 turns the moving average off
-    epoch_crops: int = 50_000  # plateau: images after which the mean loss is looked at
+    epoch_samples: int = 50_000  # plateau: images after which the mean loss is looked at
     plateau_factor: float = 0.1  # of the rate when the loss no longer falls
     plateau_patience: int = 2  # epochs without a better loss before that
 
@@ -137,7 +138,7 @@ class DataConfig:
     scene: dict[str, Any] = field(default_factory=dict)  # SceneConfig's fields
     bop: BopConfig = field(default_factory=BopConfig)
     workers: int = 1
-    uses: int = 1  # of each frame, with another augmentation every time
+    repeats: int = 1  # of each frame, with another augmentation every time
 
     def path(self, name: str) -> str:
         """The path in a field, its environment variables replaced.
@@ -163,11 +164,11 @@ class DataConfig:
 class TrainConfig:
     """One training."""
 
-    stage: str = DENSE  # what learns: the dense part of a network, its closeup or its refiner
+    task: str = DENSE  # what learns: the dense part of a network, its crop_head or its refiner
     preset: str = "lite"
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
     seed: int = 1
-    crops: int = 200_000  # training images in all
+    samples: int = 200_000  # training images in all
     batch: int = 16  # images per step, of all processes together
     freeze_stem: bool = True
     pose_pretraining: int = 4000  # steps on geometry alone before the images
@@ -179,13 +180,13 @@ class TrainConfig:
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    closeup: CloseUpTraining = field(default_factory=CloseUpTraining)
+    crop_head: CropHeadTraining = field(default_factory=CropHeadTraining)
     refiner: RefinerTraining = field(default_factory=RefinerTraining)
 
     @property
     def steps(self) -> int:
         """Optimiser steps in all."""
-        return max(1, self.crops // self.batch)
+        return max(1, self.samples // self.batch)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; ``from_dict`` reads it back."""
@@ -222,9 +223,8 @@ def config_from_dict(data: dict[str, Any], source: str = "config") -> TrainConfi
 
 def _build(cls: type, data: dict[str, Any], where: str) -> Any:
     known = {f.name for f in fields(cls)}
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise CopeError(f"{where}: unknown keys {unknown}, expected some of {sorted(known)}")
+    if set(data) - known:
+        raise unknown_keys(where, set(data) - known, known)
     types = get_type_hints(cls)
     values = {}
     for key, value in data.items():

@@ -8,29 +8,29 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_training.engine.checkpoint import Initial, load_weights
 from cope_training.engine.configuration import DataConfig
-from cope_training.tasks.refiner.contours import fill_outlines
+from cope_training.tasks.refiner.contours import fill_contour_meshes
 from cope_training.tasks.refiner.surface_points import surface_points
 
 # What a network knows of its objects alone.
 OBJECT_LAYERS = (
     "class_tower.output.",
     "pose_head.",
-    "closeup.surface.",
-    "closeup.output.",
+    "crop_head.surface.",
+    "crop_head.output.",
     "refiner.surface.",
     "refiner.points",
-    "region.",
+    "contour_fit.",
 )
 # What a network may have beyond the corners; one trained without it starts to learn it.
 ADDITIONS = (
     "key_tower.surface.",
     "key_tower.refinement.",
     "key_tower.correction.",
-    "closeup.",
+    "crop_head.",
     "refiner.",
-    "region.",
+    "contour_fit.",
 )
-# What close-up and refiner begin with, by the names of their layers.
+# What crop head and refiner begin with, by the names of their layers.
 SHARED = ("backbone.", "lateral3.", "lateral4.", "features.", "surface.")
 
 
@@ -59,15 +59,15 @@ def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ())
     load_weights(network, shared | kept, initial.source)
 
 
-def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
-    """Close-up and refiner, where not given, start with what the part before knows of images.
+def start_crop_networks(network: CopeNetwork, initial: Initial | None) -> None:
+    """Crop head and refiner, where not given, start with what the part before knows of images.
 
-    Layers of the same name and shape are taken: of the dense part its backbone, of the close-up
+    Layers of the same name and shape are taken: of the dense part its backbone, of the crop head
     all up to the description of the surface.
     """
     given = tuple(initial.weights) if initial is not None else ()
     source: nn.Module = network
-    for name, part in (("closeup.", network.closeup), ("refiner.", network.refiner)):
+    for name, part in (("crop_head.", network.crop_head), ("refiner.", network.refiner)):
         if part is None:
             continue
         if not any(key.startswith(name) for key in given):
@@ -77,10 +77,10 @@ def start_windows(network: CopeNetwork, initial: Initial | None) -> None:
         source = part
 
 
-def draw_own_surfaces(
+def fill_object_surfaces(
     network: CopeNetwork, catalogue: Catalogue, data: DataConfig, anew: bool = False
 ) -> None:
-    """A refiner without surfaces to draw gets them from the meshes, so do outlines.
+    """A refiner without surfaces to draw gets them from the meshes, so do contours.
 
     Args:
         network: receives them.
@@ -91,9 +91,13 @@ def draw_own_surfaces(
     Raises:
         CopeError: a mesh is missing or broken.
     """
-    refiner, region, thin_ends = network.refiner, network.region, data.scene.get("thin_ends")
+    refiner, contour_fit, thin_ends = (
+        network.refiner,
+        network.contour_fit,
+        data.scene.get("thin_ends"),
+    )
     if refiner is not None and (anew or not refiner.points.any()):
         folder, count = Path(data.path("meshes")), refiner.points.shape[1]
         refiner.points.copy_(surface_points(folder, catalogue, count, thin_ends))
-    if region is not None and (anew or not region.outlines.planes.any()):
-        fill_outlines(region.outlines, Path(data.path("meshes")), catalogue, thin_ends)
+    if contour_fit is not None and (anew or not contour_fit.extractor.planes.any()):
+        fill_contour_meshes(contour_fit.extractor, Path(data.path("meshes")), catalogue, thin_ends)

@@ -8,7 +8,7 @@ from torch import nn
 
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.cope_network import CopeNetwork
-from cope_ros.core.refinement.crop_head import CloseUp
+from cope_ros.core.refinement.crop_head import CropHead
 from cope_ros.core.refinement.refiner import Refiner
 from cope_training.engine.configuration import OptimizerConfig
 from cope_training.engine.muon import Muon, is_dense
@@ -20,7 +20,7 @@ NOT_MUON = ("output", "surface", "correction", "pose_head")
 
 
 def build_optimizer(
-    network: CopeNetwork | CloseUp | Refiner, config: OptimizerConfig
+    network: CopeNetwork | CropHead | Refiner, config: OptimizerConfig
 ) -> torch.optim.Optimizer:
     """Adam, AdamW or Muon; groups for backbone and rest, each with its ``peak`` rate.
 

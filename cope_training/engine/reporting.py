@@ -14,13 +14,13 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.build import build_estimator
 from cope_ros.core.network.presets import get_preset
-from cope_ros.core.refinement.crop_head import CloseUp
-from cope_ros.core.refinement.instance_crops import InstanceWindows
+from cope_ros.core.refinement.crop_head import CropHead
+from cope_ros.core.refinement.crop_network import CropNetwork
 from cope_ros.core.refinement.refiner import Refiner
 from cope_ros.core.types import Instances
 from cope_training.data.frames import Frame
 from cope_training.engine import checkpoint as checkpoints
-from cope_training.engine.configuration import CLOSEUP, REFINER
+from cope_training.engine.configuration import CROP_HEAD, REFINER
 from cope_training.engine.pictures import ESTIMATE, TRUTH, draw_cuboids, side_by_side
 from cope_training.engine.trainer import Trainer
 from cope_training.tasks.refiner.task import RefinerTask
@@ -139,10 +139,10 @@ def overlay(trainer: Trainer, frames: list[Frame]) -> np.ndarray:
     """(H, W, 3) uint8: frames with true cuboids and, in red, what the averaged weights find."""
     network = copy.deepcopy(trainer.network).eval()
     checkpoints.load_weights(network, trainer.ema, "moving average")
-    if trainer.config.stage == CLOSEUP:
-        assert network.closeup is not None
-        find = partial(_look_closely, network.closeup)
-    elif trainer.config.stage == REFINER:
+    if trainer.config.task == CROP_HEAD:
+        assert network.crop_head is not None
+        find = partial(_look_closely, network.crop_head)
+    elif trainer.config.task == REFINER:
         assert network.refiner is not None
         assert isinstance(trainer.task, RefinerTask)
         find = partial(_correct, network.refiner, trainer.task)
@@ -173,30 +173,30 @@ def _estimate(
 
 
 def _look_closely(
-    closeup: CloseUp, frame: Frame, device: torch.device
+    crop_head: CropHead, frame: Frame, device: torch.device
 ) -> tuple[np.ndarray, list[int]]:
-    """(1, 4, 4) pose of the instance in a window, and its class."""
-    window = torch.from_numpy(frame.image)[None].to(device)
+    """(1, 4, 4) pose of the instance in a crop, and its class."""
+    crop = torch.from_numpy(frame.image)[None].to(device)
     K = torch.from_numpy(frame.K)[None].float().to(device)
     classes = torch.from_numpy(frame.class_index).to(device)
-    R, center = closeup.to(device).pose(closeup(window, classes), classes, K)
-    return _matrices(*_of_object(closeup, classes, R, center)), classes.tolist()
+    R, center = crop_head.to(device).pose(crop_head(crop, classes), classes, K)
+    return _matrices(*_of_object(crop_head, classes, R, center)), classes.tolist()
 
 
 def _correct(
     refiner: Refiner, task: RefinerTask, frame: Frame, device: torch.device
 ) -> tuple[np.ndarray, list[int]]:
-    """(1, 4, 4) corrected pose of the instance in a window, and its class."""
-    window = torch.from_numpy(frame.image)[None].to(device)
-    laid = task.lay(window, task.targets([frame]).to(device))
-    R, center, *_ = refiner.to(device).estimate(laid.windows, *laid.targets.given)
-    R, center = laid.R_wide_view @ R, (laid.R_wide_view @ center.unsqueeze(-1)).squeeze(-1)
-    c = laid.targets.class_index
+    """(1, 4, 4) corrected pose of the instance in a crop, and its class."""
+    crop = torch.from_numpy(frame.image)[None].to(device)
+    crops = task.cut_crops(crop, task.targets([frame]).to(device))
+    R, center, *_ = refiner.to(device).estimate(crops.images, *crops.targets.given)
+    R, center = crops.R_wide_crop @ R, (crops.R_wide_crop @ center.unsqueeze(-1)).squeeze(-1)
+    c = crops.targets.class_index
     return _matrices(*_of_object(refiner, c, R, center)), c.tolist()
 
 
 def _of_object(
-    part: InstanceWindows, class_index: torch.Tensor, R: torch.Tensor, center: torch.Tensor
+    part: CropNetwork, class_index: torch.Tensor, R: torch.Tensor, center: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """R and t on the CPU from the position of the boxes' centres."""
     t = center - (R @ part.centers[class_index].unsqueeze(-1)).squeeze(-1)

@@ -21,8 +21,8 @@ from cope_training.engine.configuration import REFINER, TrainConfig
 from cope_training.engine.distributed import Ranks
 from cope_training.engine.initialization import (
     OBJECT_LAYERS,
-    draw_own_surfaces,
-    start_windows,
+    fill_object_surfaces,
+    start_crop_networks,
     take_over,
 )
 from cope_training.engine.optimization import Plateau, build_optimizer, learning_rate_factor
@@ -60,7 +60,7 @@ class Trainer:
         self.task = build_task(self.network, catalogue, config, self.ranks, self.generator)
         self.task.loss.to(device)
         self.optimizer = build_optimizer(self.task.trained, config.optimizer)
-        epoch = max(1, config.optimizer.epoch_crops // config.batch)
+        epoch = max(1, config.optimizer.epoch_samples // config.batch)
         self.plateau = Plateau(config.optimizer, epoch)
         self.augment = Augmenter(config.augment, self.generator)
         self.step = self.skipped = 0
@@ -87,8 +87,8 @@ class Trainer:
             elif config.pretrained:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
-        start_windows(self.network, initial)
-        draw_own_surfaces(self.network, self.catalogue, config.data, config.stage == REFINER)
+        start_crop_networks(self.network, initial)
+        fill_object_surfaces(self.network, self.catalogue, config.data, config.task == REFINER)
         self._restart_ema()
         return report
 

@@ -16,15 +16,15 @@ from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.deployment.preprocessing import Fit, fit_image
 from cope_ros.core.deployment.runtime import resolve_device
 from cope_ros.core.detection.averaging import SymmetryAligner, robust_mean
-from cope_ros.core.detection.clustering import cluster, repeated, select_leaders
-from cope_ros.core.types import Hypotheses, turn_values
+from cope_ros.core.detection.clustering import cluster, nms_3d, select_leaders
+from cope_ros.core.types import Hypotheses, within_class_scores
 
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
-CLOSEUP = "close-up"  # of models that have one: at what the default voting found
-REFINER = "refiner"  # the same, of what the close-up found
-OUTLINE = "outline"  # refiner and fit to the outline in turn, of models that have one
+CROP_HEAD = "crop head"  # of models that have one: at what the default voting found
+REFINER = "refiner"  # the same, of what the crop head found
+CONTOUR = "contour"  # refiner and fit to the contour in turn, of models that have one
 DEFAULT = "n=10"
 MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
@@ -56,13 +56,12 @@ class VotingModel:
         # Files written before scores could weigh votes have no exponent: consistency alone.
         self._score_power = float(getattr(self._scripted, "score_power", 0.0))
         network = metadata.get("network", {})
-        closeup = network.get("closeup")
-        parts = {
-            CLOSEUP: closeup, REFINER: network.get("refiner"), OUTLINE: network.get("region")
-        }  # fmt: skip
+        crop_head = network.get("crop_head")
+        refiner, contour_fit = network.get("refiner"), network.get("contour_fit")
+        parts = {CROP_HEAD: crop_head, REFINER: refiner, CONTOUR: contour_fit}
         self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
-        self._slots = 0 if closeup is None else int(closeup["slots"])
-        self._settled = (network.get("refiner") or {}).get("slots", 0)
+        self._max_crops = 0 if crop_head is None else int(crop_head["max_crops"])
+        self._max_refined = 0 if refiner is None else int(refiner["max_refined"])
         self._align = SymmetryAligner(self.catalogue).to(self.device)
         if score_threshold is not None:
             self._scripted.score_threshold.fill_(score_threshold)
@@ -92,38 +91,40 @@ class VotingModel:
         """
         if voting == EPNP:
             return self._epnp(votes)
-        if voting in (CLOSEUP, REFINER, OUTLINE):
-            return self._look_closer(votes, voting)
+        if voting in (CROP_HEAD, REFINER, CONTOUR):
+            return self._refined(votes, voting)
         limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
         with torch.inference_mode():
             R, t = self._mean(votes, limit)
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
-    def _look_closer(self, votes: Votes, part: str) -> tuple[np.ndarray, np.ndarray]:
+    def _refined(self, votes: Votes, part: str) -> tuple[np.ndarray, np.ndarray]:
         """The poses that a part gives as many instances as it has slots, the votings' of others."""
         if part not in self.votings or votes.image is None:
             raise ValueError(f"{part}: expected a model that has one, and votes with their image")
         classes = votes.hypotheses.class_index[0][votes.rows]
         with torch.inference_mode():
             R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
-            n = min(self._slots, len(votes.rows))
+            n = min(self._max_crops, len(votes.rows))
             if n:
                 K = torch.from_numpy(votes.K).float().to(self.device)[None]
                 score = votes.hypotheses.score[:, votes.rows]
-                value = turn_values(score, classes[None], torch.ones_like(score, dtype=torch.bool))
+                value = within_class_scores(
+                    score, classes[None], torch.ones_like(score, dtype=torch.bool)
+                )
                 row = value[0].topk(n)[1]
                 chosen = classes[None, row]
-                *pose, chance = self._scripted.look_closer(
+                *pose, probability = self._scripted.refine_by_crop_head(
                     votes.image, K, chosen, R[None, row], t[None, row]
                 )
                 R[row], t[row] = pose[0][0], pose[1][0]
-                if part != CLOSEUP and self._settled:
-                    row = row[self._best(score[:, row] * chance, chosen, *pose)]
+                if part != CROP_HEAD and self._max_refined:
+                    row = row[self._best(score[:, row] * probability, chosen, *pose)]
                     chosen, pose = classes[None, row], [R[None, row], t[None, row]]
                 if part == REFINER:
-                    pose = self._scripted.correct(votes.image, K, chosen, *pose)
-                elif part == OUTLINE:
-                    pose = self._scripted.settle(votes.image, K, chosen, *pose)
+                    pose = self._scripted.refine_by_refiner(votes.image, K, chosen, *pose)
+                elif part == CONTOUR:
+                    pose = self._scripted.refine_by_contour(votes.image, K, chosen, *pose)
                 R[row], t[row] = pose[0][0], pose[1][0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
@@ -134,8 +135,8 @@ class VotingModel:
         middle = self._scripted.corners[classes].mean(-2).unsqueeze(-1)
         center = (R @ middle).squeeze(-1) + t
         valid = torch.ones_like(classes, dtype=torch.bool)
-        twice = repeated(classes, valid, center, self._scripted.diameters[classes])
-        return order[~twice[0]][: self._settled]
+        twice = nms_3d(classes, valid, center, self._scripted.diameters[classes])
+        return order[~twice[0]][: self._max_refined]
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:
         """Mean of the ``limit`` best members, ranked and weighted as in the estimator."""

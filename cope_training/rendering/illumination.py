@@ -46,12 +46,14 @@ def random_material(rng: np.random.Generator, config: SceneConfig) -> Material:
     A scanned mesh's colours are not those that another camera sees, and its patches may be
     the scanner's; a network that relies on either does not know the object in a photograph.
     """
-    brightness = rng.normal(0.0, config.brightness_spread)
-    tint = np.exp(brightness + rng.normal(0.0, config.tint_spread, 3))
+    brightness = rng.normal(0.0, config.brightness_sigma)
+    tint = np.exp(brightness + rng.normal(0.0, config.tint_sigma, 3))
     gloss, shininess = float(rng.beta(1.0, 3.0) * 0.5), float(np.exp(rng.uniform(1.5, 4.5)))
     fades = config.fade_min, config.fade_max
     fade = float(rng.uniform(*fades)) if any(fades) else 0.0
-    vivid = float(np.exp(rng.normal(0.0, config.vivid_spread))) if config.vivid_spread else 1.0
+    vivid = (
+        float(np.exp(rng.normal(0.0, config.saturation_sigma))) if config.saturation_sigma else 1.0
+    )
     pattern = None
     if config.pattern_share and rng.random() < config.pattern_share:
         pattern = random_pattern(rng, config.pattern_contrast)

@@ -68,7 +68,7 @@ def heap(
     pixels: np.ndarray,
     radii: np.ndarray,
     K: np.ndarray,
-    depth_spread: float,
+    depth_sigma: float,
 ) -> np.ndarray:
     """(N, 4, 4) poses of floating objects, evenly distributed rotations.
 
@@ -77,9 +77,9 @@ def heap(
         pixels: (N, 2) where the centres are wanted; the first row is not used.
         radii: (N,) m, half the diameters.
         K: (3, 3).
-        depth_spread: standard deviation of the logarithm of the depth.
+        depth_sigma: standard deviation of the logarithm of the depth.
     """
-    depth = first[2] * np.exp(rng.normal(0.0, depth_spread, len(pixels)))
+    depth = first[2] * np.exp(rng.normal(0.0, depth_sigma, len(pixels)))
     centers = rays(pixels, K) * depth[:, None]
     centers[0] = first
     centers = push_apart(centers, radii, factor=0.6)
@@ -89,16 +89,16 @@ def heap(
     return poses
 
 
-def table_frame(rng: np.random.Generator, elevation: float, roll_spread: float) -> np.ndarray:
+def table_frame(rng: np.random.Generator, elevation: float, roll_sigma: float) -> np.ndarray:
     """(3, 3) rotation from the table's frame (z up) to the camera's.
 
     Args:
         elevation: radians from looking along the table (0) to looking straight down.
-        roll_spread: radians, standard deviation of the camera's turn about its axis.
+        roll_sigma: radians, standard deviation of the camera's turn about its axis.
     """
     # The camera looks along +z; at elevation 0 the table's up is the image's -y.
     to_camera = rotation_about(0, np.pi / 2 + elevation)
-    roll = rotation_about(2, rng.normal(0.0, roll_spread))
+    roll = rotation_about(2, rng.normal(0.0, roll_sigma))
     return roll @ to_camera @ rotation_about(2, rng.uniform(0, 2 * np.pi))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cope_training.rendering.textures import procedural_picture, random_color, random_window
+from cope_training.rendering.textures import procedural_picture, random_color, random_crop
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 CODE_CELLS = (4, 8)  # of a square code's side, its dark frame not counted
@@ -27,7 +27,7 @@ def _photograph(
         picture = procedural_picture(rng, 64)
     else:
         picture = photographs[int(rng.integers(len(photographs)))]
-    return random_window(rng, picture, size)
+    return random_crop(rng, picture, size)
 
 
 def _code(

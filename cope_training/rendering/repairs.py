@@ -16,7 +16,7 @@ SIZES = (0.75, 1.1)  # of an opening's radius, and of its way sideways in radii:
 SHIFT = 0.15
 POWERS = (0.2, 1.5)  # of the share of its radius that an end has at its tip
 SHADES = (0.35, 1.1)  # of the sRGB colours of a thinned end
-TINT_SPREAD = 0.3  # of the logarithm of the others', each channel on its own
+TINT_SIGMA = 0.3  # of the logarithm of the others', each channel on its own
 
 
 def opened(mesh: Mesh, ball: Sequence[float], rng: np.random.Generator) -> Mesh:
@@ -44,7 +44,7 @@ def thinned(mesh: Mesh, end: Sequence[float], rng: np.random.Generator) -> Mesh:
         rng: of how much thinner, and of the colours.
     """
     thin = with_thin_end(mesh, end, rng.uniform(*POWERS))
-    tint = np.exp(rng.normal(0.0, TINT_SPREAD, 3))
+    tint = np.exp(rng.normal(0.0, TINT_SIGMA, 3))
     factor = np.where(_along(mesh, end) > 0, rng.uniform(*SHADES), tint)
     colors = np.rint((mesh.colors * factor).clip(0, 255)).astype(np.uint8)
     return replace(thin, colors=colors)

@@ -1,6 +1,9 @@
 """What random scenes are made of, as numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from cope_ros.core.renamed import unknown_keys
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,17 @@ class SceneConfig:
     upright_share: float = 0.0  # of resting objects that stand with their z axis up
     elevation_min: float = 20.0  # degrees above that plane
     elevation_max: float = 90.0
-    roll_spread: float = 7.0  # degrees, standard deviation of an upright camera's roll
-    depth_spread: float = 0.08  # of the logarithm of the depths in a heap
+    roll_sigma: float = 7.0  # degrees, standard deviation of an upright camera's roll
+    depth_sigma: float = 0.08  # of the logarithm of the depths in a heap
     photograph_share: float = 0.6  # of backgrounds, where there are photographs
     ground_share: float = 0.5  # of heaps that have a ground behind them
     print_share: float = 0.0  # of backgrounds, grounds and clutter full of print and edges
-    brightness_spread: float = 0.12  # of the logarithm of a known object's linear colour
-    tint_spread: float = 0.05  # the same for each channel on its own
+    brightness_sigma: float = 0.12  # of the logarithm of a known object's linear colour
+    tint_sigma: float = 0.05  # the same for each channel on its own
     fade_min: float = 0.0  # share of an object's colours that their mean replaces;
     fade_max: float = 0.0  # negative: their contrast grows
-    vivid_spread: float = 0.0  # of the logarithm of a factor on colours' distance from grey
-    swell_spread: float = 0.0  # how far surfaces lie out or in, standard deviation in diameters
+    saturation_sigma: float = 0.0  # of the logarithm of a factor on colours' distance from grey
+    surface_offset_sigma: float = 0.0  # of surfaces along their normals, in diameters
     repair_share: float = 0.8  # of shapes without the errors of their scans, see ``repairs``:
     openings: dict[int, tuple[float, ...]] = field(default_factory=dict)  # of an obj_id, a ball
     thin_ends: dict[int, tuple[float, ...]] = field(default_factory=dict)  # begin, tip, share
@@ -46,3 +49,21 @@ class SceneConfig:
     alike_share: float = 0.0  # of those solids, in a known object's colour and of several parts
     occluder_share: float = 0.3  # of images with a cut-out in front
     empty_share: float = 0.03  # of images without any known object
+
+
+def make_scene_config(
+    values: dict[str, Any], models: str, backgrounds: str | None = None
+) -> SceneConfig:
+    """The scenes that a training's ``data.scene`` describes.
+
+    Args:
+        values: SceneConfig's fields but for the folders.
+        models, backgrounds: folders, see ``SceneConfig``.
+
+    Raises:
+        CopeError: unknown keys.
+    """
+    known = {f.name for f in fields(SceneConfig)} - {"models", "backgrounds"}
+    if set(values) - known:
+        raise unknown_keys("data.scene", set(values) - known, known)
+    return SceneConfig(models=models, backgrounds=backgrounds, **values)

@@ -19,7 +19,7 @@ from cope_training.rendering.illumination import (
 from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import Studio
-from cope_training.rendering.textures import random_window
+from cope_training.rendering.textures import random_crop
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _compose(
     ground: list[Placement] = []
     if rng.random() < config.resting_share:
         low, high = np.deg2rad([config.elevation_min, config.elevation_max])
-        roll_spread = np.deg2rad(config.roll_spread)
-        R_cam_table = placement.table_frame(rng, rng.uniform(low, high), roll_spread)
+        roll_sigma = np.deg2rad(config.roll_sigma)
+        R_cam_table = placement.table_frame(rng, rng.uniform(low, high), roll_sigma)
         vertices = [studio.vertices[c] for c in classes]
         poses, T_cam_ground = placement.resting(
             rng, first, pixels, vertices, camera.K, R_cam_table, config.upright_share
@@ -113,7 +113,7 @@ def _compose(
         ground.append(_ground(rng, studio, config, T_cam_ground))
     else:
         radii = np.array([0.5 * studio.catalogue[c].diameter for c in classes])
-        poses = placement.heap(rng, first, pixels, radii, camera.K, config.depth_spread)
+        poses = placement.heap(rng, first, pixels, radii, camera.K, config.depth_sigma)
         T_cam_ground = _far_ground(rng, poses, radii)
         if rng.random() < config.ground_share:
             ground.append(_ground(rng, studio, config, T_cam_ground))
@@ -218,7 +218,7 @@ def _background(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, size: tuple[int, int]
 ) -> np.ndarray:
     if printed(rng, config):
-        return random_window(rng, studio.collages[rng.integers(len(studio.collages))], size)
+        return random_crop(rng, studio.collages[rng.integers(len(studio.collages))], size)
     photograph = studio.photographs and rng.random() < config.photograph_share
     pool = studio.photographs if photograph else studio.pictures
-    return random_window(rng, pool[rng.integers(len(pool))], size)
+    return random_crop(rng, pool[rng.integers(len(pool))], size)

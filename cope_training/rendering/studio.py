@@ -15,8 +15,8 @@ from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.repairs import opened, thinned
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.simplify import simplify
-from cope_training.rendering.swelling import swollen
-from cope_training.rendering.textures import procedural_picture, random_window
+from cope_training.rendering.surface_offset import with_surface_offset
+from cope_training.rendering.textures import procedural_picture, random_crop
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -135,7 +135,7 @@ class Studio:
         )
         size = (TEXTURE_SIDE, TEXTURE_SIDE)
         surfaces = self.pictures[:48]
-        surfaces += [random_window(rng, photo, size) for photo in self.photographs[:48]]
+        surfaces += [random_crop(rng, photo, size) for photo in self.photographs[:48]]
         for picture in surfaces:
             self.renderer.add_texture(picture)
         self.textures = range(self.renderer.texture_count)
@@ -147,7 +147,7 @@ class Studio:
         if shapes is not None:
             for c, item in enumerate(objects.catalogue):
                 repaired = item.obj_id in shapes.openings or item.obj_id in shapes.thin_ends
-                if shapes.swell_spread > 0 or repaired:
+                if shapes.surface_offset_sigma > 0 or repaired:
                     self.shapes[c] = self._variants(objects.meshes[c], item.obj_id, shapes, rng)
 
     def _variants(
@@ -162,8 +162,8 @@ class Studio:
                     shape = thinned(shape, config.thin_ends[obj_id], rng)
                 if obj_id in config.openings:
                     shape = opened(shape, config.openings[obj_id], rng)
-            if config.swell_spread > 0:
-                shape = swollen(shape, rng, config.swell_spread)
+            if config.surface_offset_sigma > 0:
+                shape = with_surface_offset(shape, rng, config.surface_offset_sigma)
             handles.append(self.renderer.add_mesh(shape))
         return range(handles[0], handles[-1] + 1)
 

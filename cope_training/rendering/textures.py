@@ -71,9 +71,7 @@ def procedural_picture(rng: np.random.Generator, side: int = 256) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def random_window(
-    rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
+def random_crop(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A random part of a picture, mirrored by chance, scaled to (width, height) uint8."""
     height, width = picture.shape[:2]
     share = rng.uniform(0.35, 1.0)

@@ -1,4 +1,4 @@
-"""What a training teaches: the dense part of a network, its close-up or its refiner.
+"""What a training teaches: the dense part of a network, its crop head or its refiner.
 
 A task holds the network's part that learns and its losses in one module, which is what gradients
 are shared around, and makes targets of frames.
@@ -14,16 +14,17 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.presets import get_preset
-from cope_ros.core.refinement.crop_head import CloseUp
+from cope_ros.core.refinement.crop_head import CropHead
+from cope_ros.core.renamed import hint
 from cope_training.data.frames import Frame
-from cope_training.engine.configuration import CLOSEUP, DENSE, REFINER, TrainConfig
+from cope_training.engine.configuration import CROP_HEAD, DENSE, REFINER, TrainConfig
 from cope_training.engine.distributed import Ranks
-from cope_training.tasks.crop_head.loss import CloseUpLoss
-from cope_training.tasks.crop_head.targets import CloseUpTargetBuilder, CloseUpTargets
+from cope_training.tasks.crop_head.loss import CropHeadLoss
+from cope_training.tasks.crop_head.targets import CropHeadTargetBuilder, CropHeadTargets
 from cope_training.tasks.dense.losses import CopeLoss, Predictions
 from cope_training.tasks.dense.targets import TargetBuilder, Targets, VisibilityRules
 from cope_training.tasks.refiner.loss import RefinerLoss
-from cope_training.tasks.refiner.targets import OutlookBuilder
+from cope_training.tasks.refiner.targets import RefinerSampleBuilder
 from cope_training.tasks.refiner.task import RefinerTask
 
 
@@ -54,23 +55,23 @@ class DenseTask(nn.Module):
         return self.loss(predictions, targets, progress)
 
 
-class CloseUpTask(nn.Module):
-    """Windows around single instances; the rest of the network stays as it is."""
+class CropHeadTask(nn.Module):
+    """Crops around single instances; the rest of the network stays as it is."""
 
-    def __init__(self, part: CloseUp, loss: CloseUpLoss, targets: TargetMaker) -> None:
+    def __init__(self, part: CropHead, loss: CropHeadLoss, targets: TargetMaker) -> None:
         super().__init__()
         self.part, self.loss, self.targets = part, loss, targets
 
     @property
-    def trained(self) -> CloseUp:
+    def trained(self) -> CropHead:
         """The part that learns."""
         return self.part
 
     def forward(
-        self, windows: Tensor, targets: CloseUpTargets, progress: float
+        self, crops: Tensor, targets: CropHeadTargets, progress: float
     ) -> dict[str, Tensor]:
-        """(N, S, S, 3) uint8 windows and their targets -> losses."""
-        return self.loss(self.part(windows, *targets.given), targets)
+        """(N, S, S, 3) uint8 crops and their targets -> losses."""
+        return self.loss(self.part(crops, *targets.given), targets)
 
 
 def build_task(
@@ -79,20 +80,20 @@ def build_task(
     config: TrainConfig,
     ranks: Ranks,
     generator: torch.Generator,
-) -> DenseTask | CloseUpTask | RefinerTask:
+) -> DenseTask | CropHeadTask | RefinerTask:
     """The task that a configuration names.
 
     Raises:
-        CopeError: no such stage, or the preset lacks its part.
+        CopeError: no such task, or the preset lacks its part.
     """
-    if config.stage == CLOSEUP:
-        if network.closeup is None:
-            raise CopeError(f"stage closeup: the preset {config.preset!r} has none")
-        builder = CloseUpTargetBuilder(catalogue)
-        return CloseUpTask(network.closeup, CloseUpLoss(catalogue, config.closeup), builder)
-    if config.stage == REFINER:
-        if network.refiner is None or network.closeup is None:
-            raise CopeError(f"stage refiner: the preset {config.preset!r} has none")
+    if config.task == CROP_HEAD:
+        if network.crop_head is None:
+            raise CopeError(f"task crop_head: the preset {config.preset!r} has none")
+        builder = CropHeadTargetBuilder(catalogue)
+        return CropHeadTask(network.crop_head, CropHeadLoss(catalogue, config.crop_head), builder)
+    if config.task == REFINER:
+        if network.refiner is None or network.crop_head is None:
+            raise CopeError(f"task refiner: the preset {config.preset!r} has none")
         settings = config.refiner
         if settings.flow_alone:
             if network.refiner.flow is None:
@@ -101,12 +102,12 @@ def build_task(
             network.refiner.flow.requires_grad_(True)
         loss, wrong = (
             RefinerLoss(catalogue, settings),
-            OutlookBuilder(catalogue, settings, generator),
+            RefinerSampleBuilder(catalogue, settings, generator),
         )
-        return RefinerTask(network.refiner, network.closeup, catalogue, loss, wrong)
-    if config.stage != DENSE:
-        stages = f"{DENSE}, {CLOSEUP} or {REFINER}"
-        raise CopeError(f"stage: expected {stages}, got {config.stage!r}")
+        return RefinerTask(network.refiner, network.crop_head, catalogue, loss, wrong)
+    if config.task != DENSE:
+        tasks = f"{DENSE}, {CROP_HEAD} or {REFINER}"
+        raise CopeError(f"task: expected {tasks}, got {config.task!r}{hint(config.task)}")
     by_diameter = get_preset(config.preset).standardization == "diameter"
     weights = config.loss.supervised(config.supervision)
     losses = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)

@@ -4,14 +4,20 @@ import math
 
 import torch
 from core_factory import make_catalogue, make_estimator, make_K
-from test_closeup import noise, random_rotations
+from test_crop_head import noise, random_rotations
 from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.network.build import build_network
 from cope_ros.core.network.presets import PRESETS
-from cope_ros.core.refinement.flow import FLOW_STRIDE, MAX_LOG_ROOT, Flow, FlowHead, log_likelihood
-from cope_ros.core.refinement.instance_crops import Guesses
+from cope_ros.core.refinement.crop_network import PoseCandidates
+from cope_ros.core.refinement.flow import (
+    FLOW_STRIDE,
+    MAX_LOG_SQRT_INFORMATION,
+    Flow,
+    FlowHead,
+    log_likelihood,
+)
 from cope_ros.core.refinement.refiner import Refiner
 from cope_training.export import script
 
@@ -23,12 +29,12 @@ TURN = torch.tensor([[0.1, -0.05, 0.08], [0.0, 0.15, 0.0], [-0.1, 0.1, 0.1]])
 MOVE = torch.tensor([[0.004, -0.002, 0.01], [0.0, 0.003, -0.02], [0.002, 0.002, 0.0]])
 
 
-def make_head(**spreads: float) -> FlowHead:
+def make_head(**sigmas: float) -> FlowHead:
     """A head whose poses given count ever so little, if not said otherwise."""
     head = FlowHead(8, 8, 16)
-    values = {"rotation": 10.0, "side": 10.0, "depth": 10.0, "trust": 1.0} | spreads
+    values = {"rotation": 10.0, "side": 10.0, "depth": 10.0, "trust": 1.0} | sigmas
     with torch.no_grad():
-        head.log_spreads.copy_(torch.tensor(list(values.values())).log())
+        head.log_sigmas.copy_(torch.tensor(list(values.values())).log())
     return head
 
 
@@ -40,8 +46,8 @@ def true_flow(count: int = 80) -> tuple[Flow, Tensor, Tensor]:
     center = CENTER + MOVE
     pixel = geometry.project(point @ turn.transpose(1, 2) + center.unsqueeze(1), K)
     ones = torch.ones(3, count)
-    root = torch.stack((ones, 0 * ones, ones), -1)
-    return Flow(R, CENTER, point, ones, pixel, root, 20.0 * ones), turn @ R, center
+    sqrt_information = torch.stack((ones, 0 * ones, ones), -1)
+    return Flow(R, CENTER, point, ones, pixel, sqrt_information, 20.0 * ones), turn @ R, center
 
 
 def off(pose: tuple[Tensor, Tensor], R: Tensor, center: Tensor) -> tuple[float, float]:
@@ -52,9 +58,9 @@ def off(pose: tuple[Tensor, Tensor], R: Tensor, center: Tensor) -> tuple[float, 
 
 def test_the_pose_follows_from_true_flow() -> None:
     flow, R, center = true_flow()
-    angle, way = off(make_head().fit(flow, K, DIAMETER), R, center)
+    angle, displacement = off(make_head().fit(flow, K, DIAMETER), R, center)
     assert angle < 1e-3
-    assert way < 1e-4
+    assert displacement < 1e-4
 
 
 def test_what_is_not_seen_or_not_drawn_does_not_count() -> None:
@@ -63,12 +69,14 @@ def test_what_is_not_seen_or_not_drawn_does_not_count() -> None:
     wrong[:, ::2] += 30.0
     hidden = flow.seen.clone()
     hidden[:, ::2] = -30.0
-    drawn = flow.drawn.clone()
-    drawn[:, ::2] = 0.0
-    for silenced in (flow._replace(seen=hidden), flow._replace(drawn=drawn)):
-        angle, way = off(make_head().fit(silenced._replace(pixel=wrong), K, DIAMETER), R, center)
+    rendered = flow.rendered.clone()
+    rendered[:, ::2] = 0.0
+    for silenced in (flow._replace(seen=hidden), flow._replace(rendered=rendered)):
+        angle, displacement = off(
+            make_head().fit(silenced._replace(pixel=wrong), K, DIAMETER), R, center
+        )
         assert angle < 1e-3
-        assert way < 1e-4
+        assert displacement < 1e-4
     assert off(make_head().fit(flow._replace(pixel=wrong), K, DIAMETER), R, center)[1] > 1e-3
 
 
@@ -94,8 +102,8 @@ def test_a_place_counts_in_the_direction_in_which_it_is_sure() -> None:
     along = torch.stack((error, side * error), -1)
     ones = torch.ones(3, 80)
     # L L^T is [[1, -1], [-1, 1]], or with ones: nothing is known along (1, 1), or (1, -1).
-    root = torch.stack((ones, -side, 1e-3 * ones), -1)
-    sure = flow._replace(pixel=flow.pixel + 5.0 * along, root=root)
+    sqrt_information = torch.stack((ones, -side, 1e-3 * ones), -1)
+    sure = flow._replace(pixel=flow.pixel + 5.0 * along, sqrt_information=sqrt_information)
     assert off(make_head().fit(sure, K, DIAMETER), R, center)[0] < 0.01
     blind = flow._replace(pixel=flow.pixel + 5.0 * along)
     assert off(make_head().fit(blind, K, DIAMETER), R, center)[0] > 0.02
@@ -103,7 +111,7 @@ def test_a_place_counts_in_the_direction_in_which_it_is_sure() -> None:
 
 def test_without_evidence_the_pose_given_stays() -> None:
     flow, _, _ = true_flow()
-    nothing = flow._replace(drawn=torch.zeros_like(flow.drawn))
+    nothing = flow._replace(rendered=torch.zeros_like(flow.rendered))
     R, center = make_head().fit(nothing, K, DIAMETER)
     assert torch.allclose(R, flow.R, atol=1e-6)
     assert torch.allclose(center, flow.center, atol=1e-7)
@@ -145,23 +153,25 @@ def make_refiner() -> Refiner:
 
 
 def test_an_untrained_head_sees_places_where_they_are_drawn() -> None:
-    refiner, windows = make_refiner(), noise(3)[:, :SIZE, :SIZE]
+    refiner, crops = make_refiner(), noise(3)[:, :SIZE, :SIZE]
     with torch.inference_mode():
-        said, sight = refiner.say(windows, torch.arange(3), random_rotations(3), CENTER, K)
-        R, center = refiner.correct(said, random_rotations(3), CENTER, K)
-        flow = refiner.measure(sight, torch.arange(3), R, center, K)
+        delta, features = refiner.predict_delta(
+            crops, torch.arange(3), random_rotations(3), CENTER, K
+        )
+        R, center = refiner.apply_delta(delta, random_rotations(3), CENTER, K)
+        flow = refiner.predict_flow(features, torch.arange(3), R, center, K)
     assert flow.point.shape == (3, (SIZE // FLOW_STRIDE) ** 2, 3)
-    assert 0.1 < float(flow.drawn.mean()) < 0.9
+    assert 0.1 < float(flow.rendered.mean()) < 0.9
     assert torch.allclose(flow.R, R)
     assert torch.allclose(flow.center, center)
     place = geometry.project(flow.point + center.unsqueeze(1), K)
-    assert (flow.pixel - place)[flow.drawn > 0].abs().max() < 2.0
+    assert (flow.pixel - place)[flow.rendered > 0].abs().max() < 2.0
     y, x = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
     cell = torch.stack((x, y), -1).view(1, -1, 2).expand(3, -1, -1)
     inside = torch.floor((place + 0.5) / FLOW_STRIDE).long() == cell
-    assert inside.all(-1)[flow.drawn > 0].all()
-    assert (flow.root[..., ::2] > 0).all()
-    assert (flow.root[..., ::2] <= math.exp(MAX_LOG_ROOT)).all()
+    assert inside.all(-1)[flow.rendered > 0].all()
+    assert (flow.sqrt_information[..., ::2] > 0).all()
+    assert (flow.sqrt_information[..., ::2] <= math.exp(MAX_LOG_SQRT_INFORMATION)).all()
 
 
 def test_a_refiner_need_not_have_a_flow() -> None:
@@ -172,25 +182,27 @@ def test_a_refiner_need_not_have_a_flow() -> None:
 
 def test_evidence_is_for_the_pose_that_explains_what_is_seen_for_sure() -> None:
     head, (flow, R, center) = make_head(), true_flow()
-    best = head.evidence(flow, R, center, K)
+    best = head.mean_log_likelihood(flow, R, center, K)
     assert torch.allclose(best, torch.zeros(3), atol=1e-4)
-    assert (head.evidence(flow, flow.R, center, K) < best - 0.1).all()
-    assert (head.evidence(flow, R, center + 0.01, K) < best - 0.1).all()
-    unsure = flow._replace(root=0.5 * flow.root)
+    assert (head.mean_log_likelihood(flow, flow.R, center, K) < best - 0.1).all()
+    assert (head.mean_log_likelihood(flow, R, center + 0.01, K) < best - 0.1).all()
+    unsure = flow._replace(sqrt_information=0.5 * flow.sqrt_information)
     assert torch.allclose(
-        head.evidence(unsure, R, center, K), torch.full((3,), 2 * math.log(0.5)), atol=1e-4
+        head.mean_log_likelihood(unsure, R, center, K),
+        torch.full((3,), 2 * math.log(0.5)),
+        atol=1e-4,
     )
     hidden = flow._replace(pixel=flow.pixel + 9.0, seen=torch.full_like(flow.seen, -40.0))
-    assert torch.allclose(head.evidence(hidden, R, center, K), torch.zeros(3), atol=1e-4)
+    assert torch.allclose(head.mean_log_likelihood(hidden, R, center, K), torch.zeros(3), atol=1e-4)
 
 
 def test_likelihoods_are_those_of_an_ellipse() -> None:
-    root = torch.tensor([[[2.0, 0.7, 0.5]]])
-    way = torch.tensor([[[0.3, -1.2]]])
+    sqrt_information = torch.tensor([[[2.0, 0.7, 0.5]]])
+    displacement = torch.tensor([[[0.3, -1.2]]])
     L = torch.tensor([[2.0, 0.0], [0.7, 0.5]])
-    squared = way[0] @ L @ L.T @ way[0].T
+    squared = displacement[0] @ L @ L.T @ displacement[0].T
     expected = 1.0 - torch.sqrt(1.0 + squared) + math.log(2.0 * 0.5)
-    assert torch.allclose(log_likelihood(root, way), expected)
+    assert torch.allclose(log_likelihood(sqrt_information, displacement), expected)
 
 
 class Judging(Refiner):
@@ -199,16 +211,16 @@ class Judging(Refiner):
     truth: Tensor
 
     def estimate(
-        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+        self, crops: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         nothing, to_camera = torch.zeros(len(R), 12, 12), self.turned
         return R, center, nothing, -(to_camera @ R - self.truth).flatten(1).norm(dim=1)
 
-    def look_at_objects(self, class_index: Tensor, center: Tensor, K: Tensor,
+    def cameras_at(self, class_index: Tensor, center: Tensor, K: Tensor,
                         zoom: Tensor, turn: Tensor):  # fmt: skip
-        view = super().look_at_objects(class_index, center, K, zoom, turn)
-        self.turned = view.R_cam_view.flatten(0, 1)
-        return view
+        camera = super().cameras_at(class_index, center, K, zoom, turn)
+        self.turned = camera.R_cam_crop.flatten(0, 1)
+        return camera
 
 
 def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
@@ -223,9 +235,9 @@ def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
     t = torch.tensor([0.0, 0.0, 0.5]) + 0.01 * torch.arange(4.0).view(1, 2, 2, 1)
     even, sure = torch.zeros(1, 2, 2), torch.tensor([[[-60.0, 0.0], [0.0, -60.0]]])
     classes = torch.tensor([[0, 1]])
-    for chance, chosen in ((even, (0, 1)), (sure, (1, 0))):
-        got = refiner.choose(noise(), make_K(), classes, Guesses(R, t, chance))
-        assert got.chance.shape == (1, 2, 1)
+    for log_probability, chosen in ((even, (0, 1)), (sure, (1, 0))):
+        got = refiner.choose(noise(), make_K(), classes, PoseCandidates(R, t, log_probability))
+        assert got.log_probability.shape == (1, 2, 1)
         for m in range(2):
             assert torch.allclose(got.R[0, m, 0], R[0, m, chosen[m]], atol=1e-5)
             assert torch.allclose(got.t[0, m, 0], t[0, m, chosen[m]], atol=1e-5)

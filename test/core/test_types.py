@@ -3,7 +3,13 @@
 import torch
 from torch import Tensor
 
-from cope_ros.core.types import Hypotheses, Instances, best_first, by_turns, replace_non_finite
+from cope_ros.core.types import (
+    Hypotheses,
+    Instances,
+    best_first,
+    rank_within_class,
+    replace_non_finite,
+)
 
 
 def make_instances(score: Tensor, class_index: Tensor, valid: Tensor) -> Instances:
@@ -29,7 +35,7 @@ VALID = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
 
 
 def test_many_of_a_class_wait_for_others() -> None:
-    found = by_turns(make_instances(SCORE, CLASS, VALID))
+    found = rank_within_class(make_instances(SCORE, CLASS, VALID))
     # 0.9, 0.64, 0.48, 0.36 of class 2, and the others as they are; then 0.9, 0.8, 0.75, 0.56.
     assert found.support.tolist() == [[0, 1, 4, 5, 2, 3], [0, 1, 2, 3, 4, 5]]
     assert torch.equal(found.score, SCORE.gather(1, found.support))
@@ -48,7 +54,7 @@ def test_padding_stays_last_whatever_its_score() -> None:
 
 def test_of_padding_nothing_is_better() -> None:
     first = torch.tensor([[False, False, True, True, False, False]])
-    found = by_turns(make_instances(SCORE[:1], torch.ones(1, 6, dtype=torch.int64), first))
+    found = rank_within_class(make_instances(SCORE[:1], torch.ones(1, 6, dtype=torch.int64), first))
     assert found.support.tolist() == [[2, 3, 0, 1, 4, 5]]
 
 

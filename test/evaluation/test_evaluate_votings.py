@@ -19,9 +19,9 @@ from cope_ros.core.types import Hypotheses
 from cope_training.evaluation import ablation, runtime
 from cope_training.evaluation.voting import (
     ALL,
-    CLOSEUP,
+    CONTOUR,
+    CROP_HEAD,
     EPNP,
-    OUTLINE,
     REFINER,
     VOTINGS,
     Votes,
@@ -80,10 +80,10 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
 @pytest.mark.parametrize(
     ("preset", "names"),
     [
-        ("lite_closeup", (CLOSEUP,)),
-        ("lite_refiner", (CLOSEUP, REFINER)),
-        ("lite_region", (CLOSEUP, REFINER, OUTLINE)),
-        ("lite_flow", (CLOSEUP, REFINER, OUTLINE)),
+        ("lite_crop_head", (CROP_HEAD,)),
+        ("lite_refiner", (CROP_HEAD, REFINER)),
+        ("lite_contour", (CROP_HEAD, REFINER, CONTOUR)),
+        ("lite_flow", (CROP_HEAD, REFINER, CONTOUR)),
     ],
 )
 def test_close_up_refiner_and_outline_are_the_estimators_own(
@@ -103,9 +103,9 @@ def test_close_up_refiner_and_outline_are_the_estimators_own(
     assert votings.votings == (*VOTINGS, *names)
     votes = votings.hypothesize(image, K)
     R, t = votings.poses(votes, names[-1])
-    assert layers.closeup is not None
-    assert len(expected) > layers.closeup.slots
-    if layers.refiner is not None and layers.refiner.slots:  # what is found twice is left out
+    assert layers.crop_head is not None
+    assert len(expected) > layers.crop_head.max_crops
+    if layers.refiner is not None and layers.refiner.max_refined:  # what is found twice is left out
         assert len(expected) <= len(t)
         gap = np.abs(t[:, None] - expected.t).max(axis=2) + np.abs(R[:, None] - expected.R).max(
             (2, 3)

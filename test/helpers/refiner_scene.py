@@ -13,7 +13,7 @@ from cope_ros.core.network.presets import PRESETS
 from cope_training.engine.configuration import DataConfig, TrainConfig
 from cope_training.tasks.refiner.config import RefinerTraining
 from cope_training.tasks.refiner.loss import RefinerLoss
-from cope_training.tasks.refiner.targets import OutlookBuilder
+from cope_training.tasks.refiner.targets import RefinerSampleBuilder
 from cope_training.tasks.refiner.task import RefinerTask
 
 CATALOGUE = make_catalogue()
@@ -32,7 +32,7 @@ def write_models(folder: Path) -> Path:
 
 def make_config(models: Path, **values) -> TrainConfig:
     quick = TrainConfig(
-        stage="refiner", preset="lite_refiner", pretrained="", pose_pretraining=0, crops=400,
+        task="refiner", preset="lite_refiner", pretrained="", pose_pretraining=0, samples=400,
         batch=4, data=DataConfig(meshes=str(models)),
     )  # fmt: skip
     return replace(quick, **values)
@@ -42,7 +42,7 @@ def make_task(**values) -> RefinerTask:
     config = RefinerTraining(**values)
     network = build_network(PRESETS["lite_refiner"], CATALOGUE).eval()
     assert network.refiner is not None
-    assert network.closeup is not None
-    wrong = OutlookBuilder(CATALOGUE, config, torch.Generator().manual_seed(3))
+    assert network.crop_head is not None
+    wrong = RefinerSampleBuilder(CATALOGUE, config, torch.Generator().manual_seed(3))
     loss = RefinerLoss(CATALOGUE, config)
-    return RefinerTask(network.refiner, network.closeup, CATALOGUE, loss, wrong)
+    return RefinerTask(network.refiner, network.crop_head, CATALOGUE, loss, wrong)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import yaml
-from test_diagnosis import HEALTHY
+from test_judgement import HEALTHY
 from test_security_policy import allowed
 
 from cope_ros.diagnostics.judgement import diagnose

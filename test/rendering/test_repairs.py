@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from region_scene import as_mesh
-from test_outline import save_models
+from contour_scene import as_mesh
+from test_contour import save_models
 
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.repairs import POWERS, SHADES, opened, thinned, with_thin_end

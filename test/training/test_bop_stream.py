@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_bop import CATALOGUE, make_frame, write_scene
+from test_bop_reader import CATALOGUE, make_frame, write_scene
 
 from cope_ros.core.errors import CopeError
 from cope_training.data import bop_stream
@@ -163,7 +163,7 @@ def test_configurations_become_sources(split: Path, monkeypatch: pytest.MonkeyPa
         build_source(wrong, CATALOGUE)
     for change, reason in (
         ({"data": replace(data, bop=replace(bop, share=2.0))}, "share: expected 0 to 1, got 2"),
-        ({"data": replace(data, uses=0)}, "uses: expected at least 1, got 0"),
+        ({"data": replace(data, repeats=0)}, "data.repeats: expected at least 1, got 0"),
         ({"augment": AugmentConfig(scale=0.6)}, "scale: expected 0 to 0.5, got 0.6"),
         ({"augment": AugmentConfig(scale=0.1, scale_by="size")}, "intrinsics or depth"),
     ):

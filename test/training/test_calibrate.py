@@ -141,12 +141,15 @@ def test_only_overlapping_boxes_of_one_class_are_compared() -> None:
 
 def test_the_scenes_are_those_of_the_training(tmp_path: Path) -> None:
     data = {"meshes": "some", "backgrounds": str(tmp_path / "gone"), "scene": {"size_min": 7.0}}
-    data["scene"]["of_a_later_version"] = 1
     config = calibrate.scene_config({"training": {"config": {"data": data}}}, None)
     assert (config.models, config.backgrounds, config.size_min) == ("some", None, 7.0)
     assert calibrate.scene_config({"training": {}}, tmp_path).models == str(tmp_path)
     with pytest.raises(CopeError, match="--meshes"):
         calibrate.scene_config({"training": {}}, None)
+    data["scene"] |= {"of_a_later_version": 1, "tint_spread": 0.1}
+    reason = r"of_a_later_version.*tint_spread is called tint_sigma now"
+    with pytest.raises(CopeError, match=reason):
+        calibrate.scene_config({"training": {"config": {"data": data}}}, None)
 
 
 @pytest.mark.parametrize("dry", [True, False])

@@ -100,7 +100,7 @@ def test_checkpoints_with_exact_weights_and_an_optimiser_file_are_read(tmp_path:
 def test_a_training_that_breaks_keeps_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = make_trainer(replace(QUICK, checkpoint_minutes=0.0, crops=20))
+    trainer = make_trainer(replace(QUICK, checkpoint_minutes=0.0, samples=20))
     frames = (frame for step in itertools.count() for frame in make_batch(step))
     monkeypatch.setattr(train_module, "_open_stream", lambda _: nullcontext(frames))
     step = trainer.train_step

@@ -26,7 +26,7 @@ def torchrun(processes: int, out: Path) -> dict[str, torch.Tensor]:
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(processes), str(WORKER), str(out)]
     environment = os.environ | {
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'test/helpers'}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'test/helpers'}:{ROOT / 'test/training'}",
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=out)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from core_factory import make_catalogue
 from PIL import Image
-from test_bop import make_frame as make_bop_frame
-from test_bop import write_scene
-from test_targets import SIDE, WINDOW, make_frame
+from test_bop_reader import make_frame as make_bop_frame
+from test_bop_reader import write_scene
+from test_targets import CROP_SCALE, SIDE, make_frame
 
 from cope_training.engine.pictures import box_edges, side_by_side
 from cope_training.tasks import draw_locations
@@ -26,7 +26,7 @@ def panels(picture: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("z", "level"), [(0.5, 1), (0.3, 2), (0.1, 3)])
 def test_locations_are_marked_on_their_level_alone(z: float, level: int) -> None:
-    frame = make_frame([(0, z, 1.0)], [WINDOW])
+    frame = make_frame([(0, z, 1.0)], [CROP_SCALE])
     marked = [
         int((p.sum(-1) > 0).sum())
         for p in panels(draw_locations.draw(frame, make_catalogue(), RULES))
@@ -43,7 +43,7 @@ def test_locations_are_marked_on_their_level_alone(z: float, level: int) -> None
 def test_what_does_not_regress_is_hollow_and_what_is_ignored_crossed() -> None:
     areas = []
     for visibility in (0.6, 0.3, 0.2, 0.05):
-        frame = make_frame([(0, 0.5, visibility)], [WINDOW])
+        frame = make_frame([(0, 0.5, visibility)], [CROP_SCALE])
         picture = panels(draw_locations.draw(frame, make_catalogue(), RULES))[1]
         areas.append(int((picture.sum(-1) > 0).sum()))
     filled, hollow, crossed, nothing = areas

@@ -175,7 +175,7 @@ def test_the_widest_layers_take_half_the_room_and_change_next_to_nothing(tmp_pat
     weights = stored.state_dict()
     assert weights["network.refiner.hidden.0.weight"].dtype == torch.float16
     rebuilt, _, _, _ = network_of(path)
-    for part in ("closeup", "refiner"):
+    for part in ("crop_head", "refiner"):
         wide = getattr(rebuilt, part).hidden[0].weight
         assert wide.dtype == torch.float32
         exact = getattr(network, part).hidden[0].weight

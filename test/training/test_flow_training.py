@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from refiner_scene import CATALOGUE, CPU, make_config, make_task, write_models
-from test_closeup_training import make_window
+from test_crop_head_training import make_crop
 
 from cope_ros.core import geometry
 from cope_ros.core.errors import CopeError
@@ -32,9 +32,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_targets(count: int = 3) -> RefinerTargets:
     task = make_task(found_share=0.0)
-    frames = [make_window(i % 3, i, MARGIN) for i in range(count)]
-    windows = torch.stack([torch.from_numpy(f.image) for f in frames])
-    return task.lay(windows, task.targets(frames)).targets
+    frames = [make_crop(i % 3, i, MARGIN) for i in range(count)]
+    crops = torch.stack([torch.from_numpy(f.image) for f in frames])
+    return task.cut_crops(crops, task.targets(frames)).targets
 
 
 def seen_places(targets: RefinerTargets) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,18 +52,20 @@ def true_flow(targets: RefinerTargets) -> Flow:
     point, shown = seen_places(targets)
     pixel = geometry.project(point, targets.K)
     turn = targets.R_start @ targets.R.transpose(1, 2)
-    drawn = (point - targets.center.unsqueeze(1)) @ turn.transpose(1, 2)
+    rendered = (point - targets.center.unsqueeze(1)) @ turn.transpose(1, 2)
     ones = shown.float()
-    root = torch.stack((ones + 1, 0 * ones, ones + 1), -1)
+    sqrt_information = torch.stack((ones + 1, 0 * ones, ones + 1), -1)
     seen = 40.0 * ones - 20.0
-    return Flow(targets.R_start, targets.center_start, drawn, ones, pixel, root, seen)
+    return Flow(
+        targets.R_start, targets.center_start, rendered, ones, pixel, sqrt_information, seen
+    )
 
 
 def test_the_truth_costs_nothing_but_its_doubt() -> None:
     targets = make_targets()
     diameter = DIAMETERS[targets.class_index]
     flow = true_flow(targets)
-    assert flow.drawn.mean() > 0.05
+    assert flow.rendered.mean() > 0.05
     errors = flow_errors(flow, targets, diameter)
     assert float(errors["flow"]) == pytest.approx(-2.0 * np.log(2.0), abs=1e-3)
     assert float(errors["seen"]) < 1e-3
@@ -100,13 +102,16 @@ def test_gradients_are_those_of_the_losses() -> None:
     targets, flow = replace(targets, **values), Flow(*(v.double() for v in true_flow(targets)))
     torch.manual_seed(0)
     inputs = [
-        (v + 0.2 * torch.randn_like(v)).requires_grad_() for v in (flow.pixel, flow.root, flow.seen)
+        (v + 0.2 * torch.randn_like(v)).requires_grad_()
+        for v in (flow.pixel, flow.sqrt_information, flow.seen)
     ]
 
-    def total(pixel: torch.Tensor, root: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
-        said = flow._replace(pixel=pixel, root=root.abs() + 0.1, seen=seen)
+    def total(
+        pixel: torch.Tensor, sqrt_information: torch.Tensor, seen: torch.Tensor
+    ) -> torch.Tensor:
+        delta = flow._replace(pixel=pixel, sqrt_information=sqrt_information.abs() + 0.1, seen=seen)
         return torch.stack(
-            list(flow_errors(said, targets, DIAMETERS[targets.class_index].double()).values())
+            list(flow_errors(delta, targets, DIAMETERS[targets.class_index].double()).values())
         ).sum()
 
     assert torch.autograd.gradcheck(total, inputs, fast_mode=True)
@@ -122,13 +127,13 @@ def make_trainer(models: Path) -> Trainer:
 def test_it_learns_alone(models: Path) -> None:
     trainer = make_trainer(models)
     before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
-    batch = [make_window(c, c, MARGIN) for c in (0, 1, 2, 0)]
+    batch = [make_crop(c, c, MARGIN) for c in (0, 1, 2, 0)]
     seen = [trainer.train_step(batch)["seen"] for _ in range(14)]
     assert np.mean(seen[-3:]) < 0.9 * np.mean(seen[:3])
     moved = {k for k, v in trainer.network.state_dict().items() if not torch.equal(v, before[k])}
     assert moved
     assert all(k.startswith("refiner.flow.") for k in moved)
-    assert "refiner.flow.log_spreads" in moved
+    assert "refiner.flow.log_sigmas" in moved
 
 
 def test_a_refiner_without_flow_is_refused(models: Path) -> None:
@@ -140,34 +145,34 @@ def test_with_the_refiner_it_learns_too(models: Path) -> None:
     config = make_config(models, preset="lite_flow")
     task = Trainer(config, CATALOGUE, CPU).task
     assert isinstance(task, RefinerTask)
-    frames = [make_window(c, c, MARGIN) for c in (0, 1)]
-    windows = torch.stack([torch.from_numpy(f.image) for f in frames])
-    losses = task(windows, task.targets(frames), 0.0)
+    frames = [make_crop(c, c, MARGIN) for c in (0, 1)]
+    crops = torch.stack([torch.from_numpy(f.image) for f in frames])
+    losses = task(crops, task.targets(frames), 0.0)
     assert {"flow", "seen", "fit", "rotation", "size"} < set(losses)
     losses["total"].backward()
     assert task.part.output.weight.grad is not None
     assert task.part.flow is not None
-    assert task.part.flow.log_spreads.grad is not None
+    assert task.part.flow.log_sigmas.grad is not None
 
 
 def test_flows_start_astray_as_far_as_is_said() -> None:
-    frames = [make_window(0, 0, MARGIN)] * 300
+    frames = [make_crop(0, 0, MARGIN)] * 300
     straight = make_task(flow_error=0.0).targets(frames)
-    assert torch.equal(straight.stray_way, torch.zeros(300, 3))
-    assert torch.allclose(straight.stray_turn, torch.eye(3).expand(300, 3, 3), atol=1e-6)
+    assert torch.equal(straight.jitter_displacement, torch.zeros(300, 3))
+    assert torch.allclose(straight.jitter_rotation, torch.eye(3).expand(300, 3, 3), atol=1e-6)
     values = {"rotation_error": 10.0, "center_error": 0.05, "size_error": 0.1}
-    outlook = make_task(flow_error=0.5, **values).targets(frames)
-    turn = torch.rad2deg(geometry.log_so3(outlook.stray_turn))
-    spread = 0.5 / 3**0.5  # of uniform shares, root mean square
-    assert turn.std() == pytest.approx(10.0 * spread, rel=0.2)
-    assert outlook.stray_way[:, :2].std() == pytest.approx(0.05 * spread, rel=0.2)
-    assert outlook.stray_way[:, 2].std() == pytest.approx(0.1 * spread, rel=0.2)
+    samples = make_task(flow_error=0.5, **values).targets(frames)
+    turn = torch.rad2deg(geometry.log_so3(samples.jitter_rotation))
+    sigma = 0.5 / 3**0.5  # of uniform shares, root mean square
+    assert turn.std() == pytest.approx(10.0 * sigma, rel=0.2)
+    assert samples.jitter_displacement[:, :2].std() == pytest.approx(0.05 * sigma, rel=0.2)
+    assert samples.jitter_displacement[:, 2].std() == pytest.approx(0.1 * sigma, rel=0.2)
 
 
 def test_what_is_displaced_moves_aside_by_diameters_and_along_its_ray() -> None:
     center = torch.tensor([[0.1, 0.0, 0.5]])
-    way = torch.tensor([[0.2, -0.1, float(np.log(1.1))]])
-    moved = displaced(center, way, torch.tensor([0.1]))
+    displacement = torch.tensor([[0.2, -0.1, float(np.log(1.1))]])
+    moved = displaced(center, displacement, torch.tensor([0.1]))
     assert torch.allclose(moved, 1.1 * torch.tensor([[0.12, -0.01, 0.5]]))
 
 

@@ -90,7 +90,7 @@ def test_empty_images_have_no_rows(studio):
 def test_depths_and_upright_objects_are_as_asked_for(studio):
     config = SceneConfig(
         models=MODELS, crop_size=96, depth_min=0.5, depth_max=0.6, resting_share=1.0,
-        upright_share=1.0, empty_share=0.0, instances_min=1, instances_max=1, roll_spread=0.0,
+        upright_share=1.0, empty_share=0.0, instances_min=1, instances_max=1, roll_sigma=0.0,
     )  # fmt: skip
     frames = [sample_crop(np.random.default_rng(i), studio, config) for i in range(20)]
     poses = np.concatenate([f.T_cam_obj for f in frames])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from core_factory import make_catalogue, make_network
-from test_targets import NEAR, WINDOW, make_frame
+from test_targets import CROP_SCALE, NEAR, make_frame
 
 from cope_training.engine.configuration import LossConfig
 from cope_training.tasks.dense.losses import CopeLoss, Predictions
@@ -65,7 +65,7 @@ def test_one_hypothesis_per_instance() -> None:
 
 @pytest.mark.parametrize("hypothesis", [0, 1])
 def test_a_symmetric_answer_costs_nothing(hypothesis: int) -> None:
-    targets = make_targets([(1, 0.5, 1.0)], [WINDOW])
+    targets = make_targets([(1, 0.5, 1.0)], [CROP_SCALE])
     config = LossConfig(tra=0, rot=0, cons=0, proj=0)
     losses = make_loss(config)(perfect(targets, hypothesis), targets)
     assert losses["key"].item() == pytest.approx(0, abs=1e-9)
@@ -75,7 +75,7 @@ def test_a_symmetric_answer_costs_nothing(hypothesis: int) -> None:
 
 def test_pose_losses_vanish_at_the_true_corners() -> None:
     """The geometric head turns exact corners into the exact pose, up to its steps' accuracy."""
-    targets = make_targets([NEAR, (1, 0.5, 1.0)], [WINDOW, (slice(0, 30), slice(0, 30))])
+    targets = make_targets([NEAR, (1, 0.5, 1.0)], [CROP_SCALE, (slice(0, 30), slice(0, 30))])
     loss = make_loss(LossConfig(points=1.0))
     loss.pose_head = _oracle(targets)
     losses = loss(perfect(targets, 0), targets)
@@ -94,7 +94,7 @@ def _oracle(targets: Targets):
 
 
 def test_every_published_loss_is_there_and_finite() -> None:
-    targets = make_targets([NEAR], [WINDOW])
+    targets = make_targets([NEAR], [CROP_SCALE])
     n = targets.labels.shape[1]
     torch.manual_seed(0)
     predictions = Predictions(

@@ -44,7 +44,7 @@ def test_plateau_waits_for_its_patience_and_survives_a_checkpoint() -> None:
 
 def test_the_plateau_lowers_the_trainers_rate() -> None:
     optimizer = OptimizerConfig(
-        name="adam", schedule="plateau", epoch_crops=2, plateau_patience=1, learning_rate=1e-9
+        name="adam", schedule="plateau", epoch_samples=2, plateau_patience=1, learning_rate=1e-9
     )
     trainer = make_trainer(replace(QUICK, optimizer=optimizer))
     trainer.plateau.best = 0.0

@@ -11,22 +11,22 @@ import torch
 import trimesh
 from core_factory import make_catalogue
 from refiner_scene import CATALOGUE, CPU, SIZE, SIZES, make_config, make_task, write_models
-from test_closeup_training import make_window
+from test_crop_head_training import make_crop
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.build import build_network
 from cope_ros.core.network.presets import PRESETS
-from cope_ros.core.refinement.instance_crops import SURFACE_UNIT, WINDOW
-from cope_ros.core.refinement.refiner import Correction, Refiner
+from cope_ros.core.refinement.crop_network import CROP_SCALE, SURFACE_UNIT
+from cope_ros.core.refinement.refiner import PoseDelta, Refiner
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import load_config
 from cope_training.engine.pictures import ESTIMATE
 from cope_training.engine.reporting import overlay
 from cope_training.engine.trainer import Trainer
 from cope_training.tasks.refiner.config import MARGIN, RefinerTraining
-from cope_training.tasks.refiner.loss import RefinerLoss, true_correction
+from cope_training.tasks.refiner.loss import RefinerLoss, true_delta
 from cope_training.tasks.refiner.surface_points import surface_points
 from cope_training.tasks.refiner.targets import RefinerTargets
 
@@ -39,9 +39,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_targets(count: int = 4, **values) -> RefinerTargets:
     """Of random poses alone."""
     task = make_task(found_share=0.0, **values)
-    frames = [make_window(i % 3, i % 20, MARGIN) for i in range(count)]
-    windows = torch.stack([torch.from_numpy(f.image) for f in frames])
-    return task.lay(windows, task.targets(frames)).targets
+    frames = [make_crop(i % 3, i % 20, MARGIN) for i in range(count)]
+    crops = torch.stack([torch.from_numpy(f.image) for f in frames])
+    return task.cut_crops(crops, task.targets(frames)).targets
 
 
 def make_refiner() -> Refiner:
@@ -87,15 +87,15 @@ def true_surface(targets: RefinerTargets) -> torch.Tensor:
 
 def test_the_truth_costs_nothing_and_corrects_exactly() -> None:
     targets = make_targets(6)
-    turn, way, log_size = true_correction(targets, SIZE)
+    turn, displacement, log_size = true_delta(targets, SIZE)
     mask = 40.0 * (2 * targets.visible - 1)
-    said = Correction(true_surface(targets), mask, way, log_size, turn)
-    losses = RefinerLoss(CATALOGUE, RefinerTraining())(said, targets)
+    delta = PoseDelta(true_surface(targets), mask, displacement, log_size, turn)
+    losses = RefinerLoss(CATALOGUE, RefinerTraining())(delta, targets)
     assert all(value < 1e-3 for value in losses.values())
-    R, center = make_refiner().correct(said, targets.R_start, targets.center_start, targets.K)
+    R, center = make_refiner().apply_delta(delta, targets.R_start, targets.center_start, targets.K)
     assert torch.allclose(R, targets.R, atol=1e-4)
     assert torch.allclose(center, targets.center, atol=1e-4)
-    wrong = said._replace(size=log_size + 1.0)
+    wrong = delta._replace(size=log_size + 1.0)
     assert RefinerLoss(CATALOGUE, RefinerTraining())(wrong, targets)["size"] > 0.5
 
 
@@ -113,11 +113,11 @@ def test_wrong_poses_are_as_wrong_as_configured() -> None:
 
 
 def test_windows_lie_about_the_wrong_poses() -> None:
-    targets = make_targets(200, zoom_spread=0.1)
+    targets = make_targets(200, zoom_sigma=0.1)
     assert targets.center_start[:, :2].abs().max() < 1e-5
     diameters = torch.tensor([o.diameter for o in CATALOGUE])[targets.class_index]
     apparent = targets.K[:, 0, 0] * diameters / targets.center_start[:, 2]
-    zoom = torch.log(SIZE / WINDOW / apparent)
+    zoom = torch.log(SIZE / CROP_SCALE / apparent)
     assert zoom.mean() == pytest.approx(0.0, abs=0.03)
     assert zoom.std() == pytest.approx(0.1, rel=0.2)
 
@@ -128,13 +128,13 @@ def test_of_poses_that_look_the_same_the_nearest_is_wanted(
 ) -> None:
     """No symmetry, a half-turn, a continuous axis: what cannot be seen is not asked for."""
     task = make_task(found_share=0.0)
-    frame = make_window(index, 4, MARGIN)
-    outlook = task.targets([frame])
+    frame = make_crop(index, 4, MARGIN)
+    samples = task.targets([frame])
     about_z = geometry.exp_so3(torch.tensor([0.0, 0.0, turn]))
-    laid = task.lay(
-        torch.from_numpy(frame.image)[None], replace(outlook, R_start=outlook.R @ about_z)
+    crops = task.cut_crops(
+        torch.from_numpy(frame.image)[None], replace(samples, R_start=samples.R @ about_z)
     )
-    angle = geometry.rotation_angle(laid.targets.R, laid.targets.R_start)
+    angle = geometry.rotation_angle(crops.targets.R, crops.targets.R_start)
     assert float(angle) == pytest.approx(left, abs=1e-2)
 
 
@@ -144,11 +144,11 @@ def test_gradients_are_those_of_the_losses() -> None:
     targets = replace(targets, **values)
     loss = RefinerLoss(CATALOGUE, RefinerTraining()).to(torch.float64)
     torch.manual_seed(0)
-    turn, way, log_size = true_correction(targets, SIZE)
-    truth = (true_surface(targets), targets.visible, way, log_size, turn)
+    turn, displacement, log_size = true_delta(targets, SIZE)
+    truth = (true_surface(targets), targets.visible, displacement, log_size, turn)
     inputs = [(v + 0.3 * torch.randn_like(v)).requires_grad_() for v in truth]
     assert torch.autograd.gradcheck(
-        lambda *said: loss(Correction(*said), targets)["total"], inputs, fast_mode=True
+        lambda *delta: loss(PoseDelta(*delta), targets)["total"], inputs, fast_mode=True
     )
 
 
@@ -163,7 +163,7 @@ def test_it_learns_and_the_rest_stays(models: Path) -> None:
     trainer = make_trainer(models)
     before = {k: v.clone() for k, v in trainer.network.state_dict().items()}
     assert before["refiner.points"].any()
-    batch = [make_window(c, c, MARGIN) for c in (0, 1, 2, 0)]
+    batch = [make_crop(c, c, MARGIN) for c in (0, 1, 2, 0)]
     losses = [trainer.train_step(batch)["total"] for _ in range(14)]
     assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
     moved = {k for k, v in trainer.network.state_dict().items() if not torch.equal(v, before[k])}
@@ -174,16 +174,16 @@ def test_it_learns_and_the_rest_stays(models: Path) -> None:
 
 
 def test_it_starts_with_what_the_close_up_sees_and_keeps_its_own(models: Path) -> None:
-    closer = build_network(PRESETS["lite_closeup"], CATALOGUE)
+    closer = build_network(PRESETS["lite_crop_head"], CATALOGUE)
     weights = {k: v.clone() for k, v in closer.state_dict().items()}
     trainer = Trainer(make_config(models), CATALOGUE, CPU)
-    trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite_closeup"))
+    trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite_crop_head"))
     state = trainer.network.state_dict()
     assert all(torch.equal(state[k], v) for k, v in weights.items())
     parts = ("backbone", "lateral3", "lateral4", "features", "surface")
     own = [k for k in state if k.startswith(tuple(f"refiner.{part}." for part in parts))]
     assert {k.split(".")[1] for k in own} == set(parts)
-    assert all(torch.equal(state[k], weights[k.replace("refiner", "closeup", 1)]) for k in own)
+    assert all(torch.equal(state[k], weights[k.replace("refiner", "crop_head", 1)]) for k in own)
     again = Trainer(make_config(models), CATALOGUE, CPU)
     changed = {k: v + 1 if k.startswith("refiner.") else v for k, v in state.items()}
     again.start(checkpoints.Initial(changed, CATALOGUE, "lite_refiner"))
@@ -205,18 +205,18 @@ def test_other_objects_are_drawn_with_their_own_surfaces(models: Path, tmp_path:
 
 def test_tensorboard_shows_windows_with_the_corrected_pose(models: Path) -> None:
     trainer = make_trainer(models)
-    frame = make_window(margin=MARGIN)
+    frame = make_crop(margin=MARGIN)
     picture = overlay(trainer, [frame, frame])[:, : frame.image.shape[1]]
     red = (picture != frame.image).any(-1) & (picture == ESTIMATE).all(-1)
     assert red.sum() > 20
 
 
 def test_networks_without_a_refiner_are_refused(models: Path) -> None:
-    with pytest.raises(CopeError, match="stage refiner: the preset 'lite_closeup' has none"):
-        Trainer(make_config(models, preset="lite_closeup"), CATALOGUE, CPU)
+    with pytest.raises(CopeError, match="task refiner: the preset 'lite_crop_head' has none"):
+        Trainer(make_config(models, preset="lite_crop_head"), CATALOGUE, CPU)
 
 
 def test_the_recipe_of_lmo_is_read() -> None:
     config = load_config(Path(__file__).parents[2] / "config/training/lmo_refiner.yaml")
-    assert config.stage == "refiner"
+    assert config.task == "refiner"
     assert PRESETS[config.preset].refiner is not None

@@ -29,20 +29,20 @@ def test_mixtures_are_exact_and_leave_no_frame_out(share: float) -> None:
 
 
 def test_each_frame_is_used_as_often_as_asked_and_far_apart() -> None:
-    uses, pool = 3, 5
-    read = RepeatedFrames(Numbered(0), uses, pool).open()
+    repeats, pool = 3, 5
+    read = RepeatedFrames(Numbered(0), repeats, pool).open()
     numbers = [read(i)[1] for i in range(300)]
-    for number in range((uses - 1) * pool, 80):  # after the start, before the end
+    for number in range((repeats - 1) * pool, 80):  # after the start, before the end
         places = [i for i, n in enumerate(numbers) if n == number]
-        assert len(places) == uses
-        assert min(np.diff(places)) >= uses * (pool - 1)
-    late = RepeatedFrames(Numbered(0), uses, pool).open()  # as a resumed training opens it
+        assert len(places) == repeats
+        assert min(np.diff(places)) >= repeats * (pool - 1)
+    late = RepeatedFrames(Numbered(0), repeats, pool).open()  # as a resumed training opens it
     assert [late(i)[1] for i in range(151, 200)] == numbers[151:200]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_frames_are_not_kept_beyond_their_uses(workers: int) -> None:
-    uses, pool = 4, 8
+    repeats, pool = 4, 8
     alive: weakref.WeakSet[Numbered] = weakref.WeakSet()
 
     class Tracked:
@@ -54,10 +54,10 @@ def test_frames_are_not_kept_beyond_their_uses(workers: int) -> None:
 
             return read
 
-    read = RepeatedFrames(Tracked(), uses, pool).open()
+    read = RepeatedFrames(Tracked(), repeats, pool).open()
     for i in range(0, 1000, workers):
         read(i)
-        assert len(alive) <= uses * pool + 1
+        assert len(alive) <= repeats * pool + 1
 
 
 def test_frames_are_rendered_once_for_all_their_uses() -> None:

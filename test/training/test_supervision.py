@@ -52,12 +52,12 @@ def test_the_command_trains_scores_and_writes_the_table(tmp_path: Path, egl: Non
     plain["data"]["scene"] |= {"crop_size": 64}
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(plain))
-    arguments = ["--config", str(config), "--out", str(tmp_path / "out"), "--crops", "4"]
-    arguments += ["--start-crops", "2", "--limit", "2", "--modes", "IM", "DR", "--device", "cpu"]
+    arguments = ["--config", str(config), "--out", str(tmp_path / "out"), "--samples", "4"]
+    arguments += ["--start-samples", "2", "--limit", "2", "--modes", "IM", "DR", "--device", "cpu"]
     arguments += ["--data", str(ROOT / "models" / "demo" / "sequence")]
     assert supervision.main(arguments) == 0
     result = json.loads((tmp_path / "out" / "supervision.json").read_text())
-    assert (result["images"], result["crops"], result["start_crops"]) == (2, 4, 2)
+    assert (result["images"], result["samples"], result["start_samples"]) == (2, 4, 2)
     rows = {row["supervision"]: row["add_s_recall"] for row in result["rows"]}
     assert list(rows["IM"]) == ["RANSAC-EPnP"]
     assert set(rows["DR"]) == {"RANSAC-EPnP", "n=1", "n=5", "n=10", "mean of all"}

@@ -33,13 +33,13 @@ def make_frame(rows: list[tuple[int, float, float]], masks: list[tuple[slice, sl
     )
 
 
-WINDOW = (slice(32, 96), slice(32, 96))
+CROP_SCALE = (slice(32, 96), slice(32, 96))
 # object0: diameter 141 mm, so 300 px * 0.141 m / 0.5 m = 85 px: the finest level.
 NEAR = (0, 0.5, 1.0)
 
 
 def test_an_instance_owns_the_locations_of_its_mask_on_its_level() -> None:
-    targets = TargetBuilder(make_catalogue())([make_frame([NEAR], [WINDOW])])
+    targets = TargetBuilder(make_catalogue())([make_frame([NEAR], [CROP_SCALE])])
     labels = targets.labels[0]
     fine = labels[:256].reshape(16, 16)
     assert (fine[4:12, 4:12] == 0).all()
@@ -50,7 +50,7 @@ def test_an_instance_owns_the_locations_of_its_mask_on_its_level() -> None:
 
 @pytest.mark.parametrize(("z", "stride"), [(0.5, 8), (0.3, 16), (0.1, 32)])
 def test_level_follows_the_apparent_size(z: float, stride: int) -> None:
-    targets = TargetBuilder(make_catalogue())([make_frame([(0, z, 1.0)], [WINDOW])])
+    targets = TargetBuilder(make_catalogue())([make_frame([(0, z, 1.0)], [CROP_SCALE])])
     assert targets.strides.unique().tolist() == [stride]
 
 
@@ -61,7 +61,7 @@ def test_level_follows_the_apparent_size(z: float, stride: int) -> None:
 def test_visibility_rules(visibility: float, label: int, regresses: bool) -> None:
     rules = VisibilityRules(foreground=0.25, regression=0.5, ignore=0.1)
     builder = TargetBuilder(make_catalogue(), rules)
-    targets = builder([make_frame([(0, 0.5, visibility)], [WINDOW])])
+    targets = builder([make_frame([(0, 0.5, visibility)], [CROP_SCALE])])
     assert targets.labels[0, :256].reshape(16, 16)[5, 5] == label
     assert bool(len(targets.rows)) == regresses
 
@@ -97,14 +97,14 @@ def test_a_batch_without_instances() -> None:
 
 def test_keypoints_are_the_projected_corners() -> None:
     catalogue = make_catalogue()
-    targets = TargetBuilder(catalogue)([make_frame([NEAR], [WINDOW])])
+    targets = TargetBuilder(catalogue)([make_frame([NEAR], [CROP_SCALE])])
     corners = catalogue[0].corners + np.array([0, 0, 0.5])
     expected = corners[:, :2] / corners[:, 2:] * FOCAL + 64
     assert np.allclose(targets.keypoints[0, 0].numpy(), expected, atol=1e-3)
 
 
 def test_discrete_hypotheses_permute_the_corners() -> None:
-    targets = TargetBuilder(make_catalogue())([make_frame([(1, 0.5, 1.0)], [WINDOW])])
+    targets = TargetBuilder(make_catalogue())([make_frame([(1, 0.5, 1.0)], [CROP_SCALE])])
     first, second = targets.keypoints[0, 0], targets.keypoints[0, 1]
     assert not torch.allclose(first, second, atol=1.0)
     distance = torch.cdist(first, second)

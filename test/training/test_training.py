@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from core_factory import make_catalogue
-from test_targets import NEAR, WINDOW, make_frame
+from test_targets import CROP_SCALE, NEAR, make_frame
 
 from cope_ros.core.errors import CopeError
 from cope_training.data.augmentation import Augmenter
@@ -22,16 +22,16 @@ from cope_training.engine.distributed import Ranks
 from cope_training.engine.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = TrainConfig(pretrained="", pose_pretraining=0, crops=40, batch=2)
+QUICK = TrainConfig(pretrained="", pose_pretraining=0, samples=40, batch=2)
 
 
 def make_batch(step: int) -> list[Frame]:
     rng = np.random.default_rng(step)
-    frames = [make_frame([NEAR], [WINDOW]), make_frame([], [])]
+    frames = [make_frame([NEAR], [CROP_SCALE]), make_frame([], [])]
     for frame in frames:
         frame.image[:] = rng.integers(0, 256, frame.image.shape)
         if len(frame.class_index):
-            frame.image[WINDOW] = (200, 40, 40)
+            frame.image[CROP_SCALE] = (200, 40, 40)
     return frames
 
 

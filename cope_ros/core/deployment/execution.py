@@ -144,7 +144,7 @@ def make_execution(model: Model, size: tuple[int, int], device: torch.device) ->
 
 
 def halve(network: Any) -> None:
-    """Puts a network in half precision, in place, but for pose head, close-up,
+    """Puts a network in half precision, in place, but for pose head, crop head,
     refiner, fit to outlines and stem.
 
     Poses need the mantissa of both. In the stem, batch norms of nearly constant channels
@@ -159,7 +159,7 @@ def halve(network: Any) -> None:
         if name == "backbone" and mixed:
             for stage in (child.stage3, child.stage4, child.stage5):
                 stage.half()
-        elif name not in ("pose_head", "closeup", "refiner", "region"):
+        elif name not in ("pose_head", "crop_head", "refiner", "contour_fit"):
             child.half()
     if not mixed:
         for name, buffer in network.named_buffers(recurse=False):

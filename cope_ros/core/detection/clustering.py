@@ -83,7 +83,7 @@ def cluster(
         # Better blocks are settled; inside of this one the fixed point is sought.
         joined = torch.bmm(overlap, leads[:, :stop].unsqueeze(-1)).squeeze(-1) > 0.5
         free = active[:, start:stop] & ~joined
-        leads[:, start:stop] = _settle(overlap[:, :, start:], free).to(leads.dtype)
+        leads[:, start:stop] = _fixed_point(overlap[:, :, start:], free).to(leads.dtype)
         # The best leader is the one with the most rows behind it.
         behind = leads[:, :stop] * (n - rows[:stop])
         best = (overlap * behind.unsqueeze(1)).amax(-1)
@@ -92,7 +92,7 @@ def cluster(
     return leads > 0.5, leader
 
 
-def _settle(overlap: Tensor, free: Tensor, max_rounds: int = MAX_ROUNDS) -> Tensor:
+def _fixed_point(overlap: Tensor, free: Tensor, max_rounds: int = MAX_ROUNDS) -> Tensor:
     """(B, b, b) overlaps and (B, b) bool free rows -> (B, b) bool, which of these lead."""
     leads = free
     for _ in range(max_rounds):
@@ -122,7 +122,7 @@ def select_leaders(leads: Tensor, max_instances: int) -> tuple[Tensor, Tensor]:
     return index, value < n
 
 
-def repeated(
+def nms_3d(
     class_index: Tensor,
     valid: Tensor,
     center: Tensor,

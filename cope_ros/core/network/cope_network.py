@@ -1,4 +1,4 @@
-"""The network: backbone, pyramid, three towers, pose head, close-up, refiner, fit to outlines."""
+"""The network: backbone, pyramid, three towers, pose head, crop head, refiner, fit to contours."""
 
 from typing import TypeVar
 
@@ -11,18 +11,18 @@ from cope_ros.core.network.heads import KeyTower, Tower
 from cope_ros.core.network.pose_head import GeometricPoseHead, PublishedPoseHead
 from cope_ros.core.network.presets import NetworkConfig
 from cope_ros.core.network.pyramid import Pyramid
-from cope_ros.core.refinement.contour_fit import RegionFit
-from cope_ros.core.refinement.crop_head import CloseUp
+from cope_ros.core.refinement.contour_fit import ContourFit
+from cope_ros.core.refinement.crop_head import CropHead
 from cope_ros.core.refinement.refiner import Refiner
 
-Part = TypeVar("Part", CloseUp, Refiner)
+Part = TypeVar("Part", CropHead, Refiner)
 
 
 class CopeNetwork(nn.Module):
     """All learned parts of COPE (paper, Figure 2).
 
     ``forward`` gives the standardised outputs of all locations; ``pose_head`` is called on
-    the locations worth it, ``closeup``, ``refiner`` and ``region`` on the instances found.
+    the locations worth it, ``crop_head``, ``refiner`` and ``contour_fit`` on the instances found.
     Standardised outputs become pixels in ``decode``.
 
     Args:
@@ -48,12 +48,12 @@ class CopeNetwork(nn.Module):
         self.class_tower.set_prior()
         self.box_tower = Tower(width, 4, config.box_tower, separable, norm)
         self.key_tower = KeyTower(
-            width, 16, config.key_tower, config.surface_tower, separable, norm
+            width, 16, config.key_tower, config.coordinate_branch, separable, norm
         )
         self.pose_head = _build_pose_head(config, catalogue)
-        self.closeup = _build_closeup(config, catalogue)
+        self.crop_head = _build_crop_head(config, catalogue)
         self.refiner = _build_refiner(config, catalogue)
-        self.region = _build_region(config, catalogue)
+        self.contour_fit = _build_contour_fit(config, catalogue)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass over a batch of images.
@@ -97,10 +97,10 @@ def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
     return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels)
 
 
-def _build_closeup(config: NetworkConfig, catalogue: Catalogue) -> CloseUp | None:
-    if config.closeup is None:
+def _build_crop_head(config: NetworkConfig, catalogue: Catalogue) -> CropHead | None:
+    if config.crop_head is None:
         return None
-    return _folded(CloseUp(config.closeup, config.backbone, *_boxes(catalogue)), config)
+    return _folded(CropHead(config.crop_head, config.backbone, *_boxes(catalogue)), config)
 
 
 def _build_refiner(config: NetworkConfig, catalogue: Catalogue) -> Refiner | None:
@@ -109,8 +109,10 @@ def _build_refiner(config: NetworkConfig, catalogue: Catalogue) -> Refiner | Non
     return _folded(Refiner(config.refiner, config.backbone, *_boxes(catalogue)), config)
 
 
-def _build_region(config: NetworkConfig, catalogue: Catalogue) -> RegionFit | None:
-    return None if config.region is None else RegionFit(config.region, *_boxes(catalogue))
+def _build_contour_fit(config: NetworkConfig, catalogue: Catalogue) -> ContourFit | None:
+    return (
+        None if config.contour_fit is None else ContourFit(config.contour_fit, *_boxes(catalogue))
+    )
 
 
 def _boxes(catalogue: Catalogue) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.renamed import hint, unknown_keys
 
 POSE_HEADS = ("published", "geometric")
 STANDARDIZATIONS = ("diameter", "stride")
@@ -18,40 +19,40 @@ class TowerConfig:
 
 
 @dataclass(frozen=True)
-class CloseUpConfig:
-    """The close-up at single instances, see ``closeup.CloseUp``."""
+class CropHeadConfig:
+    """The crop head at single instances, see ``crop_head.CropHead``."""
 
-    size: int  # px, side of a window, a multiple of 16
+    size: int  # px, side of a crop, a multiple of 16
     channels: int
     hidden: int  # width of the layers between map and pose
-    slots: int = 12  # instances of an image that get one, best scores first; always as many
-    rounds: int = 1  # each window lies where the one before it found the object
-    views: int = 5  # windows of an instance in the last round, whose poses are averaged
-    guesses: int = 1  # poses of an instance in place of views; a refiner's flow chooses
+    max_crops: int = 12  # instances of an image that get one, best scores first; always as many
+    rounds: int = 1  # each crop lies where the one before it found the object
+    tta: int = 5  # crops of an instance in the last round, whose poses are averaged
+    candidates: int = 1  # poses of an instance in place of views; a refiner's flow chooses
 
 
 @dataclass(frozen=True)
 class RefinerConfig:
-    """The refiner of the close-up's poses, see ``refiner.Refiner``."""
+    """The refiner of the crop head's poses, see ``refiner.Refiner``."""
 
-    size: int  # px, side of a window, a multiple of 16
+    size: int  # px, side of a crop, a multiple of 16
     channels: int
     hidden: int  # width of the layers between map and correction
     points: int = 4096  # of each object's surface, drawn to compare with
     rounds: int = 1  # each corrects what the one before it found
-    views: int = 3  # windows of an instance in the last round, whose poses are averaged
-    slots: int = 0  # best of the close-up's instances that are settled; 0: all of them
-    flow: int = 0  # channels of the layers that see where the drawing's places are, 0: none
-    flow_rounds: int = 2  # of drawing, flow and fit, in the same window
+    tta: int = 3  # crops of an instance in the last round, whose poses are averaged
+    max_refined: int = 0  # best of the crop head's instances that are settled; 0: all of them
+    flow: int = 0  # channels of the layers that see where the rendering's places are, 0: none
+    flow_rounds: int = 2  # of rendering, flow and fit, in the same crop
 
 
 @dataclass(frozen=True)
-class RegionConfig:
-    """The fit of poses to outlines in the image, see ``region.RegionFit``."""
+class ContourFitConfig:
+    """The fit of poses to contours in the image, see ``contour_fit.ContourFit``."""
 
-    size: int = 160  # px, side of a window, a multiple of 8
-    window: float = 1.7  # its side in apparent diameters of its object
-    lines: int = 160  # across each outline
+    size: int = 160  # px, side of a crop, a multiple of 8
+    crop_scale: float = 1.7  # its side in apparent diameters of its object
+    lines: int = 160  # across each contour
     faces: int = 4000  # most triangles of a mesh
     edges: int = 6400
     rounds: int = 2  # of correction by the refiner and fit
@@ -73,19 +74,21 @@ class NetworkConfig:
     pose_head: str  # one of POSE_HEADS
     pose_channels: tuple[int, int]  # hidden layers of the pose head
     standardization: str  # one of STANDARDIZATIONS, of keypoint and box targets
-    surface_tower: TowerConfig | None = None  # corners' second look, see heads.KeyTower
-    closeup: CloseUpConfig | None = None
-    refiner: RefinerConfig | None = None  # of what the close-up found
-    region: RegionConfig | None = None  # of what the refiner corrected
+    coordinate_branch: TowerConfig | None = None  # corners' second look, see heads.KeyTower
+    crop_head: CropHeadConfig | None = None
+    refiner: RefinerConfig | None = None  # of what the crop head found
+    contour_fit: ContourFitConfig | None = None  # of what the refiner corrected
 
     def __post_init__(self) -> None:
-        if self.refiner is not None and self.closeup is None:
-            raise CopeError("network.refiner: expected a closeup, whose instances it corrects")
-        if self.region is not None and self.refiner is None:
-            raise CopeError("network.region: expected a refiner, whose corrections it fits")
+        if self.refiner is not None and self.crop_head is None:
+            raise CopeError("network.refiner: expected a crop_head, whose instances it corrects")
+        if self.contour_fit is not None and self.refiner is None:
+            raise CopeError("network.contour_fit: expected a refiner, whose corrections it fits")
         flow = self.refiner is not None and self.refiner.flow > 0
-        if self.closeup is not None and self.closeup.guesses > 1 and not flow:
-            raise CopeError("network.closeup.guesses: expected a refiner with flow, which chooses")
+        if self.crop_head is not None and self.crop_head.candidates > 1 and not flow:
+            raise CopeError(
+                "network.crop_head.candidates: expected a refiner with flow, which chooses"
+            )
         _expect("pose_head", self.pose_head, POSE_HEADS)
         _expect("standardization", self.standardization, STANDARDIZATIONS)
 
@@ -102,28 +105,39 @@ class NetworkConfig:
         """
         known = {f.name for f in fields(cls)}
         needed = {f.name for f in fields(cls) if f.default is MISSING}
-        if set(data) - known or needed - set(data):
-            raise CopeError(
-                f"network: unknown keys {sorted(set(data) - known)}, "
-                f"missing keys {sorted(needed - set(data))}"
-            )
+        _check_keys("network", data, known)
+        if needed - set(data):
+            raise CopeError(f"network: missing keys {sorted(needed - set(data))}")
         values = dict(data)
-        for key in ("class_tower", "box_tower", "key_tower", "surface_tower"):
+        for key, kind in _NESTED.items():
             if values.get(key) is not None:
-                values[key] = TowerConfig(**values[key])
-        if values.get("closeup") is not None:
-            values["closeup"] = CloseUpConfig(**values["closeup"])
-        if values.get("refiner") is not None:
-            values["refiner"] = RefinerConfig(**values["refiner"])
-        if values.get("region") is not None:
-            values["region"] = RegionConfig(**values["region"])
+                _check_keys(f"network.{key}", values[key], {f.name for f in fields(kind)})
+                values[key] = kind(**values[key])
         values["pose_channels"] = tuple(values["pose_channels"])
         return cls(**values)
 
 
+_NESTED: dict[str, Any] = {
+    "class_tower": TowerConfig,
+    "box_tower": TowerConfig,
+    "key_tower": TowerConfig,
+    "coordinate_branch": TowerConfig,
+    "crop_head": CropHeadConfig,
+    "refiner": RefinerConfig,
+    "contour_fit": ContourFitConfig,
+}
+
+
+def _check_keys(source: str, data: dict[str, Any], known: set[str]) -> None:
+    if set(data) - known:
+        raise unknown_keys(source, set(data) - known, known)
+
+
 def _expect(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise CopeError(f"network.{name}: expected one of {', '.join(allowed)}, got {value!r}")
+        raise CopeError(
+            f"network.{name}: expected one of {', '.join(allowed)}, got {value!r}{hint(value)}"
+        )
 
 
 PRESETS: dict[str, NetworkConfig] = {
@@ -154,7 +168,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
-        surface_tower=TowerConfig(128, 3),
+        coordinate_branch=TowerConfig(128, 3),
     ),
     # The same for two CPU cores or a Jetson.
     "lite": NetworkConfig(
@@ -169,37 +183,37 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
-        surface_tower=TowerConfig(128, 3),
+        coordinate_branch=TowerConfig(128, 3),
     ),
 }
-# With a close-up at the best instances: far better poses, at three times the time.
-PRESETS["lite_closeup"] = replace(
-    PRESETS["lite"], closeup=CloseUpConfig(size=96, channels=128, hidden=256)
+# With a crop head at the best instances: far better poses, at three times the time.
+PRESETS["lite_crop_head"] = replace(
+    PRESETS["lite"], crop_head=CropHeadConfig(size=96, channels=128, hidden=256)
 )
 
-# And the same poses compared with drawings of themselves.
+# And the same poses compared with renderings of themselves.
 PRESETS["lite_refiner"] = replace(
     PRESETS["lite"],
-    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1),
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256, tta=1),
     refiner=RefinerConfig(size=96, channels=128, hidden=256),
 )
 
-# And fitted to their outlines.
-PRESETS["lite_region"] = replace(
+# And fitted to their contours.
+PRESETS["lite_contour"] = replace(
     PRESETS["lite_refiner"],
-    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=16),
-    refiner=RefinerConfig(size=96, channels=128, hidden=256, views=1),
-    region=RegionConfig(),
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256, tta=1, max_crops=16),
+    refiner=RefinerConfig(size=96, channels=128, hidden=256, tta=1),
+    contour_fit=ContourFitConfig(),
 )
 
-# And the refiner's poses follow from where each place of the drawing is seen.
+# And the refiner's poses follow from where each place of the rendering is seen.
 PRESETS["lite_flow"] = replace(
-    PRESETS["lite_region"],
-    closeup=CloseUpConfig(size=96, channels=128, hidden=256, views=1, slots=24, guesses=2),
+    PRESETS["lite_contour"],
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256, tta=1, max_crops=24, candidates=2),
     refiner=RefinerConfig(
-        size=96, channels=128, hidden=256, views=1, slots=12, flow=64, flow_rounds=3
+        size=96, channels=128, hidden=256, tta=1, max_refined=12, flow=64, flow_rounds=3
     ),
-    region=RegionConfig(rounds=1),
+    contour_fit=ContourFitConfig(rounds=1),
 )
 
 

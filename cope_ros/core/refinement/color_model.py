@@ -3,7 +3,7 @@
 Where an object lies is nearly known; the pixels there and those around tell how its colours differ
 from the others', in histograms (region-based segmentation: Cremers et al. 2007).
 
-Axes: N windows, H px, side of their coarse versions, P pixels.
+Axes: N crops, H px, side of their coarse versions, P pixels.
 """
 
 from typing import Final
@@ -16,10 +16,10 @@ from cope_ros.core.refinement.contour import dilate, take
 
 BINS = 16  # of each colour channel
 LEAST_SHARE = 1e-6  # of a colour in a histogram: one that neither knows says nothing
-MARGIN = 3  # px, side of squares about the outline that belong to neither histogram
-AROUND = 0.4  # of the window, side of squares about the object that are its surroundings
+MARGIN = 3  # px, side of squares about the contour that belong to neither histogram
+AROUND = 0.4  # of the crop, side of squares about the object that are its surroundings
 COARSE = 4  # px, cells of those surroundings
-DOUBT = 0.15  # least chance that a pixel is the object's, or is not, before its colour is known
+MIN_PRIOR = 0.15  # least chance that a pixel is the object's, or is not, before its colour is known
 
 
 class ColorModel(nn.Module):
@@ -33,7 +33,7 @@ class ColorModel(nn.Module):
     least_share: Final[float] = LEAST_SHARE
     margin: Final[int] = MARGIN
     coarse: Final[int] = COARSE
-    doubt: Final[float] = DOUBT
+    min_prior: Final[float] = MIN_PRIOR
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -53,15 +53,17 @@ class ColorModel(nn.Module):
         Returns:
             (N, BINS ** 3) shares of colours, twice.
         """
-        within, without = -dilate(-covered, self.margin), 1.0 - dilate(covered, self.margin)
+        within, beyond = -dilate(-covered, self.margin), 1.0 - dilate(covered, self.margin)
         near = F.max_pool2d(covered.unsqueeze(1), self.coarse).squeeze(1)
         near = dilate(near, self.around).unsqueeze(1)
         near = F.interpolate(near, scale_factor=float(self.coarse)).squeeze(1)
-        others = near * without * shown + within * (1.0 - visible)
+        others = near * beyond * shown + within * (1.0 - visible)
         number = self._number(colors).flatten(1)
         return self._histogram(number, within * visible), self._histogram(number, others)
 
-    def chance(self, mine: Tensor, theirs: Tensor, colors: Tensor, visible: Tensor) -> Tensor:
+    def object_probability(
+        self, mine: Tensor, theirs: Tensor, colors: Tensor, visible: Tensor
+    ) -> Tensor:
         """How likely pixels are the object's.
 
         Args:
@@ -73,7 +75,7 @@ class ColorModel(nn.Module):
             (N, P)
         """
         number = self._number(colors)
-        before = (1.0 - 2.0 * self.doubt) * visible + self.doubt
+        before = (1.0 - 2.0 * self.min_prior) * visible + self.min_prior
         ours = take(mine, number) * before
         others = take(theirs, number) * (1.0 - before)
         return (ours + self.least_share) / (ours + others + 2.0 * self.least_share)

@@ -1,9 +1,9 @@
-"""Where a mesh's outline lies in a view, to a fraction of a pixel.
+"""Where a mesh's contour lies in a view, to a fraction of a pixel.
 
-An edge of the mesh is on the rim where one of its triangles faces the camera and the other does
-not. Of those edges, the ones with nothing of the object beyond them are its outline.
+An edge of the mesh is on the contour where one of its triangles faces the camera and the other does
+not. Of those edges, the ones with nothing of the object beyond them are its contour.
 
-Axes: N views, C classes, F triangles, E edges, S edges on the rim, L places on an outline,
+Axes: N views, C classes, F triangles, E edges, S edges on the contour, L places on a contour,
 P points of a surface, W px, side of a view.
 """
 
@@ -15,24 +15,24 @@ from torch.nn import functional as F
 
 from cope_ros.core import geometry
 
-MAX_RIM = 1024  # most edges that are on the rim at once, of a mesh of some thousand triangles
-OUTSIDE = 1.8  # px beyond an outline there is nothing of the object
+MAX_CONTOUR_EDGES = 1024  # at once, of a mesh of some thousand triangles
+OUTSIDE = 1.8  # px beyond a contour there is nothing of the object
 INSIDE = 2.0  # px within it there is
 GAP = 5  # px, of gaps between points of a surface
-LEAST_LENGTH = 1.0  # px of an outline, else there is none
+LEAST_LENGTH = 1.0  # px of a contour, else there is none
 
 
-class Outline(NamedTuple):
-    """Places along the outlines of N views."""
+class Contour(NamedTuple):
+    """Places along the contours of N views."""
 
     point: Tensor  # (N, L, 3) m, in the camera's frame
     pixel: Tensor  # (N, L, 2) px
     normal: Tensor  # (N, L, 2) of length one, away from the object
-    valid: Tensor  # (N, L) bool: an outline was found
+    valid: Tensor  # (N, L) bool: a contour was found
 
 
-class Outlines(nn.Module):
-    """Finds the outlines of all classes' meshes.
+class ContourExtractor(nn.Module):
+    """Finds the contours of all classes' meshes.
 
     Its buffers describe the meshes, about the centres of the objects' boxes; they are part of a
     model's weights.
@@ -41,10 +41,10 @@ class Outlines(nn.Module):
         n_classes: C.
         faces: F, most triangles of a mesh.
         edges: E, most edges of a mesh.
-        count: L, places on each outline, at equal distances.
+        count: L, places on each contour, at equal distances.
     """
 
-    max_rim: Final[int] = MAX_RIM
+    max_contour_edges: Final[int] = MAX_CONTOUR_EDGES
     outside: Final[float] = OUTSIDE
     inside: Final[float] = INSIDE
     least_length: Final[float] = LEAST_LENGTH
@@ -63,8 +63,8 @@ class Outlines(nn.Module):
 
     def forward(
         self, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor, covered: Tensor
-    ) -> Outline:
-        """Equally spaced places on the outlines.
+    ) -> Contour:
+        """Equally spaced places on the contours.
 
         Args:
             class_index: (N,) int64.
@@ -73,7 +73,7 @@ class Outlines(nn.Module):
             K: (N, 3, 3) px.
             covered: (N, W, W), see ``cover``.
         """
-        ends, on_rim = self._rim(class_index, R, center)
+        ends, on_contour = self._contour_edges(class_index, R, center)
         corner = ends.flatten(1, 2) @ R.transpose(1, 2) + center.unsqueeze(1)
         pixel = geometry.project(corner, K).unflatten(1, (-1, 2))
         along = pixel[:, :, 1] - pixel[:, :, 0]
@@ -84,22 +84,24 @@ class Outlines(nn.Module):
         normal = torch.where(inward.unsqueeze(-1), -normal, normal)
         free = look_up(covered, middle + self.outside * normal) <= 0
         backed = look_up(covered, middle - self.inside * normal) > 0
-        weight = on_rim * length * (free & backed).to(R.dtype)
+        weight = on_contour * length * (free & backed).to(R.dtype)
         point, normal, found = self._spaced(corner.unflatten(1, (-1, 2)), normal, weight)
         pixel = geometry.project(point, K)
         found = found & (look_up(covered, pixel + self.outside * normal) <= 0)
-        return Outline(point, pixel, normal, found)
+        return Contour(point, pixel, normal, found)
 
-    def _rim(self, class_index: Tensor, R: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, S, 2, 3) m, edges in the object's frame, and (N, S) one where on the rim."""
+    def _contour_edges(
+        self, class_index: Tensor, R: Tensor, center: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(N, S, 2, 3) m, edges in the object's frame, and (N, S) one where on the contour."""
         eye = -(R.transpose(1, 2) @ center.unsqueeze(-1))  # the camera in the object's frame
         eye = torch.cat((eye, -torch.ones_like(eye[:, :1])), 1)
         facing = (self.planes[class_index] @ eye).squeeze(-1) > 0
         sides = self.sides[class_index]
         first, second = sides[..., 0], sides[..., 1]
-        turns = take(facing, first.clamp_min(0)) != take(facing, second.clamp_min(0))
-        found = ((turns | (first == second)) & (first >= 0)).to(R.dtype)
-        kept, row = found.topk(min(self.max_rim, found.shape[1]), dim=1)
+        silhouette = take(facing, first.clamp_min(0)) != take(facing, second.clamp_min(0))
+        found = ((silhouette | (first == second)) & (first >= 0)).to(R.dtype)
+        kept, row = found.topk(min(self.max_contour_edges, found.shape[1]), dim=1)
         row = row + class_index.unsqueeze(1) * self.ends.shape[1]
         return self.ends.flatten(0, 1)[row].unflatten(2, (2, 3)), kept
 

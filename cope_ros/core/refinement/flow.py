@@ -1,4 +1,4 @@
-"""Flow: where the image shows each place of a drawing, and the pose that follows from all of them.
+"""Flow: where the image shows each place of a rendering, and the pose that follows from all.
 
 A correction in one vector has to be regressed; a flow is measured, place by place, and hundreds
 of places agree on a pose far more exactly than each of them is known. Each place says how sure
@@ -6,7 +6,7 @@ it is in which direction (an edge is known across, not along), and whether it is
 that what is hidden does not count (perspective flow: Hu et al., ECCV 2022; differentiable
 weighted solvers: Lipson et al., CVPR 2022).
 
-Axes: N windows, S their side in px, P = (S / FLOW_STRIDE)^2 places, rows first.
+Axes: N crops, S their side in px, P = (S / FLOW_STRIDE)^2 places, rows first.
 """
 
 import math
@@ -19,40 +19,40 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 from cope_ros.core.network.layers import conv_layer
 from cope_ros.core.refinement import point_rendering
-from cope_ros.core.refinement.instance_crops import window_conv
+from cope_ros.core.refinement.crop_network import crop_conv
 
-FLOW_STRIDE = 4  # px of the window per place
+FLOW_STRIDE = 4  # px of the crop per place
 FLOW_UNIT = 4.0  # px: outputs of order one
 POINT_GAIN = 4.0  # points are given in quarters of the diameter
 DEEP = 48  # channels of what is known at stride 8
-FINE = (16, 24, 48)  # of the image at stride 2, of it and the drawing there, and at stride 4
+FINE = (16, 24, 48)  # of the image at stride 2, of it and the rendering there, and at stride 4
 OUTPUTS = 6  # way x y, root of the inverse covariance xx yx yy, logit of being seen
 GIVEN = point_rendering.CHANNELS + 2  # what is drawn, and where in its cell
-MAX_LOG_ROOT = 2.5  # logarithm of px^-1: no place is known better
-MIN_LOG_ROOT = -4.0
+MAX_LOG_SQRT_INFORMATION = 2.5  # logarithm of px^-1: no place is known better
+MIN_LOG_SQRT_INFORMATION = -4.0
 STEPS = 3  # of Gauss-Newton
-ROTATION_SPREAD = math.radians(5.0)  # how far poses given are off, before anything is learned
-SIDE_SPREAD = 0.015  # of the diameter, across the ray
-DEPTH_SPREAD = 0.03  # of the depth, along it
+ROTATION_SIGMA = math.radians(5.0)  # how far poses given are off, before anything is learned
+LATERAL_SIGMA = 0.015  # of the diameter, across the ray
+DEPTH_SIGMA = 0.03  # of the depth, along it
 TRUST = 0.1  # of what a place says: its neighbours say nearly the same
 
 
 class Flow(NamedTuple):
-    """What N images show of their drawings."""
+    """What N images show of their renderings."""
 
     R: Tensor  # (N, 3, 3) and
-    center: Tensor  # (N, 3) m, of the box, in the window's frame: the pose that is drawn
-    point: Tensor  # (N, P, 3) m about the box's centre, in the window's frame, as drawn
-    drawn: Tensor  # (N, P) one where there is a point
+    center: Tensor  # (N, 3) m, of the box, in the crop's frame: the pose that is drawn
+    point: Tensor  # (N, P, 3) m about the box's centre, in the crop's frame, as drawn
+    rendered: Tensor  # (N, P) one where there is a point
     pixel: Tensor  # (N, P, 2) px, where the image shows it
-    root: Tensor  # (N, P, 3) px^-1, L of the inverse covariance L L^T of ``pixel``: xx, yx, yy
+    sqrt_information: Tensor  # (N, P, 3) px^-1: L of pixel's inverse covariance L L^T: xx, yx, yy
     seen: Tensor  # (N, P) logit: the image shows it
 
 
 class FlowHead(nn.Module):
-    """From image and drawing to flow, and from flow to poses.
+    """From image and rendering to flow, and from flow to poses.
 
-    What is known at stride 8 says about where a place is; image and drawing, met at stride 2, say
+    What is known at stride 8 says about where a place is; image and rendering, met at stride 2, say
     it exactly.
 
     Args:
@@ -64,95 +64,115 @@ class FlowHead(nn.Module):
     stride: Final[int] = FLOW_STRIDE
     unit: Final[float] = FLOW_UNIT
     point_gain: Final[float] = POINT_GAIN
-    min_log_root: Final[float] = MIN_LOG_ROOT
-    max_log_root: Final[float] = MAX_LOG_ROOT
+    min_log_sqrt_information: Final[float] = MIN_LOG_SQRT_INFORMATION
+    max_log_sqrt_information: Final[float] = MAX_LOG_SQRT_INFORMATION
 
     def __init__(self, deep: int, stem: int, width: int) -> None:
         super().__init__()
         self.steps = STEPS
-        self.deep = window_conv(deep, DEEP)
-        self.fine = window_conv(3, FINE[0], 2)
-        self.meet = nn.Sequential(
-            window_conv(FINE[0] + point_rendering.CHANNELS, FINE[1]),
-            window_conv(FINE[1], FINE[2], 2),
+        self.deep = crop_conv(deep, DEEP)
+        self.fine = crop_conv(3, FINE[0], 2)
+        self.fusion = nn.Sequential(
+            crop_conv(FINE[0] + point_rendering.CHANNELS, FINE[1]),
+            crop_conv(FINE[1], FINE[2], 2),
         )
         self.layers = nn.Sequential(
             conv_layer(DEEP + stem + FINE[2] + GIVEN, width, 1, 1, False, True),
-            window_conv(width, width),
-            window_conv(width, width),
+            crop_conv(width, width),
+            crop_conv(width, width),
         )
         self.output = nn.Conv2d(width, OUTPUTS, 1)
         nn.init.normal_(self.output.weight, std=0.01)
         assert self.output.bias is not None
         nn.init.zeros_(self.output.bias)
-        spreads = torch.tensor([ROTATION_SPREAD, SIDE_SPREAD, DEPTH_SPREAD, TRUST])
-        self.log_spreads = nn.Parameter(spreads.log())
+        sigmas = torch.tensor([ROTATION_SIGMA, LATERAL_SIGMA, DEPTH_SIGMA, TRUST])
+        self.log_sigmas = nn.Parameter(sigmas.log())
 
     def forward(
         self,
         deep: Tensor,
         stem: Tensor,
         image: Tensor,
-        drawing: Tensor,
+        rendering: Tensor,
         surface: Tensor,
         R: Tensor,
         center: Tensor,
         K: Tensor,
         diameter: Tensor,
     ) -> Flow:
-        """Flow of N windows.
+        """Flow of N crops.
 
         Args:
             deep: (N, deep, S/8, S/8).
             stem: (N, stem, S/4, S/4).
             image: (N, 3, S, S) normalised.
-            drawing: (N, point_rendering.CHANNELS, S/2, S/2).
-            surface: (N, points, 6) m, see ``point_rendering.draw_surface``.
-            R, center: (N, 3, 3) and (N, 3) m in the window's frame, the pose that is drawn.
+            rendering: (N, point_rendering.CHANNELS, S/2, S/2).
+            surface: (N, points, 6) m, see ``point_rendering.render_points``.
+            R, center: (N, 3, 3) and (N, 3) m in the crop's frame, the pose that is drawn.
             K: (N, 3, 3) px.
             diameter: (N,) m.
         """
         side = stem.shape[-1]
-        drawn = point_rendering.draw_surface(
+        rendered = point_rendering.render_points(
             surface, R, center, K, diameter, self.stride * side, self.stride
         )
-        covered = drawn[:, 6].flatten(1)
-        point = drawn[:, :3].flatten(2).transpose(1, 2) * diameter[:, None, None]
+        covered = rendered[:, 6].flatten(1)
+        point = rendered[:, :3].flatten(2).transpose(1, 2) * diameter[:, None, None]
         start = geometry.project(point + center.unsqueeze(1), K)
         within = (start + 0.5) / self.stride
         within = (within - within.floor() - 0.5) * covered.unsqueeze(-1)
         within = within.transpose(1, 2).unflatten(2, (side, side))
-        given = torch.cat((self.point_gain * drawn[:, :3], drawn[:, 3:], within), 1)
+        given = torch.cat((self.point_gain * rendered[:, :3], rendered[:, 3:], within), 1)
         about = F.interpolate(self.deep(deep), scale_factor=2.0)
-        fine = self.meet(torch.cat((self.fine(image), drawing), 1))
+        fine = self.fusion(torch.cat((self.fine(image), rendering), 1))
         out = self.output(self.layers(torch.cat((about, stem, fine, given), 1)))
         out = out.flatten(2).transpose(1, 2)
-        scale = out[..., 2:5:2].clamp(self.min_log_root, self.max_log_root).exp()
-        root = torch.stack((scale[..., 0], out[..., 3] * scale[..., 1], scale[..., 1]), -1)
-        return Flow(R, center, point, covered, start + self.unit * out[..., :2], root, out[..., 5])
+        scale = (
+            out[..., 2:5:2]
+            .clamp(self.min_log_sqrt_information, self.max_log_sqrt_information)
+            .exp()
+        )
+        sqrt_information = torch.stack(
+            (scale[..., 0], out[..., 3] * scale[..., 1], scale[..., 1]), -1
+        )
+        return Flow(
+            R,
+            center,
+            point,
+            covered,
+            start + self.unit * out[..., :2],
+            sqrt_information,
+            out[..., 5],
+        )
 
     def fit(self, flow: Flow, K: Tensor, diameter: Tensor) -> tuple[Tensor, Tensor]:
         """The poses (N, 3, 3) and (N, 3) m that flows say, held by the ones that are drawn.
 
         Args:
-            flow: of N windows.
+            flow: of N crops.
             K: (N, 3, 3) px.
             diameter: (N,) m.
         """
         R, center = flow.R, flow.center
-        spread = self.log_spreads.exp()
+        sigma = self.log_sigmas.exp()
         prior = geometry.pose_precision(
-            center, spread[0], spread[1] * diameter, spread[2] * center[:, 2]
+            center, sigma[0], sigma[1] * diameter, sigma[2] * center[:, 2]
         )
-        counts = spread[3] * flow.drawn * torch.sigmoid(flow.seen)
+        counts = sigma[3] * flow.rendered * torch.sigmoid(flow.seen)
         for _ in range(self.steps):
             turned = flow.point @ (R @ flow.R.transpose(1, 2)).transpose(1, 2)
             point = turned + center.unsqueeze(1)
             x, y = geometry.pixel_motion(point, turned, K)
-            way = flow.pixel - geometry.project(point, K)
-            xx, yx, yy = flow.root.unsqueeze(-1).unbind(2)
+            displacement = flow.pixel - geometry.project(point, K)
+            xx, yx, yy = flow.sqrt_information.unsqueeze(-1).unbind(2)
             J = torch.cat((xx * x + yx * y, yy * y), 1)
-            error = torch.cat((xx * way[..., :1] + yx * way[..., 1:], yy * way[..., 1:]), 1)
+            error = torch.cat(
+                (
+                    xx * displacement[..., :1] + yx * displacement[..., 1:],
+                    yy * displacement[..., 1:],
+                ),
+                1,
+            )
             both = error.squeeze(-1).unflatten(1, (2, -1)).square().sum(1)
             weight = (counts / (1.0 + both).sqrt()).repeat(1, 2).unsqueeze(-1)
             back = geometry.log_so3(flow.R @ R.transpose(1, 2))
@@ -165,31 +185,31 @@ class FlowHead(nn.Module):
         R = torch.where(sound[:, None, None], R, flow.R)
         return R, torch.where(sound[:, None], center, flow.center)
 
-    def evidence(self, flow: Flow, R: Tensor, center: Tensor, K: Tensor) -> Tensor:
+    def mean_log_likelihood(self, flow: Flow, R: Tensor, center: Tensor, K: Tensor) -> Tensor:
         """How likely flows are in poses: (N,) mean logarithm of the likelihood of what is seen.
 
         The likelihood that a training maximises: high where places are seen for sure, and where
         one pose explains them all. Of the other side of an object little is sure.
 
         Args:
-            flow: of N windows.
+            flow: of N crops.
             R, center: (N, 3, 3) and (N, 3) m.
             K: (N, 3, 3) px.
         """
         turned = flow.point @ (R @ flow.R.transpose(1, 2)).transpose(1, 2)
-        way = flow.pixel - geometry.project(turned + center.unsqueeze(1), K)
-        counts = flow.drawn * torch.sigmoid(flow.seen)
-        total = (counts * log_likelihood(flow.root, way)).sum(1)
+        displacement = flow.pixel - geometry.project(turned + center.unsqueeze(1), K)
+        counts = flow.rendered * torch.sigmoid(flow.seen)
+        total = (counts * log_likelihood(flow.sqrt_information, displacement)).sum(1)
         return total / counts.sum(1).clamp_min(1.0)
 
 
-def log_likelihood(root: Tensor, way: Tensor) -> Tensor:
+def log_likelihood(sqrt_information: Tensor, displacement: Tensor) -> Tensor:
     """(N, P) logarithms of likelihoods, up to a constant; tails fall exponentially.
 
     Args:
-        root: (N, P, 3) px^-1, see ``Flow``.
-        way: (N, P, 2) px, from where a place is to where it is said to be.
+        sqrt_information: (N, P, 3) px^-1, see ``Flow``.
+        displacement: (N, P, 2) px, from where a place is to where it is said to be.
     """
-    xx, yx, yy = root.unbind(-1)
-    x, y = xx * way[..., 0] + yx * way[..., 1], yy * way[..., 1]
+    xx, yx, yy = sqrt_information.unbind(-1)
+    x, y = xx * displacement[..., 0] + yx * displacement[..., 1], yy * displacement[..., 1]
     return 1.0 - (1.0 + x.square() + y.square()).sqrt() + torch.log(xx) + torch.log(yy)

@@ -2,7 +2,7 @@
 
 Fixed shapes, no mesh and no graphics library, so that it can be exported with the network.
 
-Axes: N drawings, P points of each surface.
+Axes: N renderings, P points of each surface.
 """
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from cope_ros.core import geometry
 
-CELL = 2  # px of the window per cell of a drawing
-CHANNELS = 7  # of a drawing: point x y z, normal x y z, covered
+CELL = 2  # px of the crop per cell of a rendering
+CHANNELS = 7  # of a rendering: point x y z, normal x y z, covered
 
 
-def draw_surface(
+def render_points(
     surface: Tensor, R: Tensor, center: Tensor, K: Tensor, diameter: Tensor, size: int,
     cell: int = CELL,
 ) -> Tensor:  # fmt: skip
@@ -24,9 +24,9 @@ def draw_surface(
         surface: (N, P, 6) m, points about the centre of the object's box and their normals.
         R: (N, 3, 3), p_cam = R p + center.
         center: (N, 3) m, of the object's box.
-        K: (N, 3, 3) px of the window, pixel centres at integers.
+        K: (N, 3, 3) px of the crop, pixel centres at integers.
         diameter: (N,) m.
-        size: px, side of the window.
+        size: px, side of the crop.
 
     Returns:
         (N, CHANNELS, size / CELL, size / CELL), channels_last in memory: the point about the

@@ -1,1 +1,1 @@
-"""Training of the close-up, see ``cope_ros.core.refinement.crop_head``."""
+"""Training of the crop head, see ``cope_ros.core.refinement.crop_head``."""

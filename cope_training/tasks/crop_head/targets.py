@@ -1,4 +1,4 @@
-"""What the close-up should say of each window."""
+"""What the crop head should say of each crop."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from torch import Tensor
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.refinement.instance_crops import STRIDE
+from cope_ros.core.refinement.crop_network import STRIDE
 from cope_training.data.frames import Frame
 from cope_training.tasks import symmetries
 
 
 @dataclass(frozen=True)
-class OneEach:
+class SingleInstances:
     """What is known of N images that show one instance each."""
 
     class_index: Tensor  # (N,) int64
@@ -30,39 +30,39 @@ class OneEach:
 
 
 @dataclass(frozen=True)
-class WindowTargets(OneEach):
-    """What is true of N windows, whatever part looks at them."""
+class CropTargets(SingleInstances):
+    """What is true of N crops, whatever part looks at them."""
 
     visible: Tensor  # (N, S/8, S/8) float: 1 where the instance is seen
     points: Tensor  # (N, S/8, S/8, 3) float m, what is seen there; zero where unknown
 
     @property
     def given(self) -> tuple[Tensor, ...]:
-        """What the part is told beside the windows."""
+        """What the part is told beside the crops."""
         return (self.class_index,)
 
 
 @dataclass(frozen=True)
-class CloseUpTargets(WindowTargets):
-    """S symmetric hypotheses of each window's pose, in its frame."""
+class CropHeadTargets(CropTargets):
+    """S symmetric hypotheses of each crop's pose, in its frame."""
 
     R: Tensor  # (N, S, 3, 3) float
     t: Tensor  # (N, S, 3) float m
 
 
-class CloseUpTargetBuilder:
-    """Builds targets of windows with one instance each."""
+class CropHeadTargetBuilder:
+    """Builds targets of crops with one instance each."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
 
-    def __call__(self, frames: Sequence[Frame]) -> CloseUpTargets:
+    def __call__(self, frames: Sequence[Frame]) -> CropHeadTargets:
         """Targets of a batch.
 
         Raises:
-            CopeError: a window without instance map, depth, or exactly one instance.
+            CopeError: a crop without instance map, depth, or exactly one instance.
         """
-        check_windows(frames)
+        check_crops(frames)
         class_index = np.concatenate([f.class_index for f in frames])
         poses = np.concatenate([f.T_cam_obj for f in frames])
         hypotheses = torch.from_numpy(symmetries.hypotheses(poses, class_index, self.catalogue))
@@ -73,7 +73,7 @@ class CloseUpTargetBuilder:
         steps = STRIDE * torch.arange(side, dtype=torch.float32) + STRIDE // 2
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         pixels = torch.stack((x, y), -1).expand(len(K), -1, -1, -1)
-        return CloseUpTargets(
+        return CropHeadTargets(
             class_index=torch.from_numpy(class_index).long(),
             K=K,
             R=hypotheses[:, :, :3, :3].float(),
@@ -83,11 +83,11 @@ class CloseUpTargetBuilder:
         )
 
 
-def check_windows(frames: Sequence[Frame]) -> None:
-    """Raises CopeError: a window without instance map, depth, or exactly one instance."""
+def check_crops(frames: Sequence[Frame]) -> None:
+    """Raises CopeError: a crop without instance map, depth, or exactly one instance."""
     for frame in frames:
         if len(frame.class_index) != 1 or frame.instance_map is None or frame.depth is None:
-            raise CopeError("window: expected one instance, its map and depth")
+            raise CopeError("crop: expected one instance, its map and depth")
 
 
 def points_seen(pixels: Tensor, depth: Tensor, K: Tensor) -> Tensor:

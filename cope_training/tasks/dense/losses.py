@@ -140,7 +140,11 @@ class CopeLoss:
             "key": config.key * class_mean(key_error, c, counts.regression),
             "box": config.box * class_mean(box_error, c, counts.regression),
         }
-        if config.sees_surface and predictions.seen is not None and predictions.seen.shape[-1]:
+        if (
+            config.supervises_coordinates
+            and predictions.seen is not None
+            and predictions.seen.shape[-1]
+        ):
             seen = _full(predictions.seen.flatten(0, 1)[targets.rows])
             looks = surface_errors(seen, targets, choice, self.corners, self.diameters, config.beta)
             for name, error in looks.items():

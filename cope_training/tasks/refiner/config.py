@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from cope_training.tasks.crop_head.config import WindowSpread
+from cope_training.tasks.crop_head.config import CropJitter
 
-MARGIN = 16  # px of a window beyond each side: a better pose's window lies a little off
+MARGIN = 16  # px of a crop beyond each side: a better pose's crop lies a little off
 
 
 @dataclass(frozen=True)
-class RefinerTraining(WindowSpread):
-    """The windows that the close-up sees, how wrong poses are, and the weights of the losses."""
+class RefinerTraining(CropJitter):
+    """The crops that the crop head sees, how wrong poses are, and the weights of the losses."""
 
-    found_share: float = 0.6  # of the wrong poses are the close-up's; the others are random:
+    found_share: float = 0.6  # of the wrong poses are the crop head's; the others are random:
     center_error: float = 0.03  # of the apparent size
     size_error: float = 0.06  # of its logarithm
     rotation_error: float = 12.0  # degrees about each axis
     flow_error: float = 0.0  # flows start off by up to this share of the three above, too
-    zoom_spread: float = 0.07  # of the logarithm of the window's side, whatever the pose
+    zoom_sigma: float = 0.07  # of the logarithm of the crop's side, whatever the pose
     flow_alone: bool = False  # the rest of the refiner stays as it is
     rotation: float = 1.0  # distance of the turned box's corners
     surface: float = 1.0  # object coordinates

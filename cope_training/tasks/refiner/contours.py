@@ -1,4 +1,4 @@
-"""The outlines that poses are fitted to: triangles and edges of the meshes."""
+"""The contours that poses are fitted to: triangles and edges of the meshes."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import trimesh
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.refinement.contour import Outlines
+from cope_ros.core.refinement.contour import ContourExtractor
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.simplify import simplify
 from cope_training.tasks.refiner.surface_points import ThinEnds, repaired_mesh
@@ -18,20 +18,23 @@ FEWEST = 100  # triangles that a mesh is simplified to
 
 
 class MeshEdges(NamedTuple):
-    """A mesh as ``Outlines`` wants it, of F triangles and E edges."""
+    """A mesh as ``ContourExtractor`` wants it, of F triangles and E edges."""
 
     planes: np.ndarray  # (F, 4) normal and distance, m
     ends: np.ndarray  # (E, 6) m
     sides: np.ndarray  # (E, 2) triangles
 
 
-def fill_outlines(
-    outlines: Outlines, folder: Path, catalogue: Catalogue, thin_ends: ThinEnds | None = None
+def fill_contour_meshes(
+    extractor: ContourExtractor,
+    folder: Path,
+    catalogue: Catalogue,
+    thin_ends: ThinEnds | None = None,
 ) -> None:
-    """Gives ``outlines`` the meshes of a catalogue, with as many triangles as it has room for.
+    """Gives ``contours`` the meshes of a catalogue, with as many triangles as it has room for.
 
     Args:
-        outlines: of as many classes.
+        contours: of as many classes.
         folder: models folder, see ``rendering.studio.load_objects``.
         catalogue: its objects.
         thin_ends: of scans that are too thick there, see ``rendering.repairs``.
@@ -39,18 +42,18 @@ def fill_outlines(
     Raises:
         CopeError: a mesh is missing, broken or too fine.
     """
-    outlines.planes.zero_()
-    outlines.ends.zero_()
-    outlines.sides.fill_(-1)
+    extractor.planes.zero_()
+    extractor.ends.zero_()
+    extractor.sides.fill_(-1)
     for row, item in enumerate(catalogue):
         mesh, path = repaired_mesh(folder, item.obj_id, thin_ends)
-        most = outlines.planes.shape[1], outlines.ends.shape[1]
+        most = extractor.planes.shape[1], extractor.ends.shape[1]
         found = _within(mesh, item.corners.mean(0), *most)
         if found is None:
             raise CopeError(f"{path}: more than {most[0]} triangles or {most[1]} edges")
-        outlines.planes[row, : len(found.planes)] = torch.from_numpy(found.planes).float()
-        outlines.ends[row, : len(found.ends)] = torch.from_numpy(found.ends).float()
-        outlines.sides[row, : len(found.sides)] = torch.from_numpy(found.sides).int()
+        extractor.planes[row, : len(found.planes)] = torch.from_numpy(found.planes).float()
+        extractor.ends[row, : len(found.ends)] = torch.from_numpy(found.ends).float()
+        extractor.sides[row, : len(found.sides)] = torch.from_numpy(found.sides).int()
 
 
 def _within(mesh: Mesh, center: np.ndarray, faces: int, edges: int) -> MeshEdges | None:

@@ -1,4 +1,4 @@
-"""What flows of N windows are to say: where each drawn place is seen, and whether it is."""
+"""What flows of N crops are to say: where each drawn place is seen, and whether it is."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def flow_errors(flow: Flow, targets: RefinerTargets, diameter: Tensor) -> dict[s
     """Mean errors by name.
 
     Args:
-        flow: of N windows, P places.
+        flow: of N crops, P places.
         targets: what is true in them.
         diameter: (N,) m.
 
@@ -26,13 +26,13 @@ def flow_errors(flow: Flow, targets: RefinerTargets, diameter: Tensor) -> dict[s
     turn = targets.R @ flow.R.transpose(1, 2)
     point = flow.point @ turn.transpose(1, 2) + targets.center.unsqueeze(1)
     pixel = geometry.project(point, targets.K)
-    shown = (flow.drawn > 0) & is_seen(pixel, point[..., 2], targets.depth, TOLERANCE * diameter)
+    shown = (flow.rendered > 0) & is_seen(pixel, point[..., 2], targets.depth, TOLERANCE * diameter)
     seen = shown.to(pixel.dtype)
-    surprise = -log_likelihood(flow.root, pixel - flow.pixel)
+    surprise = -log_likelihood(flow.sqrt_information, pixel - flow.pixel)
     doubt = F.binary_cross_entropy_with_logits(flow.seen, seen, reduction="none")
     return {
         "flow": (surprise * seen).sum() / seen.sum().clamp_min(1.0),
-        "seen": (doubt * flow.drawn).sum() / flow.drawn.sum().clamp_min(1.0),
+        "seen": (doubt * flow.rendered).sum() / flow.rendered.sum().clamp_min(1.0),
     }
 
 
@@ -40,7 +40,7 @@ def is_seen(pixel: Tensor, z: Tensor, depth: Tensor, tolerance: Tensor) -> Tenso
     """(N, P) bool: a map has about that depth at a pixel or beside it.
 
     Args:
-        pixel: (N, P, 2) px of the window.
+        pixel: (N, P, 2) px of the crop.
         z: (N, P) m.
         depth: (N, S/FINE, S/FINE) m, zero where it shows something else.
         tolerance: (N,) m.

@@ -1,4 +1,4 @@
-"""The refiner's losses, on N windows."""
+"""The refiner's losses, on N crops."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network.cope_network import catalogue_corners, catalogue_diameters
+from cope_ros.core.refinement.crop_network import STRIDE
 from cope_ros.core.refinement.flow import Flow
-from cope_ros.core.refinement.instance_crops import STRIDE
-from cope_ros.core.refinement.refiner import CENTER_UNIT, SIZE_UNIT, Correction
+from cope_ros.core.refinement.refiner import CENTER_UNIT, SIZE_UNIT, PoseDelta
 from cope_training.tasks.crop_head.loss import surface_error
 from cope_training.tasks.loss_terms import huber
 from cope_training.tasks.refiner.config import RefinerTraining
@@ -23,7 +23,7 @@ CORNER_UNIT = 0.1  # of the diameter, huber's turn for corners: quadratic, as a 
 
 
 class RefinerLoss:
-    """All losses of one batch of windows."""
+    """All losses of one batch of crops."""
 
     def __init__(self, catalogue: Catalogue, config: RefinerTraining) -> None:
         self.config = config
@@ -38,7 +38,7 @@ class RefinerLoss:
 
     def __call__(
         self,
-        correction: Correction,
+        delta: PoseDelta,
         targets: RefinerTargets,
         flow: Flow | None = None,
         fitted: tuple[Tensor, Tensor] | None = None,
@@ -46,29 +46,29 @@ class RefinerLoss:
         """Weighted losses by name and their sum as ``total``.
 
         Args:
-            correction: of N windows.
+            delta: of N crops.
             targets: what is true in them.
             flow: of the poses so corrected, about; None without a flow head.
             fitted: (N, 3, 3) and (N, 3) m, the poses that the flow says.
         """
         size = STRIDE * targets.visible.shape[1]
-        turn, way, log_size = true_correction(targets, size)
+        R_delta, displacement, log_size = true_delta(targets, size)
         R = geometry.rotation_to_ray(geometry.normalize(targets.center_start)).transpose(1, 2)
         corners = self.corners[targets.class_index] @ (R @ targets.R_start).transpose(1, 2)
-        gap = corners @ (correction.R - turn).transpose(1, 2)
+        gap = corners @ (delta.R - R_delta).transpose(1, 2)
         errors = {
             "rotation": _mean_near(huber(geometry.length(gap) / CORNER_UNIT, 1.0), targets.near),
             "surface": surface_error(
-                correction.surface,
+                delta.surface,
                 targets.points,
                 targets.visible,
                 targets.R,
                 targets.center,
                 self.diameters[targets.class_index],
             ),
-            "visible": F.binary_cross_entropy_with_logits(correction.visible, targets.visible),
-            "center": huber(correction.center - way, BETA).mean(),
-            "size": huber(correction.size - log_size, BETA).mean(),
+            "visible": F.binary_cross_entropy_with_logits(delta.visible, targets.visible),
+            "center": huber(delta.center - displacement, BETA).mean(),
+            "size": huber(delta.size - log_size, BETA).mean(),
         }
         if flow is not None and fitted is not None:
             errors |= flow_errors(flow, targets, self.diameters[targets.class_index])
@@ -90,18 +90,18 @@ def _mean_near(error: Tensor, near: Tensor) -> Tensor:
     return (error * near.unsqueeze(1)).mean()
 
 
-def true_correction(targets: RefinerTargets, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn (N, 3, 3), way (N, 2) and log size (N,) as in ``refiner.Correction``.
+def true_delta(targets: RefinerTargets, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn (N, 3, 3), way (N, 2) and log size (N,) as in ``refiner.PoseDelta``.
 
     Args:
-        targets: of N windows.
-        size: px, side of the windows.
+        targets: of N crops.
+        size: px, side of the crops.
     """
     start, end = targets.center_start, targets.center
     pixels = geometry.project(torch.stack((start, end), 1), targets.K)
-    way = (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * size)
+    displacement = (pixels[:, 1] - pixels[:, 0]) / (CENTER_UNIT * size)
     log_size = torch.log(start[:, 2] / end[:, 2].clamp_min(geometry.MIN_DEPTH)) / SIZE_UNIT
     to_start = geometry.rotation_to_ray(geometry.normalize(start))
     to_end = geometry.rotation_to_ray(geometry.normalize(end))
-    turn = to_end.transpose(1, 2) @ targets.R @ targets.R_start.transpose(1, 2) @ to_start
-    return turn, way, log_size
+    R_delta = to_end.transpose(1, 2) @ targets.R @ targets.R_start.transpose(1, 2) @ to_start
+    return R_delta, displacement, log_size

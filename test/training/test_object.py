@@ -100,7 +100,7 @@ def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
     mesh = write_textured_box(tmp_path / "tea.glb")
     assert object.main([str(mesh), "--out", str(out), "--name", "tea box"]) == 0
     plain = load_config(ROOT / "config" / "training" / "demo.yaml").to_dict()
-    plain |= {"pose_pretraining": 5, "batch": 2, "crops": 4, "pretrained": ""}
+    plain |= {"pose_pretraining": 5, "batch": 2, "samples": 4, "pretrained": ""}
     plain["data"]["scene"] |= {"crop_size": 64}
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(plain))
@@ -133,6 +133,6 @@ def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
     # Four images teach nothing; what is found, if anything, is of the object's kind.
     assert found.t.shape == (len(found), 3)
     assert set(found.class_index.tolist()) <= {0}
-    assert estimator.metadata["training"]["crops"] == 4
+    assert estimator.metadata["training"]["samples"] == 4
     info = json.loads((out / "models_info.json").read_text())
     assert info["1"]["name"] == "tea box"

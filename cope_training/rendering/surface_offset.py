@@ -15,20 +15,20 @@ from cope_training.rendering.meshes import WELD, Mesh
 WAVELENGTHS = (0.4, 1.2)  # in diameters, of what is thicker here and thinner there
 
 
-def swollen(mesh: Mesh, rng: np.random.Generator, spread: float) -> Mesh:
+def with_surface_offset(mesh: Mesh, rng: np.random.Generator, sigma: float) -> Mesh:
     """The mesh with its surface moved along the normals, all of it and in a wave.
 
     Args:
         mesh: stays as it is.
         rng: of how far.
-        spread: standard deviation of either part, in diameters.
+        sigma: standard deviation of either part, in diameters.
     """
     points = mesh.vertices.astype(np.float64)
     diameter = mesh.diameter
-    way = rng.normal(size=3)
-    way *= 2 * np.pi / (np.linalg.norm(way) * rng.uniform(*WAVELENGTHS) * diameter)
-    wave = rng.normal() * np.sin(points @ way + rng.uniform(0, 2 * np.pi))
-    offset = spread * diameter * (rng.normal() + wave)
+    direction = rng.normal(size=3)
+    direction *= 2 * np.pi / (np.linalg.norm(direction) * rng.uniform(*WAVELENGTHS) * diameter)
+    wave = rng.normal() * np.sin(points @ direction + rng.uniform(0, 2 * np.pi))
+    offset = sigma * diameter * (rng.normal() + wave)
     moved = points + offset[:, None] * _point_normals(mesh)
     return replace(mesh, vertices=moved.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Solids, what a fit to outlines has to know of them, and painted images of them."""
+"""Solids, what a fit to contours has to know of them, and painted images of them."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.refinement.contour import Outlines
+from cope_ros.core.refinement.contour import ContourExtractor
 from cope_training.rendering.meshes import Mesh, vertex_normals
 from cope_training.tasks.refiner.contours import mesh_edges
 
@@ -58,20 +58,20 @@ def as_mesh(solid: trimesh.Trimesh) -> Mesh:
     return Mesh(vertices, faces, vertex_normals(vertices, faces), grey)
 
 
-def put(outlines: Outlines, row: int, solid: trimesh.Trimesh, center: np.ndarray) -> None:
-    """Gives one class of ``outlines`` its mesh, about ``center`` (3,) m."""
+def put(extractor: ContourExtractor, row: int, solid: trimesh.Trimesh, center: np.ndarray) -> None:
+    """Gives one class of ``contours`` its mesh, about ``center`` (3,) m."""
     found = mesh_edges(as_mesh(solid), center)
-    outlines.planes[row, : len(found.planes)] = torch.from_numpy(found.planes).float()
-    outlines.ends[row, : len(found.ends)] = torch.from_numpy(found.ends).float()
-    outlines.sides[row, : len(found.sides)] = torch.from_numpy(found.sides).to(outlines.sides)
+    extractor.planes[row, : len(found.planes)] = torch.from_numpy(found.planes).float()
+    extractor.ends[row, : len(found.ends)] = torch.from_numpy(found.ends).float()
+    extractor.sides[row, : len(found.sides)] = torch.from_numpy(found.sides).to(extractor.sides)
 
 
-def outlines_of(solid: trimesh.Trimesh, count: int = 160) -> Outlines:
+def extractor_of(solid: trimesh.Trimesh, count: int = 160) -> ContourExtractor:
     """Of one class that has as much room as it needs, about its origin."""
     found = mesh_edges(as_mesh(solid), np.zeros(3))
-    outlines = Outlines(1, len(found.planes), len(found.ends), count)
-    put(outlines, 0, solid, np.zeros(3))
-    return outlines
+    extractor = ContourExtractor(1, len(found.planes), len(found.ends), count)
+    put(extractor, 0, solid, np.zeros(3))
+    return extractor
 
 
 def points_of(solid: trimesh.Trimesh, center: np.ndarray | float = 0.0) -> Tensor:

@@ -1,9 +1,9 @@
-"""Looking at single instances: what close-up and refiner have in common.
+"""Looking at single instances: what crop head and refiner have in common.
 
 Each instance is seen through a virtual camera (``virtual_camera``) that looks straight at where
-it seems to be and shows it at one size, in a window of S px.
+it seems to be and shows it at one size, in a crop of S px.
 
-Axes: B images, M instances of each, V views of each instance, N = B * M * V windows.
+Axes: B images, M instances of each, V augmentations of each instance, N = B * M * V crops.
 """
 
 from abc import ABC, abstractmethod
@@ -16,53 +16,53 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 from cope_ros.core.network import backbone as backbones
 from cope_ros.core.network.layers import conv_layer
-from cope_ros.core.network.presets import CloseUpConfig, RefinerConfig
-from cope_ros.core.refinement.virtual_camera import View, look_at, sample_windows
+from cope_ros.core.network.presets import CropHeadConfig, RefinerConfig
+from cope_ros.core.refinement.virtual_camera import VirtualCamera, look_at, sample_crops
 
-WINDOW = 1.25  # side of a window in apparent diameters of its object
+CROP_SCALE = 1.25  # side of a crop in apparent diameters of its object
 STRIDE = 8  # px between the points at which the surface is described
 SURFACE_OUTPUTS = 4  # object coordinates x y z, logit of being visible
 SURFACE_UNIT = 0.25  # object coordinates about the box's centre, in quarters of the diameter
 POSE_STRIDE = 16  # px, of the map that a pose is read from
-# Zoom and turn (rad) of the views of the last round; the first is the plain one.
-VIEWS = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
+# Zoom and turn (rad) of the augmentations of the last round; the first is the plain one.
+TTA = ((1.0, 0.0), (1.15, 0.12), (0.88, -0.12), (1.07, -0.12), (0.95, 0.12))
 
 
-class Looked(NamedTuple):
+class RefinedPoses(NamedTuple):
     """What came of looking at M instances of B images."""
 
     R: Tensor  # (B, M, V, 3, 3) rotations, one of each view
     t: Tensor  # (B, M, V, 3) m
-    center: Tensor  # (B, M, 3) m, where the last windows took the middles of the boxes to be
-    visible: Tensor  # (B, M, S/8, S/8) chance of seeing the object, in the plain view there
-    evidence: Tensor  # (B, M) logarithm of how likely the plain view's pose is, up to a constant
+    center: Tensor  # (B, M, 3) m, where the last crops took the middles of the boxes to be
+    visible: Tensor  # (B, M, S/8, S/8) probability of seeing the object, in the plain view there
+    log_likelihood: Tensor  # (B, M) of the unaugmented crop's pose, up to a constant
 
 
-class Guesses(NamedTuple):
+class PoseCandidates(NamedTuple):
     """G poses of each of M instances of B images, likeliest first."""
 
     R: Tensor  # (B, M, G, 3, 3)
     t: Tensor  # (B, M, G, 3) m
-    chance: Tensor  # (B, M, G) logarithm of how likely each is
+    log_probability: Tensor  # (B, M, G) logarithm of how likely each is
 
 
-class Aimed(NamedTuple):
-    """One window of each of M poses of B images, N = B * M; poses are in the windows' frames."""
+class CropBatch(NamedTuple):
+    """One crop of each of M poses of B images, N = B * M; poses are in the crops' frames."""
 
-    windows: Tensor  # (N, S, S, 3) uint8 RGB
+    images: Tensor  # (N, S, S, 3) uint8 RGB
     class_index: Tensor  # (N,) int64
     R: Tensor  # (N, 3, 3)
     center: Tensor  # (N, 3) m, of the boxes
     K: Tensor  # (N, 3, 3) px
-    R_cam_view: Tensor  # (B, M, 3, 3)
+    R_cam_crop: Tensor  # (B, M, 3, 3)
 
 
-class InstanceWindows(nn.Module, ABC):
-    """A module that reads poses off windows; ``estimate`` says how.
+class CropNetwork(nn.Module, ABC):
+    """A module that reads poses off crops; ``estimate`` says how.
 
     It has a backbone of its own up to stride 16, and layers that describe what is seen at each
     eighth pixel as a point of the object's surface (as CDPN and GDR-Net do). Features together
-    with what a part makes of the description lead to one vector per window.
+    with what a part makes of the description lead to one vector per crop.
 
     Args:
         part: its name in the configuration, for errors.
@@ -75,29 +75,29 @@ class InstanceWindows(nn.Module, ABC):
 
     mean: Tensor
     std: Tensor
-    zooms: Tensor
-    turns: Tensor
+    tta_zooms: Tensor
+    tta_rolls: Tensor
     centers: Tensor
     diameters: Tensor
 
     def __init__(
         self,
         part: str,
-        config: CloseUpConfig | RefinerConfig,
+        config: CropHeadConfig | RefinerConfig,
         backbone: str,
         corners: Tensor,
         diameters: Tensor,
         described: int,
     ) -> None:
         super().__init__()
-        if not 1 <= config.views <= len(VIEWS):
-            raise ValueError(f"{part}.views: expected 1 to {len(VIEWS)}, got {config.views}")
+        if not 1 <= config.tta <= len(TTA):
+            raise ValueError(f"{part}.tta: expected 1 to {len(TTA)}, got {config.tta}")
         self.size, self.rounds = config.size, config.rounds
         # Not constants of the class: TorchScript does not see those of a base class.
-        self.window, self.min_depth = WINDOW, geometry.MIN_DEPTH
-        chosen = torch.tensor(VIEWS[: config.views])
-        self.register_buffer("zooms", chosen[:, 0].clone(), persistent=False)
-        self.register_buffer("turns", chosen[:, 1].clone(), persistent=False)
+        self.crop_scale, self.min_depth = CROP_SCALE, geometry.MIN_DEPTH
+        chosen = torch.tensor(TTA[: config.tta])
+        self.register_buffer("tta_zooms", chosen[:, 0].clone(), persistent=False)
+        self.register_buffer("tta_rolls", chosen[:, 1].clone(), persistent=False)
         self.register_buffer("centers", corners.mean(1), persistent=False)
         self.register_buffer("diameters", diameters.clone(), persistent=False)
         self.n_classes = len(diameters)
@@ -108,10 +108,10 @@ class InstanceWindows(nn.Module, ABC):
         self.register_buffer("std", std, persistent=False)
         c3, c4, width = self.backbone.channels[0], self.backbone.channels[1], config.channels
         self.lateral3, self.lateral4 = nn.Conv2d(c3, width, 1), nn.Conv2d(c4, width, 1)
-        self.features = nn.Sequential(window_conv(width, width), window_conv(width, width))
+        self.features = nn.Sequential(crop_conv(width, width), crop_conv(width, width))
         self.surface = nn.Conv2d(width, self.n_classes * SURFACE_OUTPUTS, 1)
         self.reduction = nn.Sequential(
-            window_conv(width + described, width, 2), window_conv(width, width)
+            crop_conv(width + described, width, 2), crop_conv(width, width)
         )
         cells = (config.size // POSE_STRIDE) ** 2
         self.hidden = nn.Sequential(
@@ -123,25 +123,25 @@ class InstanceWindows(nn.Module, ABC):
 
     @abstractmethod
     def estimate(
-        self, windows: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
+        self, crops: Tensor, class_index: Tensor, R: Tensor, center: Tensor, K: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Poses (N, 3, 3) and (N, 3) m of the objects seen in windows, (N, S/8, S/8) where.
+        """Poses (N, 3, 3) and (N, 3) m of the objects seen in crops, (N, S/8, S/8) where.
 
         Args:
-            windows: (N, S, S, 3) uint8 RGB.
+            crops: (N, S, S, 3) uint8 RGB.
             class_index: (N,) int64.
-            R, center: (N, 3, 3) and (N, 3) m in the window's frame, where the object seems to
+            R, center: (N, 3, 3) and (N, 3) m in the crop's frame, where the object seems to
                 be; positions are those of its box's centre.
-            K: (N, 3, 3) of the windows.
+            K: (N, 3, 3) of the crops.
 
         Returns:
             Poses alike, the logit of the object being what is seen at each place, and (N,) the
             logarithm of how likely the pose is, up to a constant.
         """
 
-    def stem_features(self, windows: Tensor) -> Tensor:
+    def stem_features(self, crops: Tensor) -> Tensor:
         """(N, S, S, 3) uint8 RGB -> what the backbone's stem makes of it."""
-        out: Tensor = self.backbone.stem(backbones.normalize_image(windows, self.mean, self.std))
+        out: Tensor = self.backbone.stem(backbones.normalize_image(crops, self.mean, self.std))
         return out
 
     def levels(self, x: Tensor) -> Tensor:
@@ -160,7 +160,9 @@ class InstanceWindows(nn.Module, ABC):
         out: Tensor = self.hidden(self.reduction(torch.cat((x, described), 1)).flatten(1))
         return out
 
-    def refine(self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor) -> Looked:
+    def refine(
+        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> RefinedPoses:
         """Looks at M instances of each image, ``rounds`` times, at last in V views.
 
         Args:
@@ -169,20 +171,24 @@ class InstanceWindows(nn.Module, ABC):
             class_index: (B, M).
             R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
         """
-        count, views = class_index.shape[1], self.zooms.shape[0]
+        count, tta = class_index.shape[1], self.tta_zooms.shape[0]
         for _ in range(self.rounds - 1):
-            R, t, _, _ = self._look(image, K, class_index, R, t, self.zooms[:1], self.turns[:1])
+            R, t, _, _ = self._refine_crops(
+                image, K, class_index, R, t, self.tta_zooms[:1], self.tta_rolls[:1]
+            )
         center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
-        classes = class_index.repeat_interleave(views, 1)
-        R, t = R.repeat_interleave(views, 1), t.repeat_interleave(views, 1)
-        zoom, turn = self.zooms.repeat(count), self.turns.repeat(count)
-        R, t, visible, evidence = self._look(image, K, classes, R, t, zoom, turn)
-        each = (count, views)
+        classes = class_index.repeat_interleave(tta, 1)
+        R, t = R.repeat_interleave(tta, 1), t.repeat_interleave(tta, 1)
+        zoom, roll = self.tta_zooms.repeat(count), self.tta_rolls.repeat(count)
+        R, t, visible, log_likelihood = self._refine_crops(image, K, classes, R, t, zoom, roll)
+        each = (count, tta)
         plain = torch.sigmoid(visible.unflatten(1, each)[:, :, 0])
-        evidence = evidence.unflatten(1, each)[:, :, 0]
-        return Looked(R.unflatten(1, each), t.unflatten(1, each), center, plain, evidence)
+        log_likelihood = log_likelihood.unflatten(1, each)[:, :, 0]
+        return RefinedPoses(
+            R.unflatten(1, each), t.unflatten(1, each), center, plain, log_likelihood
+        )
 
-    def _look(
+    def _refine_crops(
         self,
         image: Tensor,
         K: Tensor,
@@ -190,20 +196,20 @@ class InstanceWindows(nn.Module, ABC):
         R: Tensor,
         t: Tensor,
         zoom: Tensor,
-        turn: Tensor,
+        roll: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Poses read off one window of each of (B, M) poses, see ``aim``."""
-        aimed = self.aim(image, K, class_index, R, t, zoom, turn)
-        R_view, center_view, visible, evidence = self.estimate(
-            aimed.windows, aimed.class_index, aimed.R, aimed.center, aimed.K
+        """Poses read off one crop of each of (B, M) poses, see ``crop_instances``."""
+        batch = self.crop_instances(image, K, class_index, R, t, zoom, roll)
+        R_crop, center_crop, visible, log_likelihood = self.estimate(
+            batch.images, batch.class_index, batch.R, batch.center, batch.K
         )
-        R = aimed.R_cam_view @ R_view.view_as(R)
-        center = (aimed.R_cam_view @ center_view.view_as(t).unsqueeze(-1)).squeeze(-1)
+        R = batch.R_cam_crop @ R_crop.view_as(R)
+        center = (batch.R_cam_crop @ center_crop.view_as(t).unsqueeze(-1)).squeeze(-1)
         t = center - (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
         shape = class_index.shape
-        return R, t, visible.unflatten(0, shape), evidence.unflatten(0, shape)
+        return R, t, visible.unflatten(0, shape), log_likelihood.unflatten(0, shape)
 
-    def aim(
+    def crop_instances(
         self,
         image: Tensor,
         K: Tensor,
@@ -211,34 +217,34 @@ class InstanceWindows(nn.Module, ABC):
         R: Tensor,
         t: Tensor,
         zoom: Tensor,
-        turn: Tensor,
-    ) -> Aimed:
-        """One window of each of (B, M) poses; ``zoom`` and ``turn`` are (M,) or (1,)."""
+        roll: Tensor,
+    ) -> CropBatch:
+        """One crop of each of (B, M) poses; ``zoom`` and ``roll`` are (M,) or (1,)."""
         center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
-        view = self.look_at_objects(class_index, center, K, zoom, turn)
-        windows = sample_windows(image, K, view, self.size)
-        to_view = view.R_cam_view.transpose(-1, -2)
-        return Aimed(
-            windows.flatten(0, 1),
+        camera = self.cameras_at(class_index, center, K, zoom, roll)
+        crops = sample_crops(image, K, camera, self.size)
+        R_crop_cam = camera.R_cam_crop.transpose(-1, -2)
+        return CropBatch(
+            crops.flatten(0, 1),
             class_index.reshape(-1),
-            (to_view @ R).flatten(0, 1),
-            (to_view @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
-            view.K.flatten(0, 1),
-            view.R_cam_view,
+            (R_crop_cam @ R).flatten(0, 1),
+            (R_crop_cam @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
+            camera.K.flatten(0, 1),
+            camera.R_cam_crop,
         )
 
-    def look_at_objects(
-        self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, turn: Tensor
-    ) -> View:
-        """(B, M) windows around boxes' centres, ``zoom`` times as large and turned."""
+    def cameras_at(
+        self, class_index: Tensor, center: Tensor, K: Tensor, zoom: Tensor, roll: Tensor
+    ) -> VirtualCamera:
+        """(B, M) crops around boxes' centres, ``zoom`` times as large and turned."""
         pixel = geometry.project(center.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
         depth = center[..., 2].clamp_min(self.min_depth)
-        side = self.window * K[:, None, 0, 0] * self.diameters[class_index] / depth
-        return look_at(pixel, side * zoom, turn.expand_as(side), K, self.size)
+        side = self.crop_scale * K[:, None, 0, 0] * self.diameters[class_index] / depth
+        return look_at(pixel, side * zoom, roll.expand_as(side), K, self.size)
 
 
-def window_conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
-    """A full 3x3 convolution with group norm: windows are small."""
+def crop_conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
+    """A full 3x3 convolution with group norm: crops are small."""
     return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)
 
 

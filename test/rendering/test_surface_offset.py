@@ -11,7 +11,7 @@ from cope_training.rendering.primitives import ball, cuboid
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.scenes import sample_crop
 from cope_training.rendering.studio import SHAPES, Studio, load_objects
-from cope_training.rendering.swelling import swollen
+from cope_training.rendering.surface_offset import with_surface_offset
 
 MODELS = str(Path(__file__).resolve().parents[2] / "models" / "demo")
 
@@ -22,7 +22,7 @@ def test_a_ball_stays_round_about_its_middle_and_changes_as_asked() -> None:
     rng = np.random.default_rng(0)
     change = []
     for _ in range(300):
-        moved = swollen(mesh, rng, 0.02)
+        moved = with_surface_offset(mesh, rng, 0.02)
         assert (moved.faces == mesh.faces).all()
         along = (moved.vertices * mesh.normals).sum(1)
         assert np.allclose(along[:, None] * mesh.normals, moved.vertices, atol=2e-2)
@@ -33,7 +33,7 @@ def test_a_ball_stays_round_about_its_middle_and_changes_as_asked() -> None:
 
 def test_edges_do_not_tear() -> None:
     mesh = cuboid()  # whose corners are three vertices each
-    moved = swollen(mesh, np.random.default_rng(1), 0.05)
+    moved = with_surface_offset(mesh, np.random.default_rng(1), 0.05)
     assert np.abs(moved.vertices - mesh.vertices).max() > 1e-3
     _, first, group = np.unique(mesh.vertices, axis=0, return_index=True, return_inverse=True)
     assert np.allclose(moved.vertices, moved.vertices[first][group.reshape(-1)], atol=1e-6)
@@ -43,7 +43,7 @@ def test_edges_do_not_tear() -> None:
 
 def test_scenes_show_other_shapes_at_the_same_poses() -> None:
     plain = SceneConfig(models=MODELS, crop_size=96)
-    varied = replace(plain, swell_spread=0.03)
+    varied = replace(plain, surface_offset_sigma=0.03)
     objects = load_objects(MODELS)
     assert [len(s) for s in Studio(objects, pictures=4).shapes] == [1, 1, 1]
     studio = Studio.for_scenes(objects, varied, 0)

@@ -2,14 +2,14 @@
 
 import torch
 from core_factory import make_estimator, make_K
-from test_closeup import estimate, noise
+from test_crop_head import estimate, noise
 
 from cope_ros.core import geometry
-from cope_ros.core.detection.clustering import repeated
+from cope_ros.core.detection.clustering import nms_3d
 from cope_ros.core.estimator import CopeEstimator
 
 
-def make_settling_estimator() -> CopeEstimator:
+def make_contour_estimator() -> CopeEstimator:
     estimator = make_estimator("lite_flow")
     refiner = estimator.network.refiner
     assert refiner is not None
@@ -26,15 +26,15 @@ def test_two_of_a_kind_at_one_place_are_one() -> None:
     ])[None]  # fmt: skip
     classes = torch.tensor([[0, 0, 1, 0, 0, 0]])
     valid = torch.ones(1, 6, dtype=torch.bool)
-    twice = repeated(classes, valid, center, torch.full((1, 6), 0.1))
+    twice = nms_3d(classes, valid, center, torch.full((1, 6), 0.1))
     assert twice.tolist() == [[False, True, False, False, False, True]]
     valid[0, 3] = False  # padding repeats nothing and is not repeated
-    twice = repeated(classes, valid, center, torch.full((1, 6), 0.1))
+    twice = nms_3d(classes, valid, center, torch.full((1, 6), 0.1))
     assert twice.tolist() == [[False, True, False, False, False, False]]
 
 
 def test_boxes_and_corners_are_those_of_the_settled_poses() -> None:
-    estimator = make_settling_estimator()
+    estimator = make_contour_estimator()
     found = estimate(estimator, noise(2))
     refiner = estimator.network.refiner
     assert refiner is not None
@@ -48,26 +48,26 @@ def test_boxes_and_corners_are_those_of_the_settled_poses() -> None:
     alike = torch.isclose(geometry.project(corners, K), found.keypoints, atol=1e-2)
     assert torch.equal(alike.flatten(2).all(-1) & found.valid, own)
     assert int(own.sum(1).min()) > 0
-    assert int(own.sum(1).max()) <= estimator.settled
-    assert int(found.valid.sum(1).min()) > estimator.settled
+    assert int(own.sum(1).max()) <= estimator.max_refined
+    assert int(found.valid.sum(1).min()) > estimator.max_refined
 
 
 def test_what_the_flow_says_nothing_for_scores_less() -> None:
-    estimator, image = make_settling_estimator(), noise()
+    estimator, image = make_contour_estimator(), noise()
     known = estimate(estimator, image)
-    estimator.level = 1e3
+    estimator.likelihood_midpoint = 1e3
     doubted = estimate(estimator, image)
     assert float(doubted.score.sum()) < float(known.score.sum())
-    estimator.level = -1e3
+    estimator.likelihood_midpoint = -1e3
     sure = estimate(estimator, image)
     assert float(sure.score.sum()) > float(known.score.sum())
 
 
 def test_evidence_orders_what_is_settled() -> None:
-    """The poses of the settled change with the outlines' fit, those of the others do not."""
-    estimator, image = make_settling_estimator(), noise()
+    """The poses of the settled change with the contours' fit, those of the others do not."""
+    estimator, image = make_contour_estimator(), noise()
     before = estimate(estimator, image)
-    estimator.settled = 3
+    estimator.max_refined = 3
     after = estimate(estimator, image)
     same = torch.isclose(before.t[0][:, None], after.t[0], atol=1e-5).all(-1)
     kept = same.any(0)[after.valid[0]]

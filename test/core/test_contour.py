@@ -1,4 +1,4 @@
-"""Outlines of meshes: where they lie, what is none, and the buffers they come from."""
+"""ContourExtractor of meshes: where they lie, what is none, and the buffers they come from."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from region_scene import as_mesh, beyond, box, l_shape, outlines_of, points_of, turned
+from contour_scene import as_mesh, beyond, box, extractor_of, l_shape, points_of, turned
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.refinement.contour import Outline, Outlines, cover, dilate, look_up
+from cope_ros.core.refinement.contour import Contour, ContourExtractor, cover, dilate, look_up
 from cope_training.rendering.meshes import Mesh, models_info_entry, save_ply
 from cope_training.rendering.primitives import ball, cuboid, sheet
-from cope_training.tasks.refiner.contours import fill_outlines, mesh_edges
+from cope_training.tasks.refiner.contours import fill_contour_meshes, mesh_edges
 
 SIZE = 192
 K = torch.tensor([[300.0, 0, 95.5], [0, 300.0, 95.5], [0, 0, 1]])
@@ -24,12 +24,12 @@ CENTER = torch.tensor([0.01, -0.005, 0.3])
 TURNS = [(20.0, 30.0, 10.0), (-50.0, 15.0, 80.0), (100.0, -40.0, 20.0), (160.0, 25.0, -70.0)]
 
 
-def outline_of(solid: trimesh.Trimesh, R: Tensor, center: Tensor, count: int = 160) -> Outline:
+def contour_of(solid: trimesh.Trimesh, R: Tensor, center: Tensor, count: int = 160) -> Contour:
     """Of one view, without the axis of views."""
     pose = R[None], center[None], K[None]
     covered = cover(points_of(solid)[None, :, :3], *pose, SIZE)
-    outline = outlines_of(solid, count)(torch.tensor([0]), *pose, covered)
-    return Outline(*(value[0] for value in outline))
+    contour = extractor_of(solid, count)(torch.tensor([0]), *pose, covered)
+    return Contour(*(value[0] for value in contour))
 
 
 def outside(solid: trimesh.Trimesh, R: Tensor, center: Tensor, pixel: Tensor) -> np.ndarray:
@@ -40,16 +40,16 @@ def outside(solid: trimesh.Trimesh, R: Tensor, center: Tensor, pixel: Tensor) ->
 @pytest.mark.parametrize("center", [(0.0, 0.0, 0.25), (0.04, -0.03, 0.3)])
 def test_the_outline_of_a_ball_is_where_rays_touch_it(center: tuple[float, ...]) -> None:
     solid, middle = trimesh.creation.icosphere(4, radius=0.05), torch.tensor(center)
-    outline = outline_of(solid, turned(20.0, 30.0, 10.0), middle, count=240)
-    assert outline.valid.all()
-    ray = geometry.unproject(outline.pixel, K)
+    contour = contour_of(solid, turned(20.0, 30.0, 10.0), middle, count=240)
+    assert contour.valid.all()
+    ray = geometry.unproject(contour.pixel, K)
     ray = geometry.normalize(torch.cat((ray, torch.ones(240, 1)), 1))
     angle = torch.acos(ray @ geometry.normalize(middle))
     touching = torch.asin(0.05 / middle.norm())
     assert (300 * (angle - touching)).abs().max() < 0.1  # px
-    assert geometry.project(outline.point, K) == pytest.approx(outline.pixel, abs=0.01)
-    way = geometry.normalize(outline.pixel - geometry.project(middle[None], K))
-    assert (way * outline.normal).sum(1).min() > 0.99
+    assert geometry.project(contour.point, K) == pytest.approx(contour.pixel, abs=0.01)
+    way = geometry.normalize(contour.pixel - geometry.project(middle[None], K))
+    assert (way * contour.normal).sum(1).min() > 0.99
     sector = (torch.atan2(way[:, 1], way[:, 0]) / (torch.pi / 6)).floor().long() + 6
     assert torch.bincount(sector, minlength=12) == pytest.approx(torch.full((12,), 20), abs=3)
 
@@ -57,15 +57,15 @@ def test_the_outline_of_a_ball_is_where_rays_touch_it(center: tuple[float, ...])
 @pytest.mark.parametrize("turn", TURNS)
 def test_the_outline_of_a_box_is_the_hull_of_its_corners(turn: tuple[float, ...]) -> None:
     solid, R = box().solid, turned(*turn)
-    outline = outline_of(solid, R, CENTER)
-    assert outline.valid.all()
-    assert outside(solid, R, CENTER, outline.pixel) == pytest.approx(np.zeros(160), abs=1e-3)
-    further = outline.pixel + 0.5 * outline.normal
+    contour = contour_of(solid, R, CENTER)
+    assert contour.valid.all()
+    assert outside(solid, R, CENTER, contour.pixel) == pytest.approx(np.zeros(160), abs=1e-3)
+    further = contour.pixel + 0.5 * contour.normal
     assert outside(solid, R, CENTER, further) == pytest.approx(np.full(160, 0.5), abs=1e-3)
-    in_box = (outline.point - CENTER) @ R
+    in_box = (contour.point - CENTER) @ R
     assert (in_box.abs() / torch.tensor([0.05, 0.04, 0.03])).max() < 1.001
     # Six sides, along each equal steps: all gaps but those at the corners.
-    gaps = torch.cdist(outline.pixel, outline.pixel) + 1e3 * torch.eye(160)
+    gaps = torch.cdist(contour.pixel, contour.pixel) + 1e3 * torch.eye(160)
     step = gaps.min(1).values.median()
     assert ((gaps.min(1).values - step).abs() < 0.02 * step).sum() > 160 - 12
     assert 160 * step == pytest.approx(length_around(solid, R), rel=0.02)
@@ -79,11 +79,11 @@ def length_around(solid: trimesh.Trimesh, R: Tensor) -> float:
 @pytest.mark.parametrize("turn", TURNS)
 def test_edges_with_the_object_behind_them_are_no_outline(turn: tuple[float, ...]) -> None:
     shape, R = l_shape(), turned(*turn)
-    outline = outline_of(shape.solid.subdivide(), R, CENTER)  # edges of 5 px
-    out = beyond(shape.parts, R, CENTER, K, outline.pixel.numpy())
+    contour = contour_of(shape.solid.subdivide(), R, CENTER)  # edges of 5 px
+    out = beyond(shape.parts, R, CENTER, K, contour.pixel.numpy())
     assert (abs(out) < 0.05).mean() > 0.97
     assert abs(out).max() < 3.0  # px: half an edge next to where two cross
-    further = outline.pixel + 3.0 * outline.normal
+    further = contour.pixel + 3.0 * contour.normal
     assert (beyond(shape.parts, R, CENTER, K, further.numpy()) > 0.5).mean() > 0.97
 
 
@@ -91,17 +91,17 @@ def test_what_stands_before_the_object_itself_is_no_outline() -> None:
     plate = trimesh.creation.box((0.1, 0.08, 0.01))
     knob = trimesh.creation.box((0.03, 0.03, 0.02))
     knob.apply_translation((0.0, 0.0, -0.02))
-    outline = outline_of(plate + knob, torch.eye(3), CENTER)
-    assert abs(outside(plate, torch.eye(3), CENTER, outline.pixel)).max() < 1e-3
-    assert outline.valid.all()
+    contour = contour_of(plate + knob, torch.eye(3), CENTER)
+    assert abs(outside(plate, torch.eye(3), CENTER, contour.pixel)).max() < 1e-3
+    assert contour.valid.all()
 
 
 def test_a_hole_has_an_outline_which_looks_into_it() -> None:
     ring = trimesh.creation.annulus(0.02, 0.05, 0.01, sections=60)
     center = torch.tensor([0.0, 0.0, 0.25])
-    outline = outline_of(ring, torch.eye(3), center)
-    way = outline.pixel - geometry.project(center[None], K)
-    radius, along = way.norm(dim=1), (geometry.normalize(way) * outline.normal).sum(1)
+    contour = contour_of(ring, torch.eye(3), center)
+    way = contour.pixel - geometry.project(center[None], K)
+    radius, along = way.norm(dim=1), (geometry.normalize(way) * contour.normal).sum(1)
     inner = radius < 40  # px; circles of 24 (its near end hides the far) and 61
     assert inner.sum() == pytest.approx(160 * 2 / 7, abs=3)
     assert along[inner].max() < -0.99
@@ -111,28 +111,28 @@ def test_a_hole_has_an_outline_which_looks_into_it() -> None:
 @pytest.mark.parametrize("turn", [(30.0, 20.0, 10.0), (160.0, 20.0, 10.0)])
 def test_the_border_of_an_open_mesh_is_its_outline(turn: tuple[float, ...]) -> None:
     page = trimesh.Trimesh(0.1 * sheet().vertices, sheet().faces)
-    outline = outline_of(page, turned(*turn), CENTER)
-    assert outline.valid.all()
+    contour = contour_of(page, turned(*turn), CENTER)
+    assert contour.valid.all()
     flat = page.copy()
     flat.vertices = np.where([True, True, False], flat.vertices, 1e-6 * np.eye(4, 3))
-    assert abs(outside(flat, turned(*turn), CENTER, outline.pixel)).max() < 0.01
+    assert abs(outside(flat, turned(*turn), CENTER, contour.pixel)).max() < 0.01
 
 
 @pytest.mark.parametrize(
     "center", [(3.0, 0.0, 0.4), (0.0, -3.0, 0.4), (0.0, 0.0, -0.4), (0.0, 0.0, 400.0)]
 )
 def test_what_is_not_in_view_has_no_outline(center: tuple[float, ...]) -> None:
-    outline = outline_of(box().solid, turned(20.0, 30.0, 10.0), torch.tensor(center))
-    assert not outline.valid.any()
-    for value in (outline.point, outline.pixel, outline.normal):
+    contour = contour_of(box().solid, turned(20.0, 30.0, 10.0), torch.tensor(center))
+    assert not contour.valid.any()
+    for value in (contour.point, contour.pixel, contour.normal):
         assert torch.isfinite(value).all()
 
 
 def test_what_the_view_cuts_has_its_outline_within_the_view() -> None:
     solid, R, center = box().solid, turned(20.0, 30.0, 10.0), torch.tensor([0.09, 0.0, 0.3])
-    outline = outline_of(solid, R, center)
-    assert outline.valid.all()
-    assert abs(outside(solid, R, center, outline.pixel)).max() < 1e-3
+    contour = contour_of(solid, R, center)
+    assert contour.valid.all()
+    assert abs(outside(solid, R, center, contour.pixel)).max() < 1e-3
     assert geometry.project(center[None], K)[0, 0] + 40 > SIZE  # px: some of it is cut
 
 
@@ -195,27 +195,27 @@ def test_outlines_are_filled_as_far_as_there_is_room(tmp_path: Path) -> None:
     solid = trimesh.creation.icosphere(3, radius=0.05)
     solid.apply_translation((0.1, 0.0, 0.0))
     catalogue = save_models(tmp_path, as_mesh(box().solid), as_mesh(solid))
-    outlines = Outlines(2, 300, 460, 160)
-    outlines.planes.fill_(7.0)  # what was there before
-    fill_outlines(outlines, tmp_path, catalogue)
-    known = outlines.planes.any(2).sum(1)
+    extractor = ContourExtractor(2, 300, 460, 160)
+    extractor.planes.fill_(7.0)  # what was there before
+    fill_contour_meshes(extractor, tmp_path, catalogue)
+    known = extractor.planes.any(2).sum(1)
     assert known[0] == 12
     assert 150 < known[1] <= 300  # of 1280
-    assert outlines.ends.any(2).sum(1).tolist()[0] == 18
-    assert outlines.sides.amax((1, 2)).tolist() == [11, int(known[1]) - 1]
+    assert extractor.ends.any(2).sum(1).tolist()[0] == 18
+    assert extractor.sides.amax((1, 2)).tolist() == [11, int(known[1]) - 1]
     pose = turned(*TURNS[0])[None], CENTER[None], K[None]
     center = np.array([0.1, 0.0, 0.0])
     covered = cover(points_of(solid, center)[None, :, :3], *pose, SIZE)
-    outline = outlines(torch.tensor([1]), *pose, covered)
-    radius = (outline.pixel[0] - geometry.project(CENTER[None], K)).norm(dim=1)
-    assert outline.valid.float().mean() > 0.8  # a few corners of cells stand out
+    contour = extractor(torch.tensor([1]), *pose, covered)
+    radius = (contour.pixel[0] - geometry.project(CENTER[None], K)).norm(dim=1)
+    assert contour.valid.float().mean() > 0.8  # a few corners of cells stand out
     assert radius == pytest.approx(torch.full((160,), 50.0), abs=4.0)  # half a cell of 6 mm
 
 
 def test_meshes_that_stay_too_fine_are_refused_by_name(tmp_path: Path) -> None:
     catalogue = save_models(tmp_path, as_mesh(box().solid), textured_ball())
     with pytest.raises(CopeError, match=r"obj_000002\.ply: more than 300 triangles or 460 edges"):
-        fill_outlines(Outlines(2, 300, 460, 160), tmp_path, catalogue)
-    fill_outlines(Outlines(2, 1200, 1800, 160), tmp_path, catalogue)
+        fill_contour_meshes(ContourExtractor(2, 300, 460, 160), tmp_path, catalogue)
+    fill_contour_meshes(ContourExtractor(2, 1200, 1800, 160), tmp_path, catalogue)
     with pytest.raises(CopeError, match=r"obj_000001\.ply: more than"):
-        fill_outlines(Outlines(2, 1200, 17, 160), tmp_path, catalogue)
+        fill_contour_meshes(ContourExtractor(2, 1200, 17, 160), tmp_path, catalogue)

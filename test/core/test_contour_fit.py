@@ -1,16 +1,16 @@
-"""The fit of poses to outlines, on painted images: what moves a pose, and what does not."""
+"""The fit of poses to contours, on painted images: what moves a pose, and what does not."""
 
 import numpy as np
 import pytest
 import torch
-from region_scene import Shape, box, l_shape, points_of, put, silhouette, turned
+from contour_scene import Shape, box, l_shape, points_of, put, silhouette, turned
 from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.network.presets import RegionConfig
-from cope_ros.core.refinement.contour_fit import RegionFit
-from cope_ros.core.refinement.instance_crops import WINDOW
-from cope_ros.core.refinement.virtual_camera import look_at, sample_windows
+from cope_ros.core.network.presets import ContourFitConfig
+from cope_ros.core.refinement.contour_fit import ContourFit
+from cope_ros.core.refinement.crop_network import CROP_SCALE
+from cope_ros.core.refinement.virtual_camera import look_at, sample_crops
 
 WIDTH, HEIGHT = 320, 240
 K = torch.tensor([[500.0, 0, 159.5], [0, 500.0, 119.5], [0, 0, 1]])
@@ -21,13 +21,13 @@ AXES = [(5.0, 0.0, 0.0), (0.0, 5.0, 0.0), (0.0, 0.0, 5.0), (-3.0, 3.0, -3.0)]
 EVERYWHERE = torch.ones(1, 1, 12, 12)
 
 
-def make_fit() -> RegionFit:
+def make_fit() -> ContourFit:
     corners = torch.tensor(np.stack([shape.corners for shape in SHAPES])).float()
     diameters = torch.cdist(corners, corners).amax((1, 2))
-    room = RegionConfig(faces=320, edges=480)  # as many as the letter has
-    fit = RegionFit(room, corners, diameters)
+    room = ContourFitConfig(faces=320, edges=480)  # as many as the letter has
+    fit = ContourFit(room, corners, diameters)
     for row, shape in enumerate(SHAPES):
-        put(fit.outlines, row, shape.solid, shape.corners.mean(0))
+        put(fit.extractor, row, shape.solid, shape.corners.mean(0))
     return fit
 
 
@@ -57,10 +57,10 @@ def painted(mask: np.ndarray) -> np.ndarray:
 
 def what_is_visible(mask: np.ndarray, t: Tensor) -> Tensor:
     """(1, 1, 12, 12) as a refiner that looks at the box there says it."""
-    side = (WINDOW * K[0, 0] * FIT.diameters[0] / t[2]).view(1, 1)
-    view = look_at(geometry.project(t[None], K)[None], side, torch.zeros(1, 1), K[None], 12)
+    side = (CROP_SCALE * K[0, 0] * FIT.diameters[0] / t[2]).view(1, 1)
+    camera = look_at(geometry.project(t[None], K)[None], side, torch.zeros(1, 1), K[None], 12)
     image = torch.from_numpy((255 * mask).astype(np.uint8)).expand(1, -1, -1, 3)
-    return sample_windows(image, K[None], view, 12)[..., 0] / 255.0
+    return sample_crops(image, K[None], camera, 12)[..., 0] / 255.0
 
 
 def fitted(

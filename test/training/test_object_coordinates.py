@@ -7,7 +7,7 @@ import pytest
 import torch
 from core_factory import make_catalogue
 from test_losses import make_targets
-from test_targets import NEAR, SIDE, WINDOW, K, make_frame
+from test_targets import CROP_SCALE, NEAR, SIDE, K, make_frame
 
 from cope_ros.core import geometry
 from cope_ros.core.network.build import build_network
@@ -24,12 +24,12 @@ from cope_training.tasks.dense.targets import PIXEL_OFFSET, TargetBuilder, Targe
 DEVICE = torch.device("cpu")
 CATALOGUE = make_catalogue()
 CORNERS, DIAMETERS = catalogue_corners(CATALOGUE), catalogue_diameters(CATALOGUE)
-PLAIN = replace(PRESETS["lite"], surface_tower=None)
+PLAIN = replace(PRESETS["lite"], coordinate_branch=None)
 
 
 def wall_frame(distance: float = 0.48):
     """object0, unturned at 0.5 m, of which a wall at ``distance`` is seen."""
-    frame = make_frame([NEAR], [WINDOW])
+    frame = make_frame([NEAR], [CROP_SCALE])
     return replace(frame, depth=np.full((SIDE, SIDE), distance, np.float32))
 
 
@@ -74,7 +74,7 @@ def test_the_other_symmetric_hypothesis_turns_the_coordinates() -> None:
 
 
 def test_unknown_depth_teaches_no_coordinates_but_the_size() -> None:
-    targets = make_targets([NEAR], [WINDOW])  # a frame without depth
+    targets = make_targets([NEAR], [CROP_SCALE])  # a frame without depth
     seen = torch.ones(len(targets.rows), 4, requires_grad=True)
     errors = surface_errors(seen, targets, first(targets), CORNERS, DIAMETERS, 0.1)
     (errors["surface"].sum() + errors["size"].sum()).backward()
@@ -133,7 +133,7 @@ def test_a_second_look_starts_without_any_effect_and_then_has_one() -> None:
 
 def test_networks_of_before_the_second_look_are_read() -> None:
     old = PLAIN.to_dict()
-    del old["surface_tower"]
+    del old["coordinate_branch"]
     assert NetworkConfig.from_dict(old) == PLAIN
     assert NetworkConfig.from_dict(PRESETS["lite"].to_dict()) == PRESETS["lite"]
 
