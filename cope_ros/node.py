@@ -21,9 +21,11 @@ from rclpy.parameter import Parameter
 from cope_ros import parameters, startup
 from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.diagnostics.console import ready
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.measurements import Monitor
 from cope_ros.diagnostics.notices import Notices
+from cope_ros.diagnostics.snapshot import Model
 from cope_ros.diagnostics.status import Diagnostics, Sources
 from cope_ros.input import topics
 from cope_ros.input.mailbox import Mailbox
@@ -97,13 +99,8 @@ class CopeNode(LifecycleNode):
             self.get_logger().fatal(str(error))
             self._release()
             return FAILURE
-        catalogue = self._estimator.catalogue
-        self._tracker.prepare(catalogue)
+        self._tracker.prepare(self._estimator.catalogue)
         self.outputs.publish_vision_info(self._estimator.metadata, str(where))
-        self.get_logger().info(
-            f"model {where} on {self._estimator.device}: "
-            f"{len(catalogue)} objects ({', '.join(catalogue.class_ids[:20])})"
-        )
         self.lifecycle = "inactive"
         return super().on_configure(state)
 
@@ -117,8 +114,8 @@ class CopeNode(LifecycleNode):
             self.get_logger().fatal(str(error))
             self.halt()
             return FAILURE
-        self.get_logger().info(f"listening to {self._inputs.names}")
         assert self.outputs is not None
+        self.get_logger().info(self._ready(self._inputs.names))
         tools = Tools(
             clock=self.get_clock(),
             outputs=self.outputs,
@@ -186,6 +183,15 @@ class CopeNode(LifecycleNode):
         self._estimator = None
         startup.free_memory()
 
+    def _model(self) -> Model | None:
+        loaded = self._estimator is not None
+        return startup.describe(self._estimator, self.parameters) if loaded else None
+
+    def _ready(self, inputs: str) -> str:
+        model = startup.describe(self._estimator, self.parameters)
+        classes = self.parameters.class_ids or self._estimator.catalogue.class_ids
+        return ready(model, classes, inputs, self.resolve_topic_name("~/detections"))
+
     def _sources(self) -> Sources:
         """What the diagnostics are made from."""
         return Sources(
@@ -197,7 +203,7 @@ class CopeNode(LifecycleNode):
             lifecycle=lambda: self.lifecycle,
             subscriptions=lambda: self._inputs.subscriptions if self._inputs else (),
             subscribers=lambda: self.outputs.subscribers() if self.outputs else {},
-            model=lambda: startup.describe(self._estimator, self.parameters),
+            model=self._model,
         )
 
     def _period(self) -> float:

@@ -94,10 +94,8 @@ def configure(estimator: Any, parameters: Parameters) -> None:
     )
 
 
-def describe(estimator: FallbackEstimator | None, parameters: Parameters) -> Model | None:
-    """What is loaded, and where it runs, for the diagnostics; None where nothing is."""
-    if estimator is None:
-        return None
+def describe(estimator: FallbackEstimator, parameters: Parameters) -> Model:
+    """What is loaded, and where it runs, for log and diagnostics."""
     return Model(
         path=str(model_path(parameters.model).absolute()),
         sha256=str(estimator.metadata.get("file", {}).get("sha256", "")),

@@ -11,6 +11,11 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from cope_ros.diagnostics.snapshot import Topic
 
 HINTS = 3  # other topics named
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+INFO = "sensor_msgs/msg/CameraInfo"
+TWINS = {IMAGE: COMPRESSED, COMPRESSED: IMAGE}
+TRANSPORTS = {IMAGE: "raw", COMPRESSED: "compressed"}
+ARGUMENTS = {IMAGE: "image", COMPRESSED: "image", INFO: "camera_info"}  # of the launch file
 
 
 def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
@@ -21,13 +26,27 @@ def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
     publishers = node.get_publishers_info_by_topic(name)
     if publishers:
         fault = fault_of(name, kind, subscription.qos_profile, publishers)
-        return Topic(name, len(publishers), fault)
-    others = [
+        return Topic(name, len(publishers), fault, _nodes(publishers))
+    others = _published(node, kind, name)
+    if not others and kind in TWINS:
+        twins = _published(node, TWINS[kind], name)
+        return Topic(name, 0, absence(name, kind, [], twins))
+    return Topic(name, 0, absence(name, kind, others))
+
+
+def _nodes(publishers: Sequence[TopicEndpointInfo]) -> tuple[str, ...]:
+    """Names of the publishing nodes, each once."""
+    names = (f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
+    return tuple(dict.fromkeys(names))
+
+
+def _published(node: Node, kind: str, besides: str) -> list[str]:
+    """Topics of a type that other nodes publish."""
+    return [
         topic
         for topic, kinds in node.get_topic_names_and_types()
-        if kind in kinds and topic != name and _published_by_others(node, topic)
+        if kind in kinds and topic != besides and _published_by_others(node, topic)
     ]
-    return Topic(name, 0, absence(name, kind, others))
 
 
 def _published_by_others(node: Node, topic: str) -> bool:
@@ -42,11 +61,24 @@ def type_name(message: type) -> str:
     return f"{package}/{folder}/{message.__name__}"
 
 
-def absence(name: str, kind: str, others: Sequence[str]) -> str:
-    """The sentence for a topic that nobody publishes; ``others`` carry the same type."""
-    near = difflib.get_close_matches(name, others, n=HINTS, cutoff=0.0)
-    hint = f"{kind} is published on {', '.join(near)}" if near else f"nobody publishes any {kind}"
-    return f"no publisher on {name}; {hint}"
+def absence(name: str, kind: str, others: Sequence[str], twins: Sequence[str] = ()) -> str:
+    """The sentence for a topic that nobody publishes.
+
+    Args:
+        others: topics that carry the same type.
+        twins: without any of these, topics that carry images in the other transport.
+    """
+    near = difflib.get_close_matches(name, others or twins, n=HINTS, cutoff=0.0)
+    told = TWINS[kind] if near and not others else kind
+    if not near:
+        return f"no publisher on {name}; nobody publishes any {kind}"
+    text = f"no publisher on {name}; {told} is published on {', '.join(near)}"
+    if told not in ARGUMENTS:
+        return text
+    advice = f"{ARGUMENTS[told]}:={near[0].removesuffix('/compressed')}"
+    if told != kind:
+        advice += f" image_transport:={TRANSPORTS[told]}"
+    return f"{text} (launch argument {advice})"
 
 
 def fault_of(

@@ -26,7 +26,7 @@ class FrameCounters:
         self._infos = 0
         self._paired = 0
         self._frame_id = ""
-        self._last_image = -math.inf
+        self._last_image = self._last_info = -math.inf
         self._processed = 0
         self._dropped: Counter[Cause] = Counter()
         self._reasons: dict[Cause, str] = {}
@@ -42,6 +42,7 @@ class FrameCounters:
         """A camera_info came in."""
         with self._lock:
             self._infos += 1
+            self._last_info = self._clock()
 
     def count_paired(self) -> None:
         """An image and its camera_info reached the worker."""
@@ -92,6 +93,11 @@ class FrameCounters:
     def silence(self) -> float:
         """Seconds since the newest image, infinite before the first."""
         return self._clock() - self._last_image
+
+    @property
+    def info_silence(self) -> float:
+        """Seconds since the newest camera_info, infinite before the first."""
+        return self._clock() - self._last_info
 
     @property
     def processed(self) -> int:

@@ -15,6 +15,7 @@ class Topic(NamedTuple):
     name: str
     publishers: int
     fault: str | None  # why none of them can be heard, None where one can
+    nodes: tuple[str, ...] = ()  # that publish it, while nothing is heard
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Snapshot:
     gpu_mib: float | None
     stages: Mapping[str, Spread] = field(default_factory=dict)  # of a frame, in order
     notices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # standing, by part
+    info_missing: float = 0.0  # since the activation, 0 once a camera_info has come
 
     def lost(self, *causes: Cause) -> int:
         """Frames dropped for these causes within the window."""

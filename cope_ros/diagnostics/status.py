@@ -13,6 +13,7 @@ from rclpy.subscription import Subscription
 
 from cope_ros.control import Control
 from cope_ros.diagnostics import connections
+from cope_ros.diagnostics.console import Console
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.judgement import Status, diagnose
 from cope_ros.diagnostics.measurements import Monitor, gpu_mib, resident_mib
@@ -47,6 +48,7 @@ class Diagnostics:
     def __init__(self, node: Node, sources: Sources) -> None:
         self._node = node
         self._sources = sources
+        self._console = Console(sources.notices, node.resolve_topic_name("~/detections"))
         self._lifecycle = ""
         self._since = monotonic()  # of the present lifecycle state
         self._history = deque([(self._since, Counts())], maxlen=CROP_SCALE + 1)
@@ -54,7 +56,9 @@ class Diagnostics:
         node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _report(self) -> None:
-        statuses = diagnose(self.snapshot())
+        snapshot = self.snapshot()
+        self._console.report(snapshot)
+        statuses = diagnose(snapshot)
         message = DiagnosticArray()
         message.header.stamp = self._node.get_clock().now().to_msg()
         name = self._node.get_fully_qualified_name()[1:]
@@ -86,6 +90,7 @@ class Diagnostics:
             )
         ]
         model, monitor = sources.model(), sources.monitor
+        active = now - self._since
         return Snapshot(
             lifecycle=lifecycle,
             enabled=sources.control.enabled,
@@ -95,7 +100,8 @@ class Diagnostics:
             recent=recent,
             total=total,
             reasons=sources.counters.reasons,
-            silence=min(sources.counters.silence, now - self._since),
+            silence=min(sources.counters.silence, active),
+            info_missing=active if sources.counters.info_silence > active else 0.0,
             image=topics[0] if topics else None,
             info=topics[1] if topics else None,
             model=model,
