@@ -8,7 +8,7 @@ from node_fakes import FakeEstimator, gray, make_image, make_info
 from node_harness import running
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
-from test_diagnosis import HEALTHY, MODEL
+from test_judgement import HEALTHY, MODEL
 
 from cope_ros.diagnostics.console import AGAIN, MISSING, Console, ready
 from cope_ros.diagnostics.notices import Notices
