@@ -4,7 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from test_diagnosis import HEALTHY, judged
+from test_judgement import HEALTHY, judged
 
 from cope_ros.diagnostics.judgement import Level
 from cope_ros.diagnostics.notices import Notices
