@@ -18,7 +18,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from cope_ros import parameters, startup
+from cope_ros import overrides, parameters, startup
 from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.diagnostics.console import ready
@@ -31,7 +31,6 @@ from cope_ros.input import topics
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.input.subscriptions import Inputs
 from cope_ros.output.publishers import Outputs
-from cope_ros.parameter_files import sections_for
 from cope_ros.parameters import ParameterError
 from cope_ros.pipeline import Processor, Tools
 from cope_ros.services import Services
@@ -61,8 +60,7 @@ class CopeNode(LifecycleNode):
             CopeError, rclpy.exceptions.ParameterException: a parameter or a file is refused.
         """
         super().__init__("cope", **options)
-        for file in files:
-            sections_for(file, self.get_fully_qualified_name())
+        shared = overrides.shared_names(files, self.get_fully_qualified_name())
         self._load = load
         self._tracker = Tracker()
         self.lifecycle = "unconfigured"  # later inactive, active or finalized
@@ -74,7 +72,7 @@ class CopeNode(LifecycleNode):
         self.counters = FrameCounters(self.get_logger().warning)
         self.notices = Notices(self.get_logger().warning, self.get_logger().info)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        parameters.declare(self)
+        parameters.declare(self, topics.qos_override_names(self), shared)
         self.parameters = parameters.read(self)
         self.add_post_set_parameters_callback(self._on_parameters_set)
         self._control = Control(lambda: self.parameters.mode)

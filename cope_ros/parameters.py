@@ -5,35 +5,28 @@ it may change while the node runs. Declaring, describing, validating and reading
 these fields; nothing else in the package knows a parameter's name.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from rclpy.exceptions import ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from cope_ros.core.errors import CopeError
+from cope_ros import overrides
+from cope_ros.overrides import ParameterError as ParameterError
 from cope_ros.parameter_declaration import Spec, descriptor, entry, matching, one_of
 from cope_ros.tracking import TrackSettings
 
 # Overrides that belong to rclpy, not to this table.
 FOREIGN_NAMES = ("use_sim_time", "start_type_description_service")
-FOREIGN_PREFIXES = ("qos_overrides.",)
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 TF_PREFIX_PATTERN = re.compile(r"([A-Za-z0-9_.\-][A-Za-z0-9_.\-/]*)?")
 
 TRACK = TrackSettings()  # the defaults of track.*
-
-
-class ParameterError(CopeError):
-    """A parameter with which the node cannot start; the message begins with its name."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"parameter '{name}': {reason}")
 
 
 @dataclass(frozen=True)
@@ -201,24 +194,36 @@ def refusal(parameters: Iterable[Parameter]) -> str | None:
     return None
 
 
-def declare(node: Node) -> None:
+def defaults() -> dict[str, Any]:
+    """The default of every parameter by its name, lists as rclpy holds them."""
+    return {
+        item.metadata["spec"].name: list(item.default)
+        if isinstance(item.default, tuple)
+        else item.default
+        for item in fields(Parameters)
+    }
+
+
+def declare(node: Node, others: Collection[str] = (), shared: Collection[str] = ()) -> None:
     """Declares the table on ``node`` with the overrides of its command line and files.
+
+    Args:
+        others: names that are declared elsewhere.
+        shared: names from sections of files that are not for this node alone.
 
     Raises:
         ParameterError: an override has a name that nobody declares.
         rclpy.exceptions.ParameterException: an override of a wrong type or value.
     """
-    known = [spec.name for spec in specs()]
-    # rclpy offers no public list of the overrides that no declaration has asked for.
-    for name in node._parameter_overrides:
-        if name not in known + list(FOREIGN_NAMES) and not name.startswith(FOREIGN_PREFIXES):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ParameterError(name, f"unknown{hint} (known: {', '.join(known)})")
-    for item in fields(Parameters):
-        spec: Spec = item.metadata["spec"]
-        default = list(item.default) if isinstance(item.default, tuple) else item.default
-        node.declare_parameter(spec.name, default, descriptor(spec, item.default))
+    values = defaults()
+    known = [*values, *FOREIGN_NAMES, *others]
+    names = tuple(node._parameter_overrides)  # rclpy has no public list of them
+    overrides.check_names(names, known, shared, node.get_logger().warning)
+    overrides.apply(node, values)
+    node.add_pre_set_parameters_callback(partial(overrides.converted, values))
+    for spec in specs():
+        default = values[spec.name]
+        node.declare_parameter(spec.name, default, descriptor(spec, default))
 
 
 def read(node: Node, changed: Iterable[Parameter] = ()) -> Parameters:

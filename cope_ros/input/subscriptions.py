@@ -5,7 +5,6 @@ from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -15,6 +14,7 @@ from cope_ros.input import topics
 from cope_ros.input.drops import FrameError, check_image
 from cope_ros.input.image_header import encoded_size
 from cope_ros.input.mailbox import Mailbox
+from cope_ros.qos import overridable
 
 IMAGE_DEPTH, INFO_DEPTH = 1, 10
 
@@ -70,10 +70,9 @@ class Inputs:
         self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int
     ) -> None:
         qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        overridable = QoSOverridingOptions.with_default_policies()
         self.subscriptions.append(
             self._node.create_subscription(
-                kind, topic, callback, qos, qos_overriding_options=overridable
+                kind, topic, callback, qos, qos_overriding_options=overridable()
             )
         )
 

@@ -6,6 +6,8 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
+from cope_ros.qos import override_names
+
 IMAGE, INFO, COMPRESSED = "image_rect", "camera_info", "compressed"
 
 
@@ -26,6 +28,13 @@ def input_topics(node: Node, compressed: bool) -> tuple[str, str]:
     if _remapped(node, INFO):
         return topic, node.resolve_topic_name(INFO)
     return topic, f"{image.rpartition('/')[0]}/{INFO}"
+
+
+def qos_override_names(node: Node) -> set[str]:
+    """Names of all parameters that override the QoS of the node's topics, in either transport."""
+    inputs = {topic for compressed in (False, True) for topic in input_topics(node, compressed)}
+    names = {name for topic in inputs for name in override_names(topic, "subscription")}
+    return names | set(override_names(node.resolve_topic_name("~/detections"), "publisher"))
 
 
 def _remapped(node: Node, topic: str) -> bool:

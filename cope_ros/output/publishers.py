@@ -6,7 +6,6 @@ from typing import Any
 from geometry_msgs.msg import TransformStamped
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray, VisionInfo
@@ -14,6 +13,7 @@ from vision_msgs.msg import Detection3DArray, VisionInfo
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.output.target_frame import Placed, TargetFrame, in_place
 from cope_ros.output.visualization import Views
+from cope_ros.qos import overridable
 
 
 def latched() -> QoSProfile:
@@ -45,7 +45,7 @@ class Outputs:
             Detection3DArray,
             "~/detections",
             QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            qos_overriding_options=overridable(),
         )
         self._vision_info = node.create_publisher(VisionInfo, "~/vision_info", latched())
         self._broadcaster = TransformBroadcaster(node)
