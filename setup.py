@@ -59,6 +59,7 @@ setup(
     entry_points={
         "console_scripts": [
             "cope_node = cope_ros.main:main",
+            "cope_rviz = cope_ros.rviz:main",
             "cope_bag = cope_ros.bag:main",
             "cope_pose = cope_ros.pose:main",
             "cope_train = cope_training.train:main",

@@ -100,14 +100,15 @@ def _cope(given: dict[str, Any]) -> Node:
 
 
 def _rviz(given: dict[str, Any]) -> list[Action]:
+    """RViz, whose fixed frame is that of the first camera_info."""
     try:
         get_package_prefix("rviz2")
     except PackageNotFoundError:
         text = "rviz:=true, but the package rviz2 is not installed (ros-$ROS_DISTRO-rviz2)"
         return [LogInfo(msg=f"{text}; the node runs without RViz")]
     rviz = Node(
-        package="rviz2",
-        executable="rviz2",
+        package="cope_ros",
+        executable="cope_rviz",
         name="rviz",
         namespace=given["namespace"] or "",
         arguments=["-d", str(CONFIG / "cope.rviz")],

@@ -151,7 +151,7 @@ def test_without_rviz_the_node_goes_on_and_one_line_says_so(system):
 def test_rviz_is_started_beside_the_node(system):
     system.install("rviz2")
     (cope, rviz), texts = system.start(rviz="True", namespace="left", use_sim_time="true")
-    assert (cope.executable, rviz.executable) == ("cope_node", "rviz2")
+    assert (cope.executable, rviz.executable) == ("cope_node", "cope_rviz")
     assert rviz.node_name == "/left/rviz"
     assert rviz.parameters == {"use_sim_time": True}
     assert not texts
