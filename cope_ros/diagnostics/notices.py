@@ -42,11 +42,17 @@ class Notices:
         Returns:
             Whether it was said.
         """
-        return self._say(self._warn, key, part, text, every)
+        said = self._note(key, part, text, every)
+        if said:
+            self._warn(text)
+        return said
 
     def inform(self, key: str, text: str, every: float = math.inf) -> bool:
         """As :meth:`warn`, at level info."""
-        return self._say(self._inform, key, "", text, every)
+        said = self._note(key, "", text, every)
+        if said:  # on a line of its own: rclpy refuses two severities from one
+            self._inform(text)
+        return said
 
     def hold(self, part: str, facts: Mapping[str, str]) -> None:
         """All that a frame says of a part of the diagnostics: what is gone is withdrawn.
@@ -92,12 +98,12 @@ class Notices:
                     found[said.part] = (*found.get(said.part, ()), said.text)
         return found
 
-    def _say(self, log: Log, key: str, part: str, text: str, every: float) -> bool:
+    def _note(self, key: str, part: str, text: str, every: float) -> bool:
+        """Whether it is to be said now."""
         with self._lock:
             now = self._clock()
             last = self._said.get(key)
             if last is not None and now - last.at < every:
                 return False
             self._said[key] = _Said(now, part, text)
-        log(text)
-        return True
+            return True

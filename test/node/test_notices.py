@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from rclpy.logging import get_logger
 from test_judgement import HEALTHY, judged
 
 from cope_ros.diagnostics.judgement import Level
@@ -62,3 +63,11 @@ def test_an_error_of_the_part_goes_before_a_notice():
     assert status.level == Level.ERROR
     assert "99 s" in status.message
     assert status.values["warnings"] == "slow"
+
+
+def test_rclpys_logger_takes_both_severities():
+    logger = get_logger("notices")
+    notices = Notices(logger.warning, logger.info)
+    assert notices.inform("ready", "ready")
+    assert notices.warn("silence", "no image")
+    assert notices.inform("first", "first result")
