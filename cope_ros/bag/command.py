@@ -56,8 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     with Bag(options.bag) as bag:
-        if bag.damage:
-            _note(f"{options.bag}: {bag.damage}")
+        known = bag.damage
+        if known:
+            _note(f"{options.bag}: {known}")
         topics = choose(bag.topics, options.image, options.camera_info, options.camera is None)
         intrinsics = _intrinsics(bag, topics, options.camera)
         rectified = _rectified(options.rectified, topics.image.name, intrinsics.at(0))
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
             video=options.video,
         )
         outcome = play(work)
-        if bag.damage:
+        if bag.damage != known:
             _note(f"{options.bag}: {bag.damage}")
     return _conclude(work, outcome)
 
@@ -123,7 +124,7 @@ def _conclude(work: Work, outcome: Outcome) -> int:
     for cause, (count, example) in outcome.dropped.items():
         _note(f"{count} images without poses ({cause}): {example}")
     print(f"written: {work.out} ({outcome.messages} messages), {work.table}")
-    if work.video is not None:
+    if work.video is not None and outcome.processed:
         print(f"written: {work.video}")
     if outcome.interrupted:
         raise KeyboardInterrupt

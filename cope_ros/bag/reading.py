@@ -1,8 +1,6 @@
 """Bags of every kind as one stream of messages; a damaged one ends where the damage is."""
 
-import shutil
 import struct
-import sys
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -17,17 +15,13 @@ from rosbags.rosbag2 import ReaderError as Reader2Error
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
+from cope_ros.bag.files import bag_files, storage_files, usable, zstd
+from cope_ros.bag.mcap_records import ROS1, contents_of
 from cope_ros.bag.rescue import rescue
 from cope_ros.bag.topics import Topic
 from cope_ros.core.errors import CopeError
+from cope_training.command import one_line
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-STORAGES = (".mcap", ".db3")
-ZSTD = ".zstd"
 # What the library lets through of a file that ends early or holds something else.
 DAMAGE = (
     *(AnyReaderError, Reader1Error, Reader2Error, apsw.Error, zstd.ZstdError),
@@ -57,7 +51,7 @@ class Bag(AbstractContextManager["Bag"]):
         self.damage = ""
         self._stack = ExitStack()
         try:
-            self._open(self._files(path))
+            self._open(path)
         except BaseException:
             self._stack.close()
             raise
@@ -66,59 +60,60 @@ class Bag(AbstractContextManager["Bag"]):
         """Closes the bag."""
         self._stack.close()
 
-    def _files(self, path: Path) -> list[Path]:
-        if not path.exists():
-            raise CopeError(f"{path}: no such bag")
-        if path.is_dir() and (path / "metadata.yaml").is_file():
-            return [path]
-        if path.is_dir():  # the recorder died before it wrote metadata.yaml
-            found = [file for file in sorted(path.iterdir()) if _is_storage(file)]
-            if not found:
-                raise CopeError(f"{path}: expected metadata.yaml, .mcap or .db3 files, found none")
-            self.damage = "metadata.yaml is missing"
-            return [self._decompressed(file) for file in found]
-        if path.suffix == ".bag" or _is_storage(path):
-            return [self._decompressed(path)]
-        raise CopeError(f"{path}: expected a rosbag2 folder, .mcap, .db3 or .bag, got {path.name}")
-
-    def _decompressed(self, path: Path) -> Path:
-        if path.suffix != ZSTD:
-            return path
-        plain = self._temporary() / path.stem
-        try:
-            with zstd.open(path, "rb") as source, plain.open("wb") as target:
-                shutil.copyfileobj(source, target)
-        except (zstd.ZstdError, EOFError) as error:  # what came out until then is read
-            self.damage = f"{path.name} ends early ({error})"
-        return plain
-
     def _temporary(self) -> Path:
         return Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="cope_bag_")))
 
-    def _open(self, paths: list[Path]) -> None:
+    def _open(self, path: Path) -> None:
+        found, self.damage = bag_files(path)
+        paths = [self._usable(file) for file in found]
+        foreign = self._foreign(paths)
         try:
-            self._reader = self._stack.enter_context(_reader(paths))
+            if not foreign:
+                self._reader = self._stack.enter_context(_reader(paths))
         except (*DAMAGE, OSError) as error:
-            self._rescue(paths, error)
+            reason = one_line(error).rstrip(".")
+            count = self._rescue(paths, reason)
+            self.damage = f"damaged or not indexed ({reason}); {count} messages of it were kept"
+        if foreign:
+            self._rescue(paths, foreign)
+            self.damage = foreign
         self.ros2 = self._reader.is2
         self.store: Typestore = self._reader.typestore
         self.connections: list[Connection] = list(self._reader.connections)
         self.storage, self.compression = _format(self._reader)
 
-    def _rescue(self, paths: list[Path], cause: Exception) -> None:
-        """Copies what can be read of damaged files and opens the copies."""
-        files = [file for path in paths for file in _storage_files(path)]
+    def _usable(self, file: Path) -> Path:
+        usable_file, damage = usable(file, self._temporary)
+        self.damage = damage or self.damage
+        return usable_file
+
+    def _foreign(self, paths: list[Path]) -> str:
+        """What in MCAP files is not as rosbag2 writes it, "" where nothing is."""
+        files = [file for path in paths for file in storage_files(path)]
+        contents = [contents_of(file) for file in files if file.suffix == ".mcap"]
+        said = []
+        if any(item.ros == ROS1 for item in contents):
+            said.append("ROS 1 messages in MCAP, written as a ROS 1 bag")
+        left_out = sorted({name for item in contents for name in item.left_out})
+        if left_out:
+            said.append(f"topics in other encodings are left out: {', '.join(left_out)}")
+        if not said and not all(item.plain for item in contents):
+            said.append("not written by rosbag2, read message by message")
+        return "; ".join(said)
+
+    def _rescue(self, paths: list[Path], reason: str) -> int:
+        """Copies what can be read of files and opens the copies; returns how many messages."""
+        files = [self._usable(file) for path in paths for file in storage_files(path)]
         copies, kept = [], 0
         for file in files:
-            copy, count = rescue(self._decompressed(file), self._temporary())
+            copy, count = rescue(file, self._temporary())
             kept += count
             if count:
                 copies.append(copy)
-        reason = str(cause).strip().rstrip(".")
         if not kept:
-            raise CopeError(f"{self.path}: no message can be read ({reason})") from cause
-        self.damage = f"damaged or not indexed ({reason}); {kept} messages of it were kept"
+            raise CopeError(f"{self.path}: no message can be read ({reason})")
         self._reader = self._stack.enter_context(_reader(copies))
+        return kept
 
     @property
     def topics(self) -> list[Topic]:
@@ -166,16 +161,6 @@ def _reader(paths: list[Path]) -> AnyReader:
     ros1 = paths[0].suffix == ".bag"
     default = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_JAZZY)
     return AnyReader(paths, default_typestore=default)
-
-
-def _is_storage(path: Path) -> bool:
-    return path.suffix in STORAGES or (path.suffix == ZSTD and Path(path.stem).suffix in STORAGES)
-
-
-def _storage_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return [file for file in sorted(path.iterdir()) if _is_storage(file)]
-    return [path]
 
 
 def _format(reader: AnyReader) -> tuple[str, str]:

@@ -7,37 +7,32 @@ the damage is intact, so it is read from the beginning, record by record.
 import bz2
 import io
 import sqlite3
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import lz4.frame
-from mcap.exceptions import McapError
-from mcap.records import Channel, Schema
-from mcap.records import Message as McapMessage
-from mcap.stream_reader import StreamReader
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import ReaderError
 from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag1.reader import Header, RecordType, normalize, read_bytes, read_uint32
+from rosbags.rosbag1.reader import Header, RecordType, normalize, read_uint32
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from cope_ros.bag.found import Found
+from cope_ros.bag.mcap_records import ROS1, contents_of, records_mcap
+
 MAGIC = b"#ROSBAG V2.0\n"
-DECOMPRESS = {"none": bytes, "bz2": bz2.decompress, "lz4": lz4.frame.decompress}
+# Of data that is cut off they give what comes before the cut.
+DECOMPRESSOR: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "bz2": lambda data: bz2.BZ2Decompressor().decompress(data),
+    "lz4": lambda data: lz4.frame.LZ4FrameDecompressor().decompress(data),
+}
+DAMAGE_ROS1 = (ReaderError, KeyError, OSError, ValueError, EOFError, RuntimeError, struct.error)
 UNKNOWN_HASH = "RIHS01_" + "0" * 64
-
-
-class Found(NamedTuple):
-    """One message of a damaged file."""
-
-    topic: str
-    msgtype: str
-    msgdef: str
-    digest: str  # MD5 in ROS 1, "" in ROS 2: made from the definition
-    time: int  # ns
-    data: bytes
 
 
 def rescue(path: Path, folder: Path) -> tuple[Path, int]:
@@ -50,9 +45,12 @@ def rescue(path: Path, folder: Path) -> tuple[Path, int]:
         copy = folder / path.name
         return copy, _copy(Writer1(copy), _records_ros1(path))
     copy = folder / path.stem
+    if path.suffix == ".mcap" and contents_of(path).ros == ROS1:
+        copy = copy.with_suffix(".bag")
+        return copy, _copy(Writer1(copy), records_mcap(path))
     if path.suffix == ".mcap":
         writer = Writer2(copy, version=8, storage_plugin=StoragePlugin.MCAP)
-        return copy, _copy(writer, _records_mcap(path))
+        return copy, _copy(writer, records_mcap(path))
     writer = Writer2(copy, version=8, storage_plugin=StoragePlugin.SQLITE3)
     return copy, _copy(writer, _records_sqlite3(path))
 
@@ -82,25 +80,6 @@ def _connect(writer: Any, found: Found) -> Connection:
     if found.msgtype in store.fielddefs:
         return writer.add_connection(found.topic, found.msgtype, typestore=store)
     return writer.add_connection(found.topic, found.msgtype, msgdef="", rihs01=UNKNOWN_HASH)
-
-
-def _records_mcap(path: Path) -> Iterator[Found]:
-    schemas: dict[int, Schema] = {}
-    channels: dict[int, Channel] = {}
-    with path.open("rb") as file:
-        try:
-            for record in StreamReader(file, record_size_limit=None).records:
-                if isinstance(record, Schema):
-                    schemas[record.id] = record
-                elif isinstance(record, Channel):
-                    channels[record.id] = record
-                elif isinstance(record, McapMessage) and record.channel_id in channels:
-                    channel = channels[record.channel_id]
-                    schema = schemas[channel.schema_id]
-                    text = schema.data.decode() if schema.encoding == "ros2msg" else ""
-                    yield Found(channel.topic, schema.name, text, "", record.log_time, record.data)
-        except (McapError, EOFError, ValueError, KeyError, OSError):
-            return  # the damage
 
 
 def _records_sqlite3(path: Path) -> Iterator[Found]:
@@ -135,41 +114,39 @@ def _definitions(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def _records_ros1(path: Path) -> Iterator[Found]:
-    connections: dict[int, tuple[str, str, str, str]] = {}
     with path.open("rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            return
-        for header, data in _ros1_records(file):
-            kind = header.get_uint8("op")
-            if kind == RecordType.CHUNK:
-                try:
-                    plain = DECOMPRESS[header.get_string("compression")](data)
-                except (KeyError, OSError, ValueError, EOFError, RuntimeError):
-                    return  # the damage
-                yield from _ros1_messages(io.BytesIO(plain), connections)
-            elif kind == RecordType.CONNECTION:
-                _ros1_connection(header, data, connections)
+        if file.read(len(MAGIC)) == MAGIC:
+            yield from _ros1_messages(file, {})
 
 
 def _ros1_messages(
-    chunk: BinaryIO, connections: dict[int, tuple[str, str, str, str]]
+    file: BinaryIO, connections: dict[int, tuple[str, str, str, str]]
 ) -> Iterator[Found]:
-    for header, data in _ros1_records(chunk):
-        kind = header.get_uint8("op")
-        if kind == RecordType.CONNECTION:
-            _ros1_connection(header, data, connections)
-        elif kind == RecordType.MSGDATA and header.get_uint32("conn") in connections:
-            known = connections[header.get_uint32("conn")]
-            yield Found(*known, header.get_time("time"), data)
+    """Messages in chunks and, as in the last chunk of a killed recorder, outside of them."""
+    try:
+        for header, data in _ros1_records(file):
+            kind = header.get_uint8("op")
+            if kind == RecordType.CHUNK:
+                plain = DECOMPRESSOR[header.get_string("compression")](data)
+                yield from _ros1_messages(io.BytesIO(plain), connections)
+            elif kind == RecordType.CONNECTION:
+                _ros1_connection(header, data, connections)
+            elif kind == RecordType.MSGDATA and header.get_uint32("conn") in connections:
+                known = connections[header.get_uint32("conn")]
+                yield Found(*known, header.get_time("time"), data)
+    except DAMAGE_ROS1:
+        return
 
 
 def _ros1_records(file: BinaryIO) -> Iterator[tuple[Header, bytes]]:
-    """Records until the end or the damage."""
+    """Records until the end or the damage; of a chunk that is cut off, what is there."""
     while True:
-        try:
-            header = Header.read(file)
-            yield header, read_bytes(file, read_uint32(file))
-        except ReaderError:
+        header = Header.read(file)
+        size = read_uint32(file)
+        data = file.read(size)
+        if len(data) == size or header.get_uint8("op") == RecordType.CHUNK:
+            yield header, data
+        if len(data) < size:
             return
 
 

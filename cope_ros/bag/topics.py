@@ -51,6 +51,8 @@ def _image(topics: Sequence[Topic], wanted: str | None) -> Topic:
     if wanted is not None:
         return _named(images, wanted, "image", "--image")
     colour = [t for t in images if not any(word in t.name.lower() for word in DEPTH_WORDS)]
+    names = {topic.name for topic in colour}  # of one camera the raw images, where there are both
+    colour = [t for t in colour if t.name.rpartition("/")[0] not in names]
     return _only(colour, images, "image", "--image")
 
 
