@@ -106,8 +106,9 @@ class CopeNode(LifecycleNode):
         """Starts the worker and subscribes."""
         mailbox = Mailbox(self.counters.count_dropped, lambda: self.parameters.sync_policy)
         try:
-            compressed = self.parameters.image_transport == "compressed"
-            self._inputs = Inputs(self, compressed, mailbox, self._control, self.counters)
+            self._inputs = Inputs(
+                self, lambda: self.parameters, mailbox, self._control, self.counters
+            )
         except RuntimeError as error:  # a refused QoS override
             self.get_logger().fatal(str(error))
             self.halt()

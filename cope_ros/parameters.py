@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cope_ros import overrides
+from cope_ros.input.encodings import PIXELS
 from cope_ros.overrides import ParameterError as ParameterError
 from cope_ros.parameter_declaration import Spec, descriptor, entry, matching, one_of
 from cope_ros.tracking import TrackSettings
@@ -34,9 +35,7 @@ class Parameters:
     """The node's settings. Lengths in metres, times in seconds."""
 
     model: str = entry(
-        "model",
-        "demo",
-        "Model directory, model.pt inside one, or the name of a bundled model",
+        "model", "demo", "Model directory, model.pt inside one, or the name of a bundled model"
     )
     device: str = entry(
         "device",
@@ -55,6 +54,12 @@ class Parameters:
         "image_is_rectified",
         True,
         "true: pixels follow P of camera_info; false: undistort with K and D",
+    )
+    image_encoding: str = entry(
+        "image_encoding",
+        "",
+        "What images hold whose encoding is a type alone: rgb8 or bgr8 for 8UC3, and so on",
+        check=one_of("", *PIXELS),
     )
     autostart: bool = entry("autostart", True, "Configure and activate by itself at start-up")
     tf_prefix: str = entry(

@@ -16,12 +16,12 @@ from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.measurements import Monitor
 from cope_ros.diagnostics.notices import Notices
 from cope_ros.frame import FrameEstimator
+from cope_ros.input.decoding import rgb_from_image, size_of
 from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.image_header import size_of
 from cope_ros.input.intrinsics import Camera, camera_from_info, unrectified_note
 from cope_ros.input.mailbox import Pair
 from cope_ros.output import ros_types
-from cope_ros.output.messages import MessageWriter, rgb_from_image
+from cope_ros.output.messages import MessageWriter
 from cope_ros.output.publishers import Outputs
 from cope_ros.output.visualization import Scene
 from cope_ros.parameters import Parameters
@@ -120,7 +120,7 @@ class Processor:
         self._note(camera, pair.info, parameters)
         K = camera.K
         self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
-        pixels = rgb_from_image(self._bridge, pair.image)
+        pixels = rgb_from_image(self._bridge, pair.image, parameters.image_encoding)
         return self._frames.rectify(pixels, camera), K
 
     def _note(self, camera: Camera, info: Any, parameters: Parameters) -> None:

@@ -47,7 +47,7 @@ def _first_frame(stopper: Stopper) -> str | None:
     stopper.started(partial(found.set_result, None))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node, executor = Node("cope_rviz"), SingleThreadedExecutor()
-    _, topic = input_topics(node, compressed=False)
+    topic = input_topics(node, compressed=False).info
     for qos in LISTENERS:
         node.create_subscription(CameraInfo, topic, partial(_take, found), qos)
     executor.add_node(node)

@@ -75,6 +75,7 @@ RUNS_WITHOUT_ROS = (
     *("cope_ros/input/distortion.py", "cope_ros/input/plausibility.py"),
     *("cope_ros/input/resolution.py",),
     *("cope_ros/input/drops.py", "cope_ros/input/mailbox.py", "cope_ros/input/image_header.py"),
+    *("cope_ros/input/encodings.py", "cope_ros/input/decoding.py", "cope_ros/input/compressed.py"),
     *("cope_ros/output/messages.py", "cope_ros/output/markers.py"),
     "cope_ros/output/debug_image.py",
 )

@@ -19,8 +19,8 @@ from cope_ros.bundled import model_path
 from cope_ros.camera_file import camera_info
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
+from cope_ros.input.decoding import size_of
 from cope_ros.input.distortion import is_distorted
-from cope_ros.input.image_header import size_of
 from cope_training.command import BAD_INPUT, OK, command_parser, number, run_command, whole_number
 
 RECTIFIED = {"yes": True, "no": False}

@@ -9,10 +9,8 @@ import numpy as np
 
 from cope_ros.bag.decoding import BagBridge
 from cope_ros.frame import FrameEstimator, Instances
-from cope_ros.input.drops import check_image
-from cope_ros.input.image_header import is_compressed, size_of
+from cope_ros.input.decoding import check_image, rgb_from_image, size_of
 from cope_ros.input.intrinsics import camera_from_info
-from cope_ros.output.messages import rgb_from_image
 from cope_ros.tracking import Tracker, TrackSettings
 
 SECOND = 1_000_000_000  # ns
@@ -96,8 +94,7 @@ class FrameReader:
         """
         stamp = stamp_of(message, time)
         info = self._intrinsics.at(stamp)
-        if not is_compressed(message):
-            check_image(message)
+        check_image(message)
         camera = camera_from_info(info, self._rectified, size_of(message))
         self.notes |= {note.key: note.text for note in camera.notes}
         image = self._frames.rectify(rgb_from_image(self._bridge, message), camera)

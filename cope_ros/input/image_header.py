@@ -4,7 +4,7 @@ A damaged or hostile header of a few bytes can claim a billion pixels, and decod
 memory for them at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cope_ros.input.drops import MAX_SIDE, Cause, FrameError
@@ -14,18 +14,8 @@ PNG_HEADER = 24  # bytes up to the end of IHDR's width and height
 JPEG_SIGNATURE = b"\xff\xd8"
 JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length: TEM, RST, SOI
 JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, the size is in them
+JPEG_SCAN, JPEG_END, PNG_END = 0xDA, b"\xff\xd9", b"IEND"
 JPEG_FRAME_HEADER = 9  # bytes: marker, length, precision, height, width
-
-
-def size_of(image: Any) -> tuple[int, int]:
-    """(width, height) px of a sensor_msgs/Image or CompressedImage.
-
-    Raises:
-        FrameError: (cause IMAGE) a compressed image without a readable header.
-    """
-    if not is_compressed(image):
-        return image.width, image.height
-    return encoded_size(memoryview(image.data))  # of numpy's numbers, products would overflow
 
 
 def is_compressed(image: Any) -> bool:
@@ -55,20 +45,36 @@ def encoded_size(data: Sequence[int]) -> tuple[int, int]:
     return size
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether a jpeg or png image ends where it should; bytes after its end do not matter."""
+    if data.startswith(PNG_SIGNATURE):
+        return PNG_END in data[PNG_HEADER:]
+    scan = next((at for marker, at in _jpeg_segments(data) if marker == JPEG_SCAN), None)
+    return scan is not None and data.rfind(JPEG_END) > scan
+
+
 def _jpeg_size(data: Sequence[int]) -> tuple[int, int]:
+    for marker, at in _jpeg_segments(data):
+        if marker in JPEG_FRAMES and at + JPEG_FRAME_HEADER <= len(data):
+            height, width = (256 * data[at + k] + data[at + k + 1] for k in (5, 7))
+            return width, height
+    raise _refusal(f"expected a jpeg header with a size, got none in {len(data)} bytes")
+
+
+def _jpeg_segments(data: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(marker, offset) of each segment up to the first scan, whose data follow it."""
     at = len(JPEG_SIGNATURE)
-    while at + JPEG_FRAME_HEADER <= len(data) and data[at] == 0xFF:
+    while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:  # padding
             at += 1
         elif marker in JPEG_ALONE:
             at += 2
-        elif marker in JPEG_FRAMES:
-            height, width = (256 * data[at + k] + data[at + k + 1] for k in (5, 7))
-            return width, height
         else:
+            yield marker, at
+            if marker == JPEG_SCAN:
+                return
             at += 2 + 256 * data[at + 2] + data[at + 3]
-    raise _refusal(f"expected a jpeg header with a size, got none in {len(data)} bytes")
 
 
 def _refusal(message: str) -> FrameError:

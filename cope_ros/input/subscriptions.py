@@ -11,9 +11,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cope_ros.control import Control
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.input import topics
-from cope_ros.input.drops import FrameError, check_image
-from cope_ros.input.image_header import encoded_size
+from cope_ros.input.decoding import check_image
+from cope_ros.input.drops import FrameError
 from cope_ros.input.mailbox import Mailbox
+from cope_ros.parameters import Parameters
 from cope_ros.qos import overridable
 
 IMAGE_DEPTH, INFO_DEPTH = 1, 10
@@ -25,27 +26,30 @@ class Inputs:
     def __init__(
         self,
         node: Node,
-        compressed: bool,
+        parameters: Callable[[], Parameters],
         mailbox: Mailbox,
         control: Control,
         counters: FrameCounters,
     ) -> None:
         """Subscribes.
 
+        Args:
+            parameters: the current ones.
+
         Raises:
             RuntimeError: a refused QoS override.
         """
         self._node = node
-        self._compressed = compressed
+        self._parameters = parameters
         self._mailbox = mailbox
         self._control = control
         self._counters = counters
         self.subscriptions: list[Subscription] = []
-        image_topic, info_topic = topics.input_topics(node, compressed)
-        kind = CompressedImage if compressed else Image
+        wanted = topics.input_topics(node, parameters().image_transport == topics.COMPRESSED)
+        kind = CompressedImage if wanted.compressed else Image
         try:
-            self._subscribe(kind, image_topic, self._put_image, IMAGE_DEPTH)
-            self._subscribe(CameraInfo, info_topic, self._put_info, INFO_DEPTH)
+            self._subscribe(kind, wanted.image, self._put_image, IMAGE_DEPTH)
+            self._subscribe(CameraInfo, wanted.info, self._put_info, INFO_DEPTH)
         except RuntimeError:
             self.destroy()
             raise
@@ -80,10 +84,7 @@ class Inputs:
         self._counters.count_received(message.header.frame_id)
         try:
             self._control.admit()
-            if self._compressed:
-                encoded_size(message.data)
-            else:
-                check_image(message)
+            check_image(message, self._parameters().image_encoding)
             self._mailbox.put_image(message)
         except FrameError as error:
             self._counters.count_dropped(error)

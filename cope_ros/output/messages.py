@@ -1,4 +1,4 @@
-"""Messages <-> arrays: images in, detections and transforms out.
+"""Arrays -> messages: detections and transforms.
 
 Quaternions (x, y, z, w) exist in this module alone; everything inside is rotation matrices.
 Knows no ROS: the message classes come from outside, rclpy's or those of a bag's library.
@@ -7,46 +7,10 @@ Knows no ROS: the message classes come from outside, rclpy's or those of a bag's
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.image_header import is_compressed
-
-
-def rgb_from_image(bridge: Any, message: Any) -> np.ndarray:
-    """Decodes a compressed image, or a raw one that has passed ``drops.check_image``.
-
-    Args:
-        bridge: a ``cv_bridge.CvBridge`` or what has its two methods of decoding.
-        message: a sensor_msgs/Image or CompressedImage.
-
-    Returns:
-        (H, W, 3) uint8 RGB, contiguous; 16-bit images are scaled to full range.
-
-    Raises:
-        FrameError: (cause IMAGE) the data cannot be decoded.
-    """
-    try:
-        if is_compressed(message):
-            image = _decompress(bridge, message)
-        else:
-            image = bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
-    except (TypeError, cv2.error) as error:  # CvBridgeError is a TypeError
-        raise FrameError(Cause.IMAGE, f"image: cannot be decoded: {error}") from error
-    return np.ascontiguousarray(image)
-
-
-def _decompress(bridge: Any, message: Any) -> np.ndarray:
-    # cv_bridge takes any decoded image for BGR and trips over grey ones, hence passthrough.
-    image = bridge.compressed_imgmsg_to_cv2(message, desired_encoding="passthrough")
-    if image is None:
-        text = f"image: expected jpeg or png data, got {len(message.data)} undecodable bytes"
-        raise FrameError(Cause.IMAGE, text)
-    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
-    return cv2.cvtColor(image, code)
 
 
 def quaternions_from_matrices(R: np.ndarray) -> np.ndarray:

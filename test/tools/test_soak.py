@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from cope_ros.input.drops import check_image
+from cope_ros.input.decoding import check_image
 from cope_ros.input.image_header import encoded_size
 from tools.soak import strategies
 from tools.soak.summary import Limits, faults, growth_percent, latency_ms

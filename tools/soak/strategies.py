@@ -17,7 +17,7 @@ from hypothesis.strategies import SearchStrategy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from cope_ros.input.drops import ENCODINGS
+from cope_ros.input.encodings import ENCODINGS, least_bytes
 from tools.soak.names import FUZZ_FRAME, GOOD_FRAME, SMALL_SIZES
 
 SECOND = 1_000_000_000  # ns
@@ -80,10 +80,11 @@ def _bytes(max_size: int) -> SearchStrategy["array.array[int]"]:
 def _sound_images(draw: Any) -> Image:
     width, height = draw(st.sampled_from(SMALL_SIZES))
     encoding = draw(st.sampled_from(sorted(ENCODINGS)))
-    step = width * ENCODINGS[encoding] + draw(st.sampled_from([0, 0, 0, 2]))
+    rows, least = least_bytes(encoding, width, height)
+    step = least + draw(st.sampled_from([0, 0, 0, 1, 2]))
     message = Image(header=draw(SOUND_HEADERS), width=width, height=height, step=step)
     message.encoding, message.is_bigendian = encoding, draw(st.integers(0, 1))
-    message.data = _tiled(draw(st.binary(min_size=1, max_size=16)), step * height)
+    message.data = _tiled(draw(st.binary(min_size=1, max_size=16)), step * rows)
     return message
 
 
