@@ -45,7 +45,6 @@ class MessageSink:
         self._markers = MarkerWriter(catalogue, model, self._types)
         self._catalogue = catalogue
         self._ros2 = ros2
-        self._fresh = True
 
     def add(self, frame: PosedFrame) -> None:
         """Writes a frame's messages: transforms first, as the node sends them."""
@@ -60,8 +59,7 @@ class MessageSink:
         self._bag.add("/cope/detections", DETECTIONS, time, detections)
         labels = labels_of(frame, self._catalogue)
         slots = found.slots.tolist()
-        array = self._markers.write(frame.header, found.estimate, slots, labels, self._fresh)
-        self._fresh = False
+        array = self._markers.write(frame.header, found.estimate, slots, labels)
         self._bag.add("/cope/markers", MARKERS, time, array)
 
     def close(self) -> None:

@@ -50,11 +50,12 @@ def has_vertex_colours(path: Path) -> bool:
 
 
 class MarkerWriter:
-    """Fills the markers of a frame; remembers what RViz shows, to delete what is gone.
+    """Fills the markers of a frame.
 
-    Per instance a body in the namespace ``<class>/mesh`` or ``<class>/box`` and a text in
-    ``<class>/label``; the slot is the id. The messages are kept and filled again: what
-    :meth:`write` returns is valid until its next call.
+    Each array begins with a DELETEALL and so is the whole truth: a viewer that misses one, or
+    joins late, shows nothing that is gone. Per instance a body in the namespace ``<class>/mesh``
+    or ``<class>/box`` and a text in ``<class>/label``; the slot is the id. The messages are kept
+    and filled again: what :meth:`write` returns is valid until its next call.
     """
 
     def __init__(
@@ -75,7 +76,6 @@ class MarkerWriter:
         self._labels = [_label(types, item) for item in catalogue]
         self._centers_obj = np.array([item.box_center for item in catalogue])
         self._kept: dict[Key, Any] = {}
-        self._shown: set[Key] = set()
 
     def write(
         self,
@@ -83,7 +83,6 @@ class MarkerWriter:
         estimate: Any,
         slots: Sequence[int],
         labels: Sequence[str],
-        fresh: bool,
         up: np.ndarray = IMAGE_UP,
     ) -> Any:
         """The MarkerArray of one frame.
@@ -93,14 +92,11 @@ class MarkerWriter:
             estimate: rows of ``class_index, R, t`` (see ``core.runtime``).
             slots: of the rows, unique within a class.
             labels: of the rows.
-            fresh: begin with a DELETEALL, for a viewer that may show older markers.
             up: (3,) unit vector in that frame, in which a label lies from its object.
         """
         Marker = self._types.Marker
         array = self._types.MarkerArray()
-        if fresh:
-            array.markers.append(Marker(header=header, action=Marker.DELETEALL))
-            self._shown = set()
+        array.markers.append(Marker(header=header, action=Marker.DELETEALL))
         classes = estimate.class_index
         centers = np.einsum("nij,nj->ni", estimate.R, self._centers_obj[classes]) + estimate.t
         turns = quaternions_from_matrices(estimate.R).tolist()
@@ -117,11 +113,6 @@ class MarkerWriter:
                 marker.header = header
                 array.markers.append(marker)
                 now.add((marker.ns, marker.id))
-        array.markers += [
-            Marker(header=header, ns=ns, id=slot, action=Marker.DELETE)
-            for ns, slot in sorted(self._shown - now)
-        ]
-        self._shown = now
         self._kept = {key: self._kept[key] for key in now}
         return array
 

@@ -1,6 +1,5 @@
 """What is only for looking at: markers and the debug image, built while someone subscribes."""
 
-import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from cv_bridge import CvBridge
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -50,14 +48,8 @@ class Views:
         self._catalogue = catalogue
         self._bridge = CvBridge()
         self._writer = MarkerWriter(catalogue, model, ros_types, package_share())
-        self._viewer_came = threading.Event()
         self.built: Counter[str] = Counter()
-        self._markers = node.create_publisher(
-            MarkerArray,
-            f"~/{MARKERS}",
-            QoSProfile(depth=1),
-            event_callbacks=PublisherEventCallbacks(matched=self._on_matched),
-        )
+        self._markers = node.create_publisher(MarkerArray, f"~/{MARKERS}", QoSProfile(depth=1))
         self._debug_image = node.create_publisher(Image, f"~/{DEBUG_IMAGE}", QoSProfile(depth=1))
         self._cleared = True
 
@@ -77,7 +69,6 @@ class Views:
         """Takes the markers off the viewers, where any are shown."""
         if not self._cleared and self._node.context.ok():
             self._cleared = True
-            self._viewer_came.set()
             self._markers.publish(MarkerArray(markers=[Marker(action=Marker.DELETEALL)]))
 
     def subscribers(self) -> dict[str, int]:
@@ -92,10 +83,6 @@ class Views:
         for publisher in (self._markers, self._debug_image):
             self._node.destroy_publisher(publisher)
 
-    def _on_matched(self, event: Any) -> None:
-        if event.current_count_change > 0:
-            self._viewer_came.set()
-
     def _labels_of(self, scene: Scene) -> list[str]:
         names = self._catalogue.class_ids
         rows = zip(
@@ -107,11 +94,9 @@ class Views:
         return [f"{names[index]} {slot} {score:.2f}" for index, slot, score in rows]
 
     def _show_markers(self, scene: Scene, labels: Sequence[str]) -> None:
-        fresh = self._viewer_came.is_set()
-        self._viewer_came.clear()
         slots = scene.slots.tolist()
         placed = scene.placed
-        array = self._writer.write(placed.header, placed.estimate, slots, labels, fresh, placed.up)
+        array = self._writer.write(placed.header, placed.estimate, slots, labels, placed.up)
         self.built[MARKERS] += 1
         self._cleared = False
         self._markers.publish(array)
