@@ -7,10 +7,14 @@ What the node does between the arrival of a pair and the filling of messages, an
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.errors import CopeError
+from cope_ros.input.depth_image import depth_camera, meters
+from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.distortion import Undistorter
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.input.intrinsics import Camera
@@ -35,6 +39,7 @@ class FrameEstimator:
         self._estimator = estimator
         self._tracker = tracker
         self._undistort = Undistorter()
+        self._undistort_depth = Undistorter(cv2.INTER_NEAREST)
         self._limits = _Limits(estimator.catalogue)
 
     def rectify(self, pixels: np.ndarray, camera: Camera) -> np.ndarray:
@@ -49,14 +54,32 @@ class FrameEstimator:
             raise FrameError(Cause.SIZE, text.format(*camera.size, width, height))
         return self._undistort(pixels, camera)
 
-    def estimate(self, image: np.ndarray, K: np.ndarray) -> Any:
+    def depth(self, pair: DepthPair, color: Camera, rectified: bool) -> DepthImage:
+        """A depth image in metres, rectified as its colour image is.
+
+        Args:
+            color: the colour camera, which the depth image is registered to.
+            rectified: whether it is rectified already.
+
+        Raises:
+            DepthError: its camera cannot be told.
+        """
+        camera = depth_camera(pair.image, pair.info, color, rectified)
+        return DepthImage(self._undistort_depth(meters(pair.image), camera), camera.K)
+
+    def estimate(self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None = None) -> Any:
         """All instances in a rectified image.
+
+        Args:
+            depth: of the same place and time, None for none.
 
         Raises:
             FrameError: (cause ESTIMATE) the estimator refused or failed.
         """
         try:
-            return self._estimator.estimate(image, K)
+            if depth is None:
+                return self._estimator.estimate(image, K)
+            return self._estimator.estimate(image, K, depth)
         except (CopeError, RuntimeError) as error:  # torch reports its failures as RuntimeError
             raise FrameError(Cause.ESTIMATE, f"estimator: {error}") from error
 

@@ -17,6 +17,7 @@ NAMESPACE = re.compile(rf"/?({NAME}(/{NAME})*)?")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 TRANSPORTS = ("raw", "compressed")
+DEPTH_MODES = ("off", "auto", "required")
 
 
 class Argument(NamedTuple):

@@ -21,13 +21,16 @@ from rclpy.parameter import Parameter
 from cope_ros import overrides, parameters, startup
 from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.depth_parameters import OFF, REQUIRED
 from cope_ros.diagnostics.console import ready
 from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.diagnostics.measurements import Monitor
 from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Model
 from cope_ros.diagnostics.status import Diagnostics, Sources
 from cope_ros.input import topics
+from cope_ros.input.depth_pairing import DepthMatcher
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.input.subscriptions import Inputs
 from cope_ros.output.publishers import Outputs
@@ -70,6 +73,7 @@ class CopeNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self.fault: BaseException | None = None  # what ended the worker, if anything did
         self.counters = FrameCounters(self.get_logger().warning)
+        self.depth_counters = DepthCounters(self.get_logger().warning)
         self.notices = Notices(self.get_logger().warning, self.get_logger().info)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         parameters.declare(self, topics.qos_override_names(self), shared)
@@ -104,10 +108,14 @@ class CopeNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the worker and subscribes."""
-        mailbox = Mailbox(self.counters.count_dropped, lambda: self.parameters.sync_policy)
+        matcher = self._depth_matcher()
+        mailbox = Mailbox(
+            self.counters.count_dropped, lambda: self.parameters.sync_policy, depth=matcher
+        )
         try:
+            depth = self.depth_counters if matcher is not None else None
             self._inputs = Inputs(
-                self, lambda: self.parameters, mailbox, self._control, self.counters
+                self, lambda: self.parameters, mailbox, self._control, self.counters, depth
             )
         except RuntimeError as error:  # a refused QoS override
             self.get_logger().fatal(str(error))
@@ -119,6 +127,7 @@ class CopeNode(LifecycleNode):
             clock=self.get_clock(),
             outputs=self.outputs,
             counters=self.counters,
+            depth=self.depth_counters,
             control=self._control,
             monitor=self.monitor,
             notices=self.notices,
@@ -182,6 +191,16 @@ class CopeNode(LifecycleNode):
         self._estimator = None
         startup.free_memory()
 
+    def _depth_matcher(self) -> DepthMatcher | None:
+        """What finds the depth images; None where none are wanted."""
+        if startup.wants_depth(self._estimator, self.parameters):
+            required = self.parameters.depth_mode == REQUIRED
+            return DepthMatcher(required, lambda: self.parameters.depth_max_difference)
+        if self.parameters.depth_mode != OFF:
+            text = f"depth.mode is '{self.parameters.depth_mode}', but {startup.NO_SURFACES}"
+            self.notices.warn("no_surfaces", text, part="inference")
+        return None
+
     def _model(self) -> Model | None:
         loaded = self._estimator is not None
         return startup.describe(self._estimator, self.parameters) if loaded else None
@@ -195,6 +214,7 @@ class CopeNode(LifecycleNode):
         """What the diagnostics are made from."""
         return Sources(
             counters=self.counters,
+            depth=self.depth_counters,
             control=self._control,
             monitor=self.monitor,
             notices=self.notices,

@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cope_ros.core.errors import CopeError
+from cope_ros.depth_parameters import OFF
 from cope_ros.parameter_files import sections_for
 from cope_ros.qos import OVERRIDES
 
@@ -37,6 +38,8 @@ def as_declared(default: Any, value: Any) -> Any:
     if isinstance(default, int):
         return int(value) if number and value == int(value) else value
     if isinstance(default, str):
+        if value is False and default == OFF:  # YAML takes the bare word for a truth value
+            return OFF
         return str(value) if number and isinstance(value, int) else value
     if isinstance(value, str) or number:
         value = [value]

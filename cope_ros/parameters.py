@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from cope_ros import overrides
+from cope_ros.depth_parameters import DepthParameters
 from cope_ros.input.encodings import PIXELS
 from cope_ros.overrides import ParameterError as ParameterError
 from cope_ros.parameter_declaration import Spec, descriptor, entry, matching, one_of
@@ -31,7 +32,7 @@ TRACK = TrackSettings()  # the defaults of track.*
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(DepthParameters):
     """The node's settings. Lengths in metres, times in seconds."""
 
     model: str = entry(

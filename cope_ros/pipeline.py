@@ -11,12 +11,16 @@ from rclpy.clock import Clock
 
 from cope_ros import startup
 from cope_ros.control import Control
+from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.errors import CopeError
+from cope_ros.depth_parameters import REQUIRED
 from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.diagnostics.measurements import Monitor
 from cope_ros.diagnostics.notices import Notices
 from cope_ros.frame import FrameEstimator
 from cope_ros.input.decoding import rgb_from_image, size_of
+from cope_ros.input.depth_image import DepthError
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.input.intrinsics import Camera, camera_from_info, unrectified_note
 from cope_ros.input.mailbox import Pair
@@ -43,6 +47,7 @@ class Tools:
     image_topic: str
     tracker: Tracker
     parameters: Callable[[], Parameters]  # the current ones
+    depth: DepthCounters
 
 
 class Processor:
@@ -75,10 +80,11 @@ class Processor:
         parameters = self._tools.parameters()
         header = pair.image.header
         self._check_age(header, parameters)
-        image, K = self._rectified(pair, parameters)
+        image, camera = self._rectified(pair, parameters)
+        depth = self._depth(pair, camera, parameters)
         monitor = self._tools.monitor
         monitor.mark("prepare")
-        estimate = self._estimate(image, K, parameters)
+        estimate = self._estimate(image, camera.K, depth, parameters)
         monitor.mark("estimate")
         if self._tools.control.take_reset():
             self._tools.tracker.reset()
@@ -87,6 +93,8 @@ class Processor:
             stamp, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
         )
         self._tell_impossible(found.impossible)
+        if depth is not None:
+            self._tools.depth.count_instances(found.estimate.depth_share)
         self._tools.control.check_enabled()
         outputs = self._tools.outputs
         if parameters.tf_enable:  # in the camera's frame: they do not wait for the other
@@ -96,7 +104,7 @@ class Processor:
         monitor.mark("convert")
         outputs.publish(detections)
         monitor.published(pair.arrived, len(found.ids))
-        outputs.views.show(Scene(header, image, K, found.estimate, found.slots, placed))
+        outputs.views.show(Scene(header, image, camera.K, found.estimate, found.slots, placed))
 
     def _tell_impossible(self, count: int) -> None:
         text = (
@@ -113,15 +121,31 @@ class Processor:
             text = f"image: expected an age of at most {parameters.max_age} s, got {age:.3f} s"
             raise FrameError(Cause.AGE, text)
 
-    def _rectified(self, pair: Pair, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        """The frame's pixels (H, W, 3) RGB, undistorted, and their K (3, 3)."""
+    def _rectified(self, pair: Pair, parameters: Parameters) -> tuple[np.ndarray, Camera]:
+        """The frame's pixels (H, W, 3) RGB, undistorted, and the camera they came from."""
         size = size_of(pair.image)  # before memory is reserved for its pixels
         camera = camera_from_info(pair.info, parameters.image_is_rectified, size)
         self._note(camera, pair.info, parameters)
         K = camera.K
         self._tools.monitor.intrinsics = (K[0, 0], K[1, 1], K[0, 2], K[1, 2])
         pixels = rgb_from_image(self._bridge, pair.image, parameters.image_encoding)
-        return self._frames.rectify(pixels, camera), K
+        return self._frames.rectify(pixels, camera), camera
+
+    def _depth(self, pair: Pair, camera: Camera, parameters: Parameters) -> DepthImage | None:
+        """The frame's depth, None where there is none that could be used."""
+        if pair.depth is None:
+            return None
+        try:
+            if isinstance(pair.depth, DepthError):
+                raise pair.depth
+            found = self._frames.depth(pair.depth, camera, parameters.image_is_rectified)
+        except DepthError as error:
+            self._tools.depth.count_fault(error)
+            if parameters.depth_mode == REQUIRED:
+                raise FrameError(Cause.DEPTH, str(error)) from error
+            return None
+        self._tools.depth.count_matched()
+        return found
 
     def _note(self, camera: Camera, info: Any, parameters: Parameters) -> None:
         notes = {note.key: note.text for note in camera.notes}
@@ -130,11 +154,13 @@ class Processor:
             notes |= {} if note is None else {note.key: note.text}
         self._tools.notices.hold("intrinsics", notes)
 
-    def _estimate(self, image: np.ndarray, K: np.ndarray, parameters: Parameters) -> Any:
+    def _estimate(
+        self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None, parameters: Parameters
+    ) -> Any:
         if parameters is not self._applied:
             self._configure(parameters)
         start = time.monotonic()
-        estimate = self._frames.estimate(image, K)
+        estimate = self._frames.estimate(image, K, depth)
         self._tools.monitor.estimated(time.monotonic() - start)
         return estimate
 

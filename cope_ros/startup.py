@@ -14,10 +14,12 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.fallback import FallbackEstimator
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
+from cope_ros.depth_parameters import OFF, REQUIRED
 from cope_ros.diagnostics.snapshot import Model
 from cope_ros.parameters import ParameterError, Parameters
 
 LOG = logging.getLogger("cope_ros")
+NO_SURFACES = "the model file has no surfaces to compare depth with (cope_export --meshes)"
 LoadEstimator = Callable[..., Any]  # Estimator.load, or a stand-in with its signature
 
 
@@ -61,6 +63,8 @@ def load_estimator(
     reason = unknown_classes(parameters, estimator.catalogue)
     if reason is not None:
         raise ParameterError("classes", reason)
+    if parameters.depth_mode == REQUIRED and not estimator.takes_depth:
+        raise ParameterError("depth.mode", f"got '{REQUIRED}', but {NO_SURFACES}")
     configure(estimator, parameters)
     if not estimator.metadata.get("file", {}).get("verified", True):
         warn(f"model {path}: no checksum beside it, so it was not verified (see docs/security.md)")
@@ -92,6 +96,13 @@ def configure(estimator: Any, parameters: Parameters) -> None:
         n_hypotheses=parameters.n_hypotheses,
         class_ids=parameters.class_ids,
     )
+    if wants_depth(estimator, parameters):
+        estimator.configure(depth=True)
+
+
+def wants_depth(estimator: Any, parameters: Parameters) -> bool:
+    """Whether depth images are asked for and of use."""
+    return parameters.depth_mode != OFF and bool(estimator.takes_depth)
 
 
 def describe(estimator: FallbackEstimator, parameters: Parameters) -> Model:

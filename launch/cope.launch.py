@@ -40,6 +40,11 @@ ARGUMENTS = {
     "image_transport": Argument(
         "", "raw or compressed; empty: as in params_file", take.choice(*take.TRANSPORTS)
     ),
+    "depth": Argument("", "Topic of depth images, with depth_mode; empty: depth", TOPIC),
+    "depth_camera_info": Argument("", "Topic of their camera_info, if they have one", TOPIC),
+    "depth_mode": Argument(
+        "", "off, auto or required; empty: as in params_file", take.choice(*take.DEPTH_MODES)
+    ),
     "model": Argument("", "Model directory or bundled model; empty: as in params_file", take.path),
     "device": Argument(
         "",
@@ -53,6 +58,7 @@ OVERRIDES = {
     "use_sim_time": bool,
     "autostart": bool,
     "image_transport": str,
+    "depth_mode": str,
     "model": str,
     "device": str,
 }
@@ -81,7 +87,7 @@ def _start(context: LaunchContext) -> list[Action]:
 
 def _cope(given: dict[str, Any]) -> Node:
     overrides = {
-        name: ParameterValue(given[name], value_type=kind)
+        name.replace("depth_", "depth."): ParameterValue(given[name], value_type=kind)
         for name, kind in OVERRIDES.items()
         if given[name] is not None
     }
@@ -120,5 +126,6 @@ def _rviz(given: dict[str, Any]) -> list[Action]:
 
 
 def _remappings(given: dict[str, Any]) -> list[tuple[str, str]]:
-    topics = {"image_rect": given["image"], "camera_info": given["camera_info"]}
+    topics = {"image_rect": given["image"]}
+    topics |= {name: given[name] for name in ("camera_info", "depth", "depth_camera_info")}
     return [(name, topic) for name, topic in topics.items() if topic]

@@ -8,6 +8,7 @@ x right, y down, z forward; poses map object to camera, ``p_cam = R @ p_obj + t`
 NamedTuples, because TorchScript carries them through ``torch.jit.script``.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,6 +49,12 @@ class Instances(NamedTuple):
     boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis or of a settled pose, px
     keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis or settled pose, px
     support: Tensor  # (B, M) int64, hypotheses in the cluster
+
+
+def from_outputs(outputs: Sequence[Tensor]) -> Instances:
+    """What a model file returns; those of older exports know nothing of depth."""
+    missing = len(Instances._fields) - len(outputs)
+    return Instances(*outputs, *[torch.zeros_like(outputs[2])] * missing)
 
 
 def replace_non_finite(h: Hypotheses) -> tuple[Hypotheses, Tensor]:

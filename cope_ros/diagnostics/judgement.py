@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
+from cope_ros.diagnostics.depth_judgement import judge_depth
+from cope_ros.diagnostics.level import Level, Verdict
 from cope_ros.diagnostics.snapshot import Snapshot
 from cope_ros.input.drops import Cause
 
@@ -12,15 +13,6 @@ HANG = 10.0  # s on one frame that make a fault of it
 ODD_AGE = 60.0  # s of age beyond which the stamps must come from another clock
 UNPAIRED = (Cause.NO_CAMERA_INFO, Cause.FRAME_ID, Cause.SIZE, Cause.UNPAIRED)
 ACTIVE = "active"
-
-
-class Level(IntEnum):
-    """diagnostic_msgs/DiagnosticStatus' levels."""
-
-    OK = 0
-    WARN = 1
-    ERROR = 2
-    STALE = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,8 @@ def diagnose(s: Snapshot) -> list[Status]:
         "inference": judge_inference,
         "output": judge_output,
     }
+    if s.depth is not None:
+        parts["depth"] = judge_depth
     found = []
     for part, judge in parts.items():
         level, message, values = _with_notices(judge(s), s.notices.get(part, ()))
@@ -50,9 +44,6 @@ def diagnose(s: Snapshot) -> list[Status]:
             level, message = Level.STALE, f"the node is {s.lifecycle}"
         found.append(Status(part, level, message, values))
     return found
-
-
-Verdict = tuple[Level, str, dict[str, str]]
 
 
 def _with_notices(verdict: Verdict, notices: Sequence[str]) -> Verdict:

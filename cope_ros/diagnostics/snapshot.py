@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cope_ros.control import ON_DEMAND
+from cope_ros.diagnostics.depth_counters import DepthCounts
 from cope_ros.diagnostics.measurements import Spread
+from cope_ros.input.depth_image import Fault
 from cope_ros.input.drops import Cause
 
 
@@ -52,6 +54,17 @@ class Model:
 
 
 @dataclass(frozen=True)
+class DepthState:
+    """The depth input at one moment."""
+
+    required: bool
+    topic: Topic | None
+    recent: DepthCounts
+    total: DepthCounts
+    reasons: Mapping[Fault, str]  # the last one of each fault
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The node at one moment; times in seconds."""
 
@@ -80,6 +93,7 @@ class Snapshot:
     stages: Mapping[str, Spread] = field(default_factory=dict)  # of a frame, in order
     notices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # standing, by part
     info_missing: float = 0.0  # since the activation, 0 once a camera_info has come
+    depth: DepthState | None = None  # None where depth is off
 
     def lost(self, *causes: Cause) -> int:
         """Frames dropped for these causes within the window."""

@@ -12,19 +12,22 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 from cope_ros.control import Control
+from cope_ros.depth_parameters import REQUIRED
 from cope_ros.diagnostics import connections
 from cope_ros.diagnostics.console import Console
 from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.depth_counters import DepthCounters, DepthCounts
 from cope_ros.diagnostics.judgement import Status, diagnose
 from cope_ros.diagnostics.measurements import Monitor, gpu_mib, resident_mib
 from cope_ros.diagnostics.notices import Notices
-from cope_ros.diagnostics.snapshot import Counts, Model, Snapshot
+from cope_ros.diagnostics.snapshot import Counts, DepthState, Model, Snapshot
 from cope_ros.parameters import Parameters
 
 TOPIC = "/diagnostics"
 PERIOD = 1.0  # s
+DEPTH_SUBSCRIPTION = 2  # comes after those of image and camera_info
 LONGEST_NAME = 80  # characters shown of a frame_id, which may be anything
-CROP_SCALE = 5  # periods that rates and recent drops are counted over
+PERIODS = 5  # periods that rates and recent drops are counted over
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,13 @@ class Sources:
     """Where the numbers come from."""
 
     counters: FrameCounters
+    depth: DepthCounters
     control: Control
     monitor: Monitor
     notices: Notices
     parameters: Callable[[], Parameters]
     lifecycle: Callable[[], str]
-    subscriptions: Callable[[], Sequence[Subscription]]  # image, camera_info; or none
+    subscriptions: Callable[[], Sequence[Subscription]]  # image, camera_info, depth; or none
     subscribers: Callable[[], Mapping[str, int]]  # of the outputs, by name
     model: Callable[[], Model | None]
 
@@ -51,7 +55,7 @@ class Diagnostics:
         self._console = Console(sources.notices, node.resolve_topic_name("~/detections"))
         self._lifecycle = ""
         self._since = monotonic()  # of the present lifecycle state
-        self._history = deque([(self._since, Counts())], maxlen=CROP_SCALE + 1)
+        self._history = deque([(self._since, Counts(), DepthCounts())], maxlen=PERIODS + 1)
         self._publisher = node.create_publisher(DiagnosticArray, TOPIC, QoSProfile(depth=10))
         node.create_timer(PERIOD, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -80,8 +84,8 @@ class Diagnostics:
             while len(self._history) > 1:  # what came just before the change may belong to it
                 self._history.popleft()
         total = self._total()
-        self._history.append((now, total))
-        start, earlier = self._history[0]
+        self._history.append((now, total, sources.depth.counts))
+        start, earlier, _ = self._history[0]
         recent = total.since(earlier)
         topics = [
             connections.inspect(self._node, item, heard > 0)
@@ -117,7 +121,20 @@ class Diagnostics:
             gpu_mib=None if model is None else gpu_mib(model.device),
             stages=monitor.stages,
             notices=sources.notices.standing,
+            depth=self._depth_state(),
         )
+
+    def _depth_state(self) -> DepthState | None:
+        """The depth input, None where nothing is subscribed."""
+        sources = self._sources
+        subscriptions = sources.subscriptions()[DEPTH_SUBSCRIPTION:]
+        if not subscriptions:
+            return None
+        total, earlier = self._history[-1][2], self._history[0][2]
+        recent = total.since(earlier)
+        topic = connections.inspect(self._node, subscriptions[0], recent.received > 0)
+        required = sources.parameters().depth_mode == REQUIRED
+        return DepthState(required, topic, recent, total, sources.depth.reasons)
 
     def _total(self) -> Counts:
         counters = self._sources.counters

@@ -88,12 +88,14 @@ def _refusal(message: str) -> FrameError:
 class Undistorter:
     """Removes lens distortion; the maps are computed once per camera."""
 
-    def __init__(self) -> None:
+    def __init__(self, interpolation: int = cv2.INTER_LINEAR) -> None:
+        """Depth wants cv2.INTER_NEAREST: between two surfaces there is none."""
+        self._interpolation = interpolation
         self._key: tuple[Any, ...] | None = None
         self._maps: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, image: np.ndarray, camera: Any) -> np.ndarray:
-        """(H, W, 3) uint8 as received -> (H, W, 3) uint8 that follows ``camera.K`` alone."""
+        """(H, W, ...) as received -> (H, W, ...) alike that follows ``camera.K`` alone."""
         if not camera.distortion:
             return image
         key = (camera.K.tobytes(), camera.size, camera.distortion, camera.fisheye)
@@ -102,7 +104,7 @@ class Undistorter:
                 camera.K, camera.size, np.array(camera.distortion), camera.fisheye
             )
             self._key = key
-        return cv2.remap(image, *self._maps, cv2.INTER_LINEAR)
+        return cv2.remap(image, *self._maps, self._interpolation)
 
 
 def _undistortion_maps(

@@ -17,6 +17,7 @@ class Cause(str, Enum):
     FRAME_ID = "frame_id"  # camera_info speaks of another camera
     SIZE = "size"  # camera_info speaks of another image size
     INTRINSICS = "intrinsics"  # camera_info without a usable K, P or D
+    DEPTH = "depth"  # depth.mode required: no depth image that could be used
     AGE = "age"  # older than max_age
     ESTIMATE = "estimate"  # the estimator refused or failed
     TRANSFORM = "transform"  # no way from the image's frame to target_frame at its stamp

@@ -11,6 +11,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cope_ros.input.depth_image import DepthError
+from cope_ros.input.depth_pairing import DepthMatcher, DepthPair
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.input.resolution import window_for
 
@@ -23,11 +25,12 @@ Stamp = tuple[int, int]
 
 
 class Pair(NamedTuple):
-    """An image and the camera_info that describes it."""
+    """An image, the camera_info that describes it, and its depth image where one is wanted."""
 
     image: Any  # sensor_msgs/Image or CompressedImage
     info: Any  # sensor_msgs/CameraInfo
     arrived: float  # s, steady clock, when the image came in
+    depth: DepthPair | DepthError | None = None  # or why there is none; None where depth is off
 
 
 class _Waiting(NamedTuple):
@@ -66,11 +69,13 @@ class Mailbox:
         on_drop: Callable[[FrameError], None],
         policy: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
+        depth: DepthMatcher | None = None,
     ) -> None:
-        """``policy`` tells the current sync.policy: "exact" or "latest"."""
+        """``policy`` tells the current sync.policy; without ``depth`` none is looked for."""
         self._on_drop = on_drop
         self._policy = policy
         self._clock = clock
+        self._depth = depth
         self._changed = threading.Condition()
         self._images: deque[_Waiting] = deque()  # oldest first
         self._infos: OrderedDict[Stamp, Any] = OrderedDict()  # in order of arrival
@@ -94,6 +99,19 @@ class Mailbox:
             if len(self._infos) > INFOS_KEPT:
                 self._infos.popitem(last=False)
             self._changed.notify()
+
+    def put_depth(self, depth: Any) -> None:
+        """Takes in a depth image that has been checked."""
+        with self._changed:
+            if self._depth is not None:
+                self._depth.put(depth)
+            self._changed.notify()
+
+    def put_depth_info(self, info: Any) -> None:
+        """Takes in the camera_info of depth images."""
+        with self._changed:
+            if self._depth is not None:
+                self._depth.put_info(info)
 
     def take(self, timeout: float) -> Pair | None:
         """Waits up to ``timeout`` seconds for a pair; drops and reports what is older."""
@@ -119,17 +137,35 @@ class Mailbox:
         errors: list[FrameError] = []
         for waiting in reversed(tuple(self._images)):
             try:
-                info = self._partner(waiting)
+                pair = self._complete(waiting)
             except FrameError as error:
                 errors.append(error)
                 self._images.remove(waiting)
                 continue
-            if info is not None:
+            if pair is not None:
                 while self._images[0] is not waiting:
                     errors.append(self._left_behind(self._images.popleft().image))
                 self._images.popleft()
-                return Pair(waiting.image, info, waiting.arrived), errors
+                return pair, errors
         return None, errors
+
+    def _complete(self, waiting: _Waiting) -> Pair | None:
+        """An image with all that belongs to it, None while that is worth waiting for.
+
+        Raises:
+            FrameError: something is missing, and not to be expected.
+        """
+        info = self._partner(waiting)
+        if info is None or self._depth is None:
+            return None if info is None else Pair(waiting.image, info, waiting.arrived)
+        waited = self._clock() - waiting.arrived
+        try:
+            depth = self._depth.find(waiting.image, waited, SYNC_WAIT)
+        except DepthError as error:
+            if self._depth.required:
+                raise FrameError(Cause.DEPTH, str(error)) from error
+            return Pair(waiting.image, info, waiting.arrived, error)
+        return None if depth is None else Pair(waiting.image, info, waiting.arrived, depth)
 
     def _partner(self, waiting: _Waiting) -> Any | None:
         """The camera_info of an image, None while it is worth waiting for one.

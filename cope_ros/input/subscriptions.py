@@ -1,4 +1,4 @@
-"""The node's subscriptions: images and camera_info into the mailbox."""
+"""The node's subscriptions: images, camera_info and depth into the mailbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +10,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cope_ros.control import Control
 from cope_ros.diagnostics.counters import FrameCounters
+from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.input import topics
 from cope_ros.input.decoding import check_image
+from cope_ros.input.depth_image import DepthError, check_depth
 from cope_ros.input.drops import FrameError
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.parameters import Parameters
@@ -30,11 +32,13 @@ class Inputs:
         mailbox: Mailbox,
         control: Control,
         counters: FrameCounters,
+        depth: DepthCounters | None = None,
     ) -> None:
         """Subscribes.
 
         Args:
             parameters: the current ones.
+            depth: counts depth images; without it none are subscribed to.
 
         Raises:
             RuntimeError: a refused QoS override.
@@ -44,12 +48,16 @@ class Inputs:
         self._mailbox = mailbox
         self._control = control
         self._counters = counters
+        self._depth = depth
         self.subscriptions: list[Subscription] = []
         wanted = topics.input_topics(node, parameters().image_transport == topics.COMPRESSED)
         kind = CompressedImage if wanted.compressed else Image
         try:
             self._subscribe(kind, wanted.image, self._put_image, IMAGE_DEPTH)
             self._subscribe(CameraInfo, wanted.info, self._put_info, INFO_DEPTH)
+            if depth is not None:
+                self._subscribe(Image, topics.DEPTH, self._put_depth, IMAGE_DEPTH)
+                self._subscribe(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info, INFO_DEPTH)
         except RuntimeError:
             self.destroy()
             raise
@@ -61,7 +69,7 @@ class Inputs:
 
     @property
     def names(self) -> str:
-        """Both topics, for the log."""
+        """All topics, for the log."""
         return " and ".join(subscription.topic_name for subscription in self.subscriptions)
 
     def destroy(self) -> None:
@@ -92,3 +100,12 @@ class Inputs:
     def _put_info(self, message: CameraInfo) -> None:
         self._counters.count_info()
         self._mailbox.put_info(message)
+
+    def _put_depth(self, message: Image) -> None:
+        assert self._depth is not None
+        self._depth.count_received()
+        try:
+            check_depth(message)
+            self._mailbox.put_depth(message)
+        except DepthError as error:
+            self._depth.count_fault(error)

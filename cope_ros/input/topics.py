@@ -11,6 +11,7 @@ from cope_ros.qos import override_names
 IMAGE, INFO, COMPRESSED = "image_rect", "camera_info", "compressed"
 # Topics of image_transport whose messages are sensor_msgs/CompressedImage.
 COMPRESSED_ENDINGS = (f"/{COMPRESSED}", "/compressedDepth")
+DEPTH, DEPTH_INFO = "depth", "depth_camera_info"
 
 
 class InputTopics(NamedTuple):
@@ -47,6 +48,7 @@ def input_topics(node: Node, compressed: bool) -> InputTopics:
 def qos_override_names(node: Node) -> set[str]:
     """Names of all parameters that override the QoS of the node's topics, in either transport."""
     inputs = {topic for compressed in (False, True) for topic in input_topics(node, compressed)[:2]}
+    inputs |= {node.resolve_topic_name(topic) for topic in (DEPTH, DEPTH_INFO)}
     names = {name for topic in inputs for name in override_names(topic, "subscription")}
     return names | set(override_names(node.resolve_topic_name("~/detections"), "publisher"))
 

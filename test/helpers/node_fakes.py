@@ -62,6 +62,7 @@ class FakeEstimator:
     delay: float = 0.0
     failures: list[Exception] = field(default_factory=list)  # raised first, one per image
     seen: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    depths: list[Any] = field(default_factory=list)  # along with ``seen``
     settings: list[dict] = field(default_factory=list)
     gate: threading.Event | None = None
 
@@ -72,8 +73,9 @@ class FakeEstimator:
     def configure(self, **settings: Any) -> None:
         self.settings.append(settings)
 
-    def estimate(self, image: np.ndarray, K: np.ndarray) -> Estimate:
+    def estimate(self, image: np.ndarray, K: np.ndarray, depth: Any = None) -> Estimate:
         self.seen.append((image.copy(), K.copy()))
+        self.depths.append(depth)
         time.sleep(self.delay)
         if self.gate is not None:
             self.gate.wait(PATIENCE)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = {
     *("namespace", "params_file", "use_sim_time", "autostart", "use_respawn", "log_level"),
     *("image", "camera_info", "image_transport", "model", "device", "rviz"),
+    *("depth", "depth_camera_info", "depth_mode"),
 }
 
 
@@ -60,15 +61,20 @@ def test_what_is_given_arrives(system):
         image="/cam/image_raw",
         camera_info="/cam/info",
         image_transport="Compressed",
+        depth="/cam/aligned_depth",
+        depth_camera_info="/cam/depth_info",
+        depth_mode="Off",
         model="123",
         device="cuda:1",
         use_respawn="1",
         log_level="DEBUG",
     )
     assert cope.node_name == "/left/cope"
-    assert cope.remappings == {"image_rect": "/cam/image_raw", "camera_info": "/cam/info"}
+    depth = {"depth": "/cam/aligned_depth", "depth_camera_info": "/cam/depth_info"}
+    colour = {"image_rect": "/cam/image_raw", "camera_info": "/cam/info"}
+    assert cope.remappings == {**colour, **depth}
     wanted = {"image_transport": "compressed", "model": "123", "device": "cuda:1"}
-    assert cope.parameters == {**wanted, "use_sim_time": False}
+    assert cope.parameters == {**wanted, "depth.mode": "off", "use_sim_time": False}
     assert cope.respawn is True
     assert "debug" in cope.arguments
 
@@ -87,6 +93,8 @@ def test_the_shell_leaves_a_tilde_to_the_launch_file(system):
         ("use_respawn", "none", "true or false"),
         ("log_level", "loud", "debug, info, warn, error or fatal"),
         ("image_transport", "compressedDepth", "raw or compressed"),
+        ("depth_mode", "on", "off, auto or required"),
+        ("depth", "/cam//depth", "topic"),
         ("device", "gpu", "auto, cpu, cuda or cuda:N"),
         ("namespace", "my robot", "namespace"),
         ("image", "/cam//image", "topic"),

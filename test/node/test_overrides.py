@@ -27,6 +27,7 @@ from cope_ros.process import run
         (True, 0, False),
         ("demo", 123, "123"),
         ("demo", True, True),
+        ("off", False, "off"),  # the bare word in YAML
         ([""], "cup", ["cup"]),
         ([""], 3, ["3"]),
         ([""], [1, 2], ["1", "2"]),

@@ -13,7 +13,9 @@ VARIANTS = (
     {"use_sim_time": True},
     {"image_transport": "compressed"},
     {"target_frame": "base_link"},
+    {"depth.mode": "required"},
 )
+WITH_DEPTH = {"preset": "fake", "surface_points": 512}
 RULES = {
     ("topics", "publish"): "get_publisher_names_and_types_by_node",
     ("topics", "subscribe"): "get_subscriber_names_and_types_by_node",
@@ -71,7 +73,7 @@ def used():
     for number, parameters in enumerate(VARIANTS):
         # A node of its own name: DDS may remember the last one for a while.
         arguments = ("-r", f"__node:=cope{number}")
-        with running(FakeEstimator(), parameters, arguments) as rig:
+        with running(FakeEstimator(metadata=WITH_DEPTH), parameters, arguments) as rig:
             rig.wait(lambda rig=rig: complete(rig), "the graph")
             for rule, names in seen(rig).items():
                 found[rule] |= {name.replace(f"/cope{number}/", "/cope/") for name in names}

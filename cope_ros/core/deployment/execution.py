@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from cope_ros.core.deployment.packing import Field, layout, pack
-from cope_ros.core.deployment.preprocessing import Fit, fit_image
-from cope_ros.core.types import Instances
+from cope_ros.core.deployment.preprocessing import DepthImage, Fit, fit_depth, fit_image
+from cope_ros.core.types import from_outputs
 
 WARM_UP_RUNS = 3  # TorchScript specialises its graph during the first two
 
-Model = Callable[[Tensor, Tensor], Sequence[Tensor]]  # (1, H, W, 3) and (1, 3, 3) -> Instances
+# (1, H, W, 3), (1, 3, 3) and, where the model takes it, depth (1, H, W) m -> Instances
+Model = Callable[..., Sequence[Tensor]]
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +36,9 @@ class Execution(Protocol):
     name: str
     fields: tuple[Field, ...]
 
-    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+    def __call__(
+        self, image: Tensor, K: np.ndarray, depth: DepthImage | None = None
+    ) -> tuple[np.ndarray, Fit]:
         """(H, W, 3) uint8 and (3, 3) on the host -> (M, W) float32 packed, and the scaling."""
 
 
@@ -44,19 +47,28 @@ class Direct:
 
     name = "operation by operation"
 
-    def __init__(self, model: Model, size: tuple[int, int], device: torch.device) -> None:
+    def __init__(
+        self, model: Model, size: tuple[int, int], device: torch.device, depth: bool = False
+    ) -> None:
         self._model, self._size, self._device = model, size, device
         self._stage = Stage(device)
-        width, height = size
-        blank = torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device)
+        blank = _blank_inputs(size, device, depth)
         for _ in range(WARM_UP_RUNS):
-            self.fields = layout(Instances(*model(blank, _blank_K(size).to(device))))
+            self.fields = layout(from_outputs(model(*blank[:2])))
+            if depth:
+                model(*blank)
 
-    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+    def __call__(
+        self, image: Tensor, K: np.ndarray, depth: DepthImage | None = None
+    ) -> tuple[np.ndarray, Fit]:
         """See ``Execution``."""
         tensor, fit = fit_image(self._stage(image), *self._size)
-        K_fit = torch.from_numpy(fit.intrinsics(K)).float().to(self._device)
-        rows = pack(Instances(*self._model(tensor.unsqueeze(0), K_fit.unsqueeze(0))))
+        K_fit = fit.intrinsics(K)
+        inputs = [tensor, torch.from_numpy(K_fit).float().to(self._device)]
+        if depth is not None:
+            measured = torch.from_numpy(fit_depth(depth, K_fit, *self._size))
+            inputs.append(measured.to(self._device))
+        rows = pack(from_outputs(self._model(*(value.unsqueeze(0) for value in inputs))))
         return rows[0].cpu().numpy(), fit
 
 
@@ -64,7 +76,8 @@ class Graph:
     """Replays one CUDA graph of the whole pipeline, from the uint8 image to packed rows.
 
     Thresholds are buffers on the device, so that they change without another capture. Images
-    of any size are fitted into the graph's input before it starts.
+    of any size are fitted into the graph's input before it starts. A graph that takes depth
+    gets zeros, unknown, with images that have none.
 
     Raises:
         RuntimeError: what CUDA has against the capture.
@@ -72,37 +85,55 @@ class Graph:
 
     name = "CUDA graph"
 
-    def __init__(self, model: Model, size: tuple[int, int], device: torch.device) -> None:
+    def __init__(
+        self, model: Model, size: tuple[int, int], device: torch.device, depth: bool = False
+    ) -> None:
         self._size, self._stage = size, Stage(device)
         self._stream = torch.cuda.Stream(device)
         self._stream.wait_stream(torch.cuda.current_stream(device))
-        width, height = size
         with torch.cuda.stream(self._stream), _fastest_convolutions():
-            self._image = torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device)
-            self._K = _blank_K(size).to(device)
+            self._inputs = _blank_inputs(size, device, depth)
             for _ in range(WARM_UP_RUNS):
-                self.fields = layout(Instances(*model(self._image, self._K)))
+                self.fields = layout(from_outputs(model(*self._inputs)))
             self._stream.synchronize()
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(
                 self._graph, stream=self._stream, capture_error_mode="thread_local"
             ):
-                self._rows = pack(Instances(*model(self._image, self._K)))
+                self._rows = pack(from_outputs(model(*self._inputs)))
         self._host = torch.empty(self._rows.shape, dtype=self._rows.dtype, pin_memory=True)
-        self._host_K = torch.empty(1, 3, 3, pin_memory=True)
+        self._host_inputs = [
+            torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+            for value in self._inputs[1:]
+        ]
 
-    def __call__(self, image: Tensor, K: np.ndarray) -> tuple[np.ndarray, Fit]:
+    def __call__(
+        self, image: Tensor, K: np.ndarray, depth: DepthImage | None = None
+    ) -> tuple[np.ndarray, Fit]:
         """See ``Execution``."""
-        self._stream.wait_stream(torch.cuda.current_stream(self._image.device))
+        self._stream.wait_stream(torch.cuda.current_stream(self._rows.device))
         with torch.cuda.stream(self._stream):
             tensor, fit = fit_image(self._stage(image), *self._size)
-            self._image.copy_(tensor.unsqueeze(0))
-            self._host_K.copy_(torch.from_numpy(fit.intrinsics(K)).unsqueeze(0))
-            self._K.copy_(self._host_K, non_blocking=True)
+            self._inputs[0].copy_(tensor.unsqueeze(0))
+            for place, value in zip(self._host_inputs, self._values(fit, K, depth), strict=True):
+                place.copy_(value.unsqueeze(0))
+            for place, value in zip(self._inputs[1:], self._host_inputs, strict=True):
+                place.copy_(value, non_blocking=True)
             self._graph.replay()
             self._host.copy_(self._rows, non_blocking=True)
         self._stream.synchronize()
         return self._host[0].numpy().copy(), fit
+
+    def _values(self, fit: Fit, K: np.ndarray, depth: DepthImage | None) -> list[Tensor]:
+        """What the graph takes beside the image, on the host."""
+        K_fit = fit.intrinsics(K)
+        values = [torch.from_numpy(K_fit)]
+        if len(self._inputs) > len(values) + 1:
+            width, height = self._size
+            none = np.zeros((height, width), np.float32)
+            found = none if depth is None else fit_depth(depth, K_fit, width, height)
+            values.append(torch.from_numpy(found))
+        return values
 
 
 class Stage:
@@ -126,21 +157,24 @@ class Stage:
         return self._pinned.to(self._device, non_blocking=True)
 
 
-def make_execution(model: Model, size: tuple[int, int], device: torch.device) -> Execution:
+def make_execution(
+    model: Model, size: tuple[int, int], device: torch.device, depth: bool = False
+) -> Execution:
     """A CUDA graph on a GPU, else direct calls; also, with a warning, where capture fails.
 
     Args:
         model: scripted estimator on ``device``.
         size: (width, height) px of its input.
+        depth: whether it takes depth, and will get it.
     """
     with torch.inference_mode():
         if device.type == "cuda":
             try:
-                return Graph(model, size, device)
+                return Graph(model, size, device, depth)
             except RuntimeError as error:  # torch wraps every CUDA error in one
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
                 logger.warning("no CUDA graph, every frame takes longer: %s", reason)
-        return Direct(model, size, device)
+        return Direct(model, size, device, depth)
 
 
 def halve(network: Any) -> None:
@@ -164,6 +198,14 @@ def halve(network: Any) -> None:
     if not mixed:
         for name, buffer in network.named_buffers(recurse=False):
             setattr(network, name, buffer.half())
+
+
+def _blank_inputs(size: tuple[int, int], device: torch.device, depth: bool) -> list[Tensor]:
+    """Image, K and, where it is taken, depth of nothing."""
+    width, height = size
+    image = torch.zeros(1, height, width, 3, dtype=torch.uint8, device=device)
+    inputs = [image, _blank_K(size).to(device)]
+    return [*inputs, torch.zeros(1, height, width, device=device)] if depth else inputs
 
 
 def _blank_K(size: tuple[int, int]) -> Tensor:

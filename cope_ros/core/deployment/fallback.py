@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.model_file import SURFACE_POINTS
+from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.errors import CopeError
 
 CPU = "cpu"
@@ -77,6 +79,11 @@ class FallbackEstimator:
         """Where it runs now."""
         return CPU if self._estimator is None else str(self._estimator.device)
 
+    @property
+    def takes_depth(self) -> bool:
+        """Whether the model can use depth images."""
+        return bool(self.metadata.get(SURFACE_POINTS))
+
     def configure(self, **settings: Any) -> None:
         """As the estimator's; a later replacement gets the same settings.
 
@@ -87,7 +94,7 @@ class FallbackEstimator:
         if self._estimator is not None:
             self._estimator.configure(**settings)
 
-    def estimate(self, image: np.ndarray, K: np.ndarray) -> Any:
+    def estimate(self, image: np.ndarray, K: np.ndarray, *depth: DepthImage) -> Any:
         """As the estimator's.
 
         Raises:
@@ -97,7 +104,7 @@ class FallbackEstimator:
         if self._estimator is None:
             self._replace()
         try:
-            return self._estimator.estimate(image, K)
+            return self._estimator.estimate(image, K, *depth)
         except RuntimeError as error:
             if self.device == CPU or not is_cuda_failure(error):
                 raise

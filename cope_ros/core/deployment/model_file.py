@@ -21,6 +21,7 @@ METADATA_FILE = "cope.json"  # TorchScript extra file
 FORMAT = "cope_ros/1"
 REQUIRED = ("format", "preset", "models_info", "input_size", "max_instances", "training", "metrics")
 FILE = "file"  # key of the metadata that load_model adds about the file itself
+SURFACE_POINTS = "surface_points"  # key of the metadata: how many per object, where depth is taken
 
 
 def save_model(scripted: torch.jit.ScriptModule, metadata: dict[str, Any], path: Path) -> None:

@@ -1,6 +1,7 @@
-"""Any image to the network's input size, with intrinsics that stay exact."""
+"""Any image to the network's input size, with intrinsics that stay exact; depth along with it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,46 @@ def fit_image(image: Tensor, width: int, height: int) -> tuple[Tensor, Fit]:
     return padded.squeeze(0).permute(1, 2, 0).contiguous(), Fit(
         (new_w / w, new_h / h), (new_w, new_h)
     )
+
+
+class DepthImage(NamedTuple):
+    """What a depth camera in the image's place measured; sizes may differ."""
+
+    depth: np.ndarray  # (H, W) float32 m along the optical axis; 0 or not finite: unknown
+    K: np.ndarray  # (3, 3) intrinsics of that image, px, pixel centres at integers
+
+
+def fit_depth(image: DepthImage, K: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Depth at the pixels of another camera in the same place, by the nearest neighbour.
+
+    Args:
+        image: measured depth.
+        K: (3, 3) intrinsics of the other camera.
+        width, height: px of its image.
+
+    Returns:
+        (height, width) float32 m, 0 where unknown and outside of what was measured.
+    """
+    columns = _sources(width, K[0], image.K[0], 0, image.depth.shape[1])
+    rows = _sources(height, K[1], image.K[1], 1, image.depth.shape[0])
+    padded = np.pad(image.depth, (0, 1))
+    found = padded[rows[:, None], columns]
+    return np.where(np.isfinite(found) & (found > 0), found, np.float32(0.0))
+
+
+def _sources(count: int, K: np.ndarray, K_from: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """(count,) nearest pixels along an axis, ``size`` where there is none."""
+    ray = (np.arange(count) - K[2]) / K[axis]
+    pixel = np.rint(ray * K_from[axis] + K_from[2])
+    return np.where((pixel >= 0) & (pixel < size), pixel, size).astype(np.int64)
+
+
+def check_depth(image: DepthImage) -> None:
+    """Raises CopeError unless the depth image is (H, W) float32, not empty, with usable K."""
+    depth = image.depth
+    if depth.ndim != 2 or depth.dtype != np.float32 or 0 in depth.shape:
+        raise CopeError(f"depth: expected (H, W) float32, got {depth.shape} {depth.dtype}")
+    check_intrinsics(image.K)
 
 
 def check_image(image: np.ndarray) -> None:

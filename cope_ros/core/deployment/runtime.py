@@ -1,7 +1,7 @@
 """An exported model as a robotics program uses it: numpy in, numpy out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,14 @@ import torch
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.execution import halve, make_execution
 from cope_ros.core.deployment.memory import keep_freed_memory
-from cope_ros.core.deployment.model_file import load_model
+from cope_ros.core.deployment.model_file import SURFACE_POINTS, load_model
 from cope_ros.core.deployment.packing import unpack
-from cope_ros.core.deployment.preprocessing import check_image, check_intrinsics
+from cope_ros.core.deployment.preprocessing import (
+    DepthImage,
+    check_depth,
+    check_image,
+    check_intrinsics,
+)
 from cope_ros.core.errors import CopeError
 
 
@@ -28,6 +33,13 @@ class Estimate:
     boxes: np.ndarray  # (N, 4) float32 x1 y1 x2 y2, px of the original image
     keypoints: np.ndarray  # (N, 8, 2) float32 px of the original image
     support: np.ndarray  # (N,) int64, hypotheses behind each instance
+    # (N,) float32, share of each surface that depth confirms; 0: the pose is the image's alone
+    depth_share: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def __post_init__(self) -> None:
+        """Without a word on depth, no pose is confirmed by it."""
+        if len(self.depth_share) != len(self.score):
+            object.__setattr__(self, "depth_share", np.zeros(len(self.score), np.float32))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -64,12 +76,14 @@ class Estimator:
         device: where it runs.
         max_instances: most instances one image can yield.
         execution: how the model runs, in words: as a CUDA graph or operation by operation.
+        takes_depth: whether the file holds the objects' surfaces, which depth is compared with.
     """
 
     def __init__(
         self, scripted: torch.jit.ScriptModule, metadata: dict, device: torch.device
     ) -> None:
         self._model = scripted
+        self.takes_depth = bool(metadata.get(SURFACE_POINTS))
         self.metadata = metadata
         self.catalogue = Catalogue.from_dict(metadata["models_info"])
         width, height = metadata["input_size"]
@@ -77,6 +91,7 @@ class Estimator:
         self.max_instances = int(metadata["max_instances"])
         self.device = device
         self._execute = make_execution(scripted, self.input_size, device)
+        self._with_depth = False
         self.execution = self._execute.name
 
     @classmethod
@@ -109,6 +124,7 @@ class Estimator:
         iou_threshold: float | None = None,
         n_hypotheses: int | None = None,
         class_ids: Sequence[str] | None = None,
+        depth: bool = False,
     ) -> None:
         """Changes thresholds from the next image on; None leaves a value as it is.
 
@@ -117,9 +133,10 @@ class Estimator:
             iou_threshold: in [0, 1], box overlap that joins hypotheses.
             n_hypotheses: at least 1, most consistent hypotheses averaged per instance.
             class_ids: objects to look for; an empty sequence means all.
+            depth: gets ready for depth images now, not with the first of them.
 
         Raises:
-            CopeError: unknown class.
+            CopeError: unknown class, or the model takes no depth.
         """
         if score_threshold is not None:
             self._model.score_threshold.fill_(score_threshold)
@@ -129,6 +146,8 @@ class Estimator:
             self._model.n_hypotheses.fill_(n_hypotheses)
         if class_ids is not None:
             self._enable(class_ids)
+        if depth:
+            self._prepare_depth()
 
     def _enable(self, class_ids: Sequence[str]) -> None:
         known = self.catalogue.class_ids
@@ -139,23 +158,37 @@ class Estimator:
         mask = torch.tensor([name in wanted for name in known])
         self._model.enabled.copy_(mask)
 
-    def estimate(self, image: np.ndarray, K: np.ndarray) -> Estimate:
+    def estimate(
+        self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None = None
+    ) -> Estimate:
         """Finds all instances in one image.
 
         Args:
             image: (H, W, 3) uint8 RGB, rectified, any size.
             K: (3, 3) intrinsics of that image, px, pixel centres at integers.
+            depth: measured from the same place, any size; poses are fitted to it.
 
         Raises:
-            CopeError: image or K are not of that form.
+            CopeError: image, K or depth are not of that form, or the model takes no depth.
         """
         check_image(image)
         K = np.asarray(K, dtype=np.float64)
         check_intrinsics(K)
+        if depth is not None:
+            check_depth(depth)
+            self._prepare_depth()
         with torch.inference_mode():
-            packed, fit = self._execute(torch.from_numpy(image), K)
+            packed, fit = self._execute(torch.from_numpy(image), K, depth)
         rows = unpack(packed, self._execute.fields)
         n = len(rows["score"])
         rows["boxes"] = fit.to_original(rows["boxes"].reshape(n, 2, 2)).reshape(n, 4)
         rows["keypoints"] = fit.to_original(rows["keypoints"])
         return Estimate(**rows)
+
+    def _prepare_depth(self) -> None:
+        if not self.takes_depth:
+            text = "expected a model with its objects' surfaces, this file has none"
+            raise CopeError(f"depth: {text} (cope_export --meshes)")
+        if not self._with_depth:
+            self._execute = make_execution(self._model, self.input_size, self.device, True)
+            self._with_depth = True
