@@ -84,13 +84,14 @@ def test_no_non_finite_number_leaves_the_node():
     assert [d.results[0].hypothesis.score for d in message.detections] == pytest.approx([0.7])
 
 
+NANS = [float("nan")] * 12
 BAD_FRAMES = {
     "short data": (make_image(gray(), data=array.array("B", b"abc")), make_info(), Cause.IMAGE),
     "zero size": (make_image(gray(), width=0), make_info(), Cause.IMAGE),
     "unknown encoding": (make_image(gray(), encoding="rgb7"), make_info(), Cause.IMAGE),
     "small step": (make_image(gray(), step=5), make_info(), Cause.IMAGE),
     "zero K": (make_image(gray()), make_info(k=[0.0] * 9, p=[0.0] * 12), Cause.INTRINSICS),
-    "NaN in P": (make_image(gray()), make_info(p=[float("nan")] * 12), Cause.INTRINSICS),
+    "NaN in K": (make_image(gray()), make_info(k=NANS[:9], p=NANS), Cause.INTRINSICS),
     "other size": (make_image(gray()), make_info((32, 24)), Cause.SIZE),
     "other frame": (make_image(gray()), make_info(frame_id="elsewhere"), Cause.FRAME_ID),
 }
