@@ -24,6 +24,7 @@ from cope_training.evaluation.inference import (
     Run,
     available_images,
     check_same_objects,
+    images_with_depth,
     results_of,
     run_model,
 )
@@ -32,7 +33,7 @@ from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, r
 from cope_training.evaluation.metrics.measure import Measurement, measure
 from cope_training.evaluation.metrics.objects import EvalObject, load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
-from cope_training.evaluation.metrics.scores import VISIBILITY_EDGES
+from cope_training.evaluation.metrics.scores import MIN_VISIBILITY, VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.page import Truth, write_page
 from cope_training.evaluation.report import score_sections
@@ -47,13 +48,14 @@ def evaluate(
     gts: GroundTruth,
     objects: dict[int, EvalObject],
     progress: Progress | None = None,
+    min_visibility: float = MIN_VISIBILITY,
 ) -> Measurement:
     """Every score; VSD only where each image has its depth."""
     ests = ests.take(np.isin(ests.obj_id, list(objects)))
     if any(scenes.depth_path(*key) is None for key in gts.images):
-        return measure(ests, gts, objects, progress=progress)
+        return measure(ests, gts, objects, progress=progress, min_visibility=min_visibility)
     depth, renderer = MeasuredDepth(scenes), RenderedDepth(objects)
-    return measure(ests, gts, objects, depth, renderer, progress)
+    return measure(ests, gts, objects, depth, renderer, progress, min_visibility)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--score-threshold", type=float, help="default: the model's")
+    parser.add_argument("--depth", action="store_true", help="fit poses to the depth images")
+    parser.add_argument(
+        "--min-visibility",
+        type=float,
+        default=MIN_VISIBILITY,
+        help="of the instances in add_s_recall_visible and the errors of z (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--depth-images", action="store_true", help="only images that have a depth image"
+    )
     parser.add_argument("--limit", type=int, help="evaluate the first N images only")
     parser.add_argument("--no-report", action="store_true", help="leave the HTML page out")
     return parser
@@ -89,13 +101,14 @@ def _run(args: argparse.Namespace) -> int:
         runner = Estimator.load(args.model, args.device)
         runner.configure(score_threshold=args.score_threshold)
     objects = load_objects(_models_folder(scenes, args.model))
-    gts = with_boxes(_ground_truth(scenes, args.model is not None, args.limit), objects)
+    gts = with_boxes(_ground_truth(scenes, args), objects)
     if runner is None:
         run, device = Run(read_results(args.results, set(objects)), np.zeros(0)), ""
     else:
         check_same_objects(runner.catalogue, objects, str(scenes.root))
-        run, device = run_model(runner, scenes, gts, progress), str(runner.device)
-    result = evaluate(run.estimates, scenes, gts, objects, progress)
+        depth = MeasuredDepth(scenes) if args.depth else None
+        run, device = run_model(runner, scenes, gts, progress, depth), str(runner.device)
+    result = evaluate(run.estimates, scenes, gts, objects, progress, args.min_visibility)
     if len(run.image_seconds):  # images without an estimate took their time, too
         result.summary["time_s_per_image"] = float(run.image_seconds.mean())
     _write(args, scenes, gts, objects, run, result, device)
@@ -110,15 +123,20 @@ def _models_folder(scenes: Scenes, model: Path | None) -> Path:
     raise CopeError(f"{scenes.root}: no models_info.json in models_eval/, models/ or beside it")
 
 
-def _ground_truth(scenes: Scenes, needs_images: bool, limit: int | None) -> GroundTruth:
+def _ground_truth(scenes: Scenes, args: argparse.Namespace) -> GroundTruth:
     """The annotations; for a model those of the images whose files are there."""
     gts = read_ground_truth(scenes)
-    only = available_images(scenes, gts) if needs_images else gts.images
+    only = available_images(scenes, gts) if args.model is not None else gts.images
     if not only:
         raise CopeError(f"{scenes.root}: none of its {len(gts.images)} images is there")
     if len(only) < len(gts.images):
         print(f"{len(only)} of {len(gts.images)} images are there; the others are left out")
-    return read_ground_truth(scenes, only[:limit])
+    if args.depth or args.depth_images:
+        images, only = len(only), images_with_depth(scenes, only)
+        if not only:
+            raise CopeError(f"{scenes.root}: none of its {images} images has a depth image")
+        print(f"{len(only)} of {images} images have depth; the others are left out")
+    return read_ground_truth(scenes, only[: args.limit])
 
 
 def _write(
@@ -141,6 +159,7 @@ def _write(
         "data": scenes.root.name,
         "device": device or None,
         "score_threshold": args.score_threshold,
+        "depth": args.depth,
         **result.summary,
         "failures": failures.counts(),
         "by_visibility": _by_visibility(result),

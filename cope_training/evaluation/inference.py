@@ -1,7 +1,7 @@
 """Runs an estimator over the images of a data set."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.errors import CopeError
 from cope_training.evaluation.metrics.ground_truth import Scenes
@@ -17,6 +18,8 @@ from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.page import Frame, Results
+
+ReadDepth = Callable[[int, int], np.ndarray | None]  # (scene_id, im_id) -> (H, W) m
 
 SAME_SIZE = 0.02  # relative difference of diameters up to which two objects may be the same
 
@@ -26,7 +29,9 @@ class Runner(Protocol):
 
     catalogue: Catalogue
 
-    def estimate(self, image: np.ndarray, K: np.ndarray) -> Estimate:
+    def estimate(
+        self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None = None
+    ) -> Estimate:
         """Finds all instances in an (H, W, 3) uint8 RGB image with intrinsics (3, 3)."""
 
 
@@ -44,12 +49,24 @@ def available_images(scenes: Scenes, gts: GroundTruth) -> list[tuple[int, int]]:
     return [key for key in gts.images if scenes.image_path(*key) is not None]
 
 
+def images_with_depth(scenes: Scenes, images: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(scene_id, im_id) of those images that have a depth image."""
+    return [key for key in images if scenes.depth_path(*key) is not None]
+
+
 def run_model(
-    runner: Runner, scenes: Scenes, gts: GroundTruth, progress: Progress | None = None
+    runner: Runner,
+    scenes: Scenes,
+    gts: GroundTruth,
+    progress: Progress | None = None,
+    depth: ReadDepth | None = None,
 ) -> Run:
     """Estimates every image of ``gts``.
 
-    The time of an image is that of ``estimate`` alone: reading the file is not counted.
+    The time of an image is that of ``estimate`` alone: reading files is not counted.
+
+    Args:
+        depth: reads the depth image of a (scene_id, im_id); None leaves depth out.
 
     Raises:
         CopeError: an image is missing or cannot be decoded.
@@ -61,14 +78,22 @@ def run_model(
     for number, key in enumerate(gts.images):
         opened = time.perf_counter()
         image = read_image(scenes.image_path(*key), f"{scenes.root}: scene {key[0]} image {key[1]}")
+        measured = _measured(depth, key, gts.K[key])
         start = time.perf_counter()
         read.append(start - opened)
-        estimate = runner.estimate(image, gts.K[key])
+        estimate = runner.estimate(image, gts.K[key], *measured)
         seconds.append(time.perf_counter() - start)
         parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
         if progress is not None:
             progress("inference", (number + 1) / len(gts.images))
     return Run(joined(parts), np.array(seconds), np.array(read))
+
+
+def _measured(
+    depth: ReadDepth | None, key: tuple[int, int], K: np.ndarray
+) -> tuple[DepthImage, ...]:
+    found = None if depth is None else depth(*key)
+    return () if found is None else (DepthImage(found.astype(np.float32), K),)
 
 
 def read_image(path: Path | None, where: str) -> np.ndarray:

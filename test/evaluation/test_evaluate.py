@@ -223,3 +223,24 @@ def test_a_result_file_is_scored_without_a_model(
     content = json.loads((tmp_path / "again" / "knowing_toys_toys.json").read_text())
     assert content["ar_mssd"] == 1.0
     assert content["device"] is None
+
+
+def test_depth_goes_along_and_images_without_it_are_left_out(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    data = scene.write(tmp_path / "toys")
+    folder = data / "test" / "000007" / "depth"
+    folder.mkdir()
+    for im_id in (0, 2):
+        Image.fromarray(np.full(SIZE[::-1], 900, np.uint16)).save(folder / f"{im_id:06d}.png")
+    depths = []
+    estimate = knowing.estimate
+    knowing.estimate = lambda image, K, *depth: depths.append(depth) or estimate(image, K)
+    content = run(data, tmp_path / "out", "--depth", "--min-visibility", "0.5", "--no-report")
+    assert f"2 of {IMAGES} images have depth" in capsys.readouterr().out
+    assert (content["images"], content["depth"]) == (2, True)
+    assert [len(depth) for depth in depths] == [1, 1]
+    assert np.allclose(depths[0][0].depth, 0.09)  # depth_scale 0.1
+    assert np.array_equal(depths[0][0].K, K)
+    assert (content["targets_visible"], content["add_s_recall_visible"]) == (4, 1.0)
+    assert content["z_error_median_mm"] == pytest.approx(0.0, abs=1e-3)

@@ -24,6 +24,7 @@ from cope_training.evaluation.metrics.pair_errors import (
     timed,
 )
 from cope_training.evaluation.metrics.scores import (
+    MIN_VISIBILITY,
     asked_instances,
     average_precision,
     recall_by_visibility,
@@ -66,6 +67,7 @@ def measure(
     depth_image: DepthImage | None = None,
     renderer: DepthRenderer | None = None,
     progress: Progress | None = None,
+    min_visibility: float = MIN_VISIBILITY,
 ) -> Measurement:
     """Computes every score of ``ests`` on the images of ``gts``.
 
@@ -73,6 +75,8 @@ def measure(
         ests: estimates in other images are left out.
         objects: by obj_id, each that occurs in ``ests`` or ``gts``.
         depth_image: measured depth; without it or the renderer VSD is None.
+        min_visibility: least visible share of the instances in ``add_s_recall_visible`` and in the
+            errors of z.
     """
     seconds: dict[str, float] = {}
     progress = progress or (lambda stage, share: None)
@@ -88,6 +92,7 @@ def measure(
         localised = _localise(ests, gts, found_errors)
         precision = _precisions(ests, gts, found_errors)
         result = _assemble(ests, gts, objects, localised, precision, found_errors)
+        result.summary.update(_of_visible(result, localised["mspd"], gts, min_visibility))
     return replace(result, seconds=seconds)
 
 
@@ -179,6 +184,28 @@ def _assemble(
     counts = binned["add_s"][1]
     by = localised["add_s"].est_of_gt[0]
     return Measurement(summary, per_object, curves, by_visibility, counts, by, ests, found)
+
+
+def _of_visible(
+    result: Measurement, mspd: Matches, gts: GroundTruth, min_visibility: float
+) -> dict[str, float | None]:
+    """Scores of the instances that are visible enough.
+
+    Errors of z are those of estimates whose projection is right within MSPD's widest threshold,
+    whatever their depth.
+    """
+    wanted = asked_instances(gts) & (gts.visibility >= min_visibility)
+    row = mspd.est_of_gt[-1]
+    near = wanted & (row >= 0)
+    error = np.abs(result.estimates.t[row[near], 2] - gts.t[near, 2]) * 1e3
+    found = result.found_by[wanted] >= 0
+    return {
+        "min_visibility": min_visibility,
+        "targets_visible": int(wanted.sum()),
+        "add_s_recall_visible": float(found.mean()) if len(found) else None,
+        "z_error_median_mm": float(np.median(error)) if len(error) else None,
+        "z_error_p90_mm": float(np.quantile(error, 0.9)) if len(error) else None,
+    }
 
 
 def _curve(kind: str, matches: Matches, gts: GroundTruth) -> tuple[np.ndarray, np.ndarray]:
