@@ -18,11 +18,12 @@ RANK_DECAY = 0.8  # of each better instance of a class, see ``rank_within_class`
 
 
 class DenseOutputs(NamedTuple):
-    """The network's intermediate representation at every location."""
+    """The network's outputs at every location, standardised (paper, Eq. 3)."""
 
     class_logits: Tensor  # (B, L, C) float, before the sigmoid
-    boxes: Tensor  # (B, L, 4) float, amodal box x1 y1 x2 y2, px
-    keypoints: Tensor  # (B, L, 8, 2) float, projected corners of the object's box, px
+    boxes: Tensor  # (B, L, 4) float, amodal box x1 y1 x2 y2
+    keypoints: Tensor  # (B, L, 16) float, projected corners of the object's box
+    coordinates: Tensor  # (B, L, SURFACE_OUTPUTS) float, see ``heads.KeyTower``; else (B, L, 0)
 
 
 class Hypotheses(NamedTuple):
@@ -37,6 +38,22 @@ class Hypotheses(NamedTuple):
     consistency: Tensor  # (B, K) float in (0, 1], 1 where pose and keypoints agree
 
 
+class PoseBatch(NamedTuple):
+    """Poses of objects, M in each of B images, and the images' intrinsics."""
+
+    class_index: Tensor  # (B, M) int64, 0-based channel
+    R: Tensor  # (B, M, 3, 3) float
+    t: Tensor  # (B, M, 3) float, m
+    K: Tensor  # (B, 3, 3) float, px
+
+
+class RefinementInputs(NamedTuple):
+    """What a refinement stage may look at, beside the instances (``refinement.stages``)."""
+
+    image: Tensor  # (B, H, W, 3) uint8 RGB
+    K: Tensor  # (B, 3, 3) float, px
+
+
 class Instances(NamedTuple):
     """The estimate: one row per instance, padded to M rows, best score first."""
 
@@ -46,8 +63,8 @@ class Instances(NamedTuple):
     R: Tensor  # (B, M, 3, 3) float
     t: Tensor  # (B, M, 3) float, m
     covariance: Tensor  # (B, M, 6, 6) float, x y z rotation-x rotation-y rotation-z (REP-103)
-    boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis or of a settled pose, px
-    keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis or settled pose, px
+    boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis or a refined pose, px
+    keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis or a refined pose
     support: Tensor  # (B, M) int64, hypotheses in the cluster
 
 
@@ -69,12 +86,32 @@ def replace_non_finite(h: Hypotheses) -> tuple[Hypotheses, Tensor]:
     return Hypotheses(h.score, h.class_index, h.boxes, h.keypoints, R, t, consistency), finite
 
 
-def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instances:
-    """Other scores (B, M), and other poses (B, n, 3, 3) and (B, n, 3) m of the first n."""
-    n = t.shape[1]
+def first_poses(found: Instances, count: int, K: Tensor) -> PoseBatch:
+    """The poses of the first ``count`` instances of images with intrinsics K (B, 3, 3) px."""
+    return PoseBatch(found.class_index[:, :count], found.R[:, :count], found.t[:, :count], K)
+
+
+def repeat_poses(poses: PoseBatch, count: int) -> PoseBatch:
+    """Each pose ``count`` times in a row."""
+    return PoseBatch(
+        poses.class_index.repeat_interleave(count, 1),
+        poses.R.repeat_interleave(count, 1),
+        poses.t.repeat_interleave(count, 1),
+        poses.K,
+    )
+
+
+def box_centers(poses: PoseBatch, centers: Tensor) -> Tensor:
+    """(B, M, 3) m: the posed middles of the objects' boxes, which are ``centers`` (C, 3) m."""
+    return (poses.R @ centers[poses.class_index].unsqueeze(-1)).squeeze(-1) + poses.t
+
+
+def with_poses(found: Instances, score: Tensor, poses: PoseBatch) -> Instances:
+    """Other scores (B, M), and other poses of the first instances, as many as there are poses."""
+    n = poses.t.shape[1]
     valid = found.valid[:, :n]
-    R = torch.where(valid[..., None, None], R, found.R[:, :n])
-    t = torch.where(valid.unsqueeze(-1), t, found.t[:, :n])
+    R = torch.where(valid[..., None, None], poses.R, found.R[:, :n])
+    t = torch.where(valid.unsqueeze(-1), poses.t, found.t[:, :n])
     return Instances(
         found.valid,
         found.class_index,
@@ -82,6 +119,21 @@ def with_poses(found: Instances, score: Tensor, R: Tensor, t: Tensor) -> Instanc
         torch.cat((R, found.R[:, n:]), 1),
         torch.cat((t, found.t[:, n:]), 1),
         found.covariance,
+        found.boxes,
+        found.keypoints,
+        found.support,
+    )
+
+
+def with_covariance(found: Instances, covariance: Tensor) -> Instances:
+    """The same instances with other covariances (B, M, 6, 6)."""
+    return Instances(
+        found.valid,
+        found.class_index,
+        found.score,
+        found.R,
+        found.t,
+        covariance,
         found.boxes,
         found.keypoints,
         found.support,

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cope_ros.core.deployment.packing import pack
 from cope_ros.core.deployment.preprocessing import fit_image
 from cope_ros.core.detection.clustering import cluster, select_leaders
-from cope_ros.core.estimator import MIN_SUPPORT
+from cope_ros.core.detection.instances import MIN_SUPPORT
 from cope_ros.core.types import Hypotheses, Instances
 
 STAGES = ("preprocess", "network", "decode", "pose head", "clustering", "averaging", "copy")
@@ -64,16 +64,16 @@ class Stages:
         active = h.score >= s.score_threshold
         leads, leader = cluster(h.boxes, h.class_index, active, s.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
-        rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), s.max_instances)
+        rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), s.cluster.max_instances)
         member = (leader[:, None] == rows[..., None]) & active[:, None] & valid[..., None]
         out = Instances(*s.group(h))
         return {
             "preprocess": lambda: fit_image(pixels, width, height)[0].to(self.device),
             "network": lambda: s.network(batch),
             "network to poses": lambda: s.hypothesize(batch, camera),
-            "pose head": lambda: s._poses(h.keypoints, h.class_index, camera),
+            "pose head": lambda: s.decode.poses(h.keypoints, h.class_index, camera),
             "clustering to averaging": lambda: s.group(h),
-            "averaging": lambda: s._average(h, rows, member),
+            "averaging": lambda: s.cluster.average(h, rows, member, s.n_hypotheses),
             "copy": lambda: pack(out)[0].cpu().numpy(),
         }
 

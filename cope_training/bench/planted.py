@@ -17,6 +17,7 @@ from cope_ros.core.detection.decoding import output_scales
 from cope_ros.core.detection.locations import make_locations
 from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.network.presets import NetworkConfig
+from cope_ros.core.types import DenseOutputs
 
 COLUMNS = 10  # of the grid that instances stand on; as many rows
 SHARE = 0.75  # of a grid cell's width that an instance spans
@@ -54,13 +55,14 @@ class PlantedNetwork(CopeNetwork):
     keys: Tensor
     share: Tensor
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> DenseOutputs:
         """As of ``CopeNetwork``."""
-        logits, boxes, keys = self.dense(image)
-        return (
-            logits * self.share + self.logits,
-            boxes * self.share + self.boxes,
-            keys * self.share + self.keys,
+        outputs = self.dense(image)
+        return DenseOutputs(
+            outputs.class_logits * self.share + self.logits,
+            outputs.boxes * self.share + self.boxes,
+            outputs.keypoints * self.share + self.keys,
+            outputs.coordinates,
         )
 
 

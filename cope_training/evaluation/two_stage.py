@@ -44,11 +44,11 @@ class TwoStage:
 
     def __init__(self, scripted: Any, catalogue: Catalogue, by_diameter: bool) -> None:
         self._scripted, self._catalogue, self._by_diameter = scripted, catalogue, by_diameter
-        self._diameters = scripted.diameters
+        self._diameters = scripted.decode.diameters
 
     def __call__(self, image: torch.Tensor, K: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Poses (R, t) of all instances of a (1, H, W, 3) uint8 image on the device."""
-        logits, raw_boxes, raw_keys = self._scripted.network(image)
+        logits, raw_boxes, raw_keys, _ = self._scripted.network(image)
         score, classes = class_probability(logits[0].float()).max(-1)
         kept = (score >= SCORE).nonzero().squeeze(1)
         centers, strides = make_locations(image.shape[1], image.shape[2], image.device)

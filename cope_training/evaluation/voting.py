@@ -17,7 +17,9 @@ from cope_ros.core.deployment.preprocessing import Fit, fit_image
 from cope_ros.core.deployment.runtime import resolve_device
 from cope_ros.core.detection.averaging import SymmetryAligner, robust_mean
 from cope_ros.core.detection.clustering import cluster, nms_3d, select_leaders
-from cope_ros.core.types import Hypotheses, within_class_scores
+from cope_ros.core.detection.instances import MIN_SUPPORT
+from cope_ros.core.network.build import score_power
+from cope_ros.core.types import Hypotheses, PoseBatch, box_centers, within_class_scores
 
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
@@ -26,7 +28,6 @@ CROP_HEAD = "crop head"  # of models that have one: at what the default voting f
 REFINER = "refiner"  # the same, of what the crop head found
 CONTOUR = "contour"  # refiner and fit to the contour in turn, of models that have one
 DEFAULT = "n=10"
-MIN_SUPPORT = 2  # as the estimator: a hypothesis that no other supports is discarded
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
 RANSAC_ROUNDS = 100
 
@@ -53,9 +54,8 @@ class VotingModel:
         self.catalogue = Catalogue.from_dict(metadata["models_info"])
         self._size = tuple(metadata["input_size"])
         self._max_instances = int(metadata["max_instances"])
-        # Files written before scores could weigh votes have no exponent: consistency alone.
-        self._score_power = float(getattr(self._scripted, "score_power", 0.0))
         network = metadata.get("network", {})
+        self._score_power = score_power(network.get("pose_head", ""))
         crop_head = network.get("crop_head")
         refiner, contour_fit = network.get("refiner"), network.get("contour_fit")
         parts = {CROP_HEAD: crop_head, REFINER: refiner, CONTOUR: contour_fit}
@@ -113,29 +113,29 @@ class VotingModel:
                     score, classes[None], torch.ones_like(score, dtype=torch.bool)
                 )
                 row = value[0].topk(n)[1]
-                chosen = classes[None, row]
-                *pose, probability = self._scripted.refine_by_crop_head(
-                    votes.image, K, chosen, R[None, row], t[None, row]
+                stage = self._scripted.refinement.crops
+                poses, probability = stage.by_crop_head(
+                    votes.image, PoseBatch(classes[None, row], R[None, row], t[None, row], K)
                 )
-                R[row], t[row] = pose[0][0], pose[1][0]
+                poses = PoseBatch(*poses)
+                R[row], t[row] = poses.R[0], poses.t[0]
                 if part != CROP_HEAD and self._max_refined:
-                    row = row[self._best(score[:, row] * probability, chosen, *pose)]
-                    chosen, pose = classes[None, row], [R[None, row], t[None, row]]
+                    row = row[self._best(score[:, row] * probability, poses)]
+                    poses = PoseBatch(classes[None, row], R[None, row], t[None, row], K)
                 if part == REFINER:
-                    pose = self._scripted.refine_by_refiner(votes.image, K, chosen, *pose)
+                    poses = PoseBatch(*stage.by_refiner(votes.image, poses)[0])
                 elif part == CONTOUR:
-                    pose = self._scripted.refine_by_contour(votes.image, K, chosen, *pose)
-                R[row], t[row] = pose[0][0], pose[1][0]
+                    poses = PoseBatch(*stage.by_contour_fit(votes.image, poses)[0])
+                R[row], t[row] = poses.R[0], poses.t[0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
-    def _best(self, value: Tensor, classes: Tensor, R: Tensor, t: Tensor) -> Tensor:
-        """Those of n instances (1, n) that are settled, as in the estimator."""
+    def _best(self, value: Tensor, poses: PoseBatch) -> Tensor:
+        """Those of n instances (1, n) that go on to the refiner, as in the estimator."""
         order = value[0].argsort(descending=True, stable=True)
-        classes, R, t = classes[:, order], R[:, order], t[:, order]
-        middle = self._scripted.corners[classes].mean(-2).unsqueeze(-1)
-        center = (R @ middle).squeeze(-1) + t
+        stage, classes = self._scripted.refinement.crops, poses.class_index[:, order]
+        center = box_centers(poses, stage.corners.mean(1))[:, order]
         valid = torch.ones_like(classes, dtype=torch.bool)
-        twice = nms_3d(classes, valid, center, self._scripted.diameters[classes])
+        twice = nms_3d(classes, valid, center, stage.diameters[classes])
         return order[~twice[0]][: self._max_refined]
 
     def _mean(self, votes: Votes, limit: int) -> tuple[Tensor, Tensor]:

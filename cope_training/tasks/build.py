@@ -51,7 +51,7 @@ class DenseTask(nn.Module):
         """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
         half = images.device.type == "cuda"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            predictions = Predictions(*self.network.outputs(images))
+            predictions = Predictions(*self.network(images))
         return self.loss(predictions, targets, progress)
 
 

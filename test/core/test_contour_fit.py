@@ -11,6 +11,7 @@ from cope_ros.core.network.presets import ContourFitConfig
 from cope_ros.core.refinement.contour_fit import ContourFit
 from cope_ros.core.refinement.crop_network import CROP_SCALE
 from cope_ros.core.refinement.virtual_camera import look_at, sample_crops
+from cope_ros.core.types import PoseBatch
 
 WIDTH, HEIGHT = 320, 240
 K = torch.tensor([[500.0, 0, 159.5], [0, 500.0, 119.5], [0, 0, 1]])
@@ -68,9 +69,9 @@ def fitted(
 ) -> tuple[Tensor, Tensor, float]:
     """One instance's pose and how much of it is seen."""
     around = t + R @ FIT.centers[row]
-    one = torch.tensor([[row]]), R[None, None], t[None, None], around[None, None]
-    R_new, t_new, seen = FIT(image, K[None], *one, visible, POINTS)
-    return R_new[0, 0], t_new[0, 0], float(seen[0, 0])
+    poses = PoseBatch(torch.tensor([[row]]), R[None, None], t[None, None], K[None])
+    new, seen = FIT(image, poses, around[None, None], visible, POINTS)
+    return new.R[0, 0], new.t[0, 0], float(seen[0, 0])
 
 
 def degrees(R: Tensor, R_true: Tensor = R_TRUE) -> float:
@@ -183,7 +184,9 @@ def fit_all(
     around = t + (R @ FIT.centers[row].unsqueeze(-1)).squeeze(-1)
     around = torch.where(torch.isfinite(around), around, torch.ones(3))
     visible = torch.ones(*row.shape, 12, 12) if visible is None else visible
-    return FIT(image, K.expand(len(row), 3, 3), row, R, t, around, visible, POINTS)
+    poses = PoseBatch(row, R, t, K.expand(len(row), 3, 3))
+    new, seen = FIT(image, poses, around, visible, POINTS)
+    return new.R, new.t, seen
 
 
 def test_instances_and_images_do_not_mix() -> None:

@@ -130,9 +130,8 @@ def test_the_preset_is_built_with_room_for_each_object() -> None:
 def test_the_instances_looked_at_are_fitted_and_no_others(network: CopeNetwork) -> None:
     estimator, image = make_estimator(network), noise(2)
     after = estimate(estimator, image)
-    contour_fit, network.contour_fit = network.contour_fit, None
+    estimator.refinement["crops"].contour_fit = None
     before = estimate(estimator, image)
-    network.contour_fit = contour_fit
     assert int(before.valid.sum(1).min()) > 3
     for b in range(2):
         n = int(before.valid[b].sum())

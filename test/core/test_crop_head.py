@@ -21,7 +21,7 @@ from cope_ros.core.refinement.crop_head import (
     anchor_rotations,
 )
 from cope_ros.core.refinement.crop_network import CROP_SCALE, RefinedPoses
-from cope_ros.core.types import Instances, rank_within_class
+from cope_ros.core.types import Instances, PoseBatch, rank_within_class
 from cope_training.export import script
 
 CROP_HEAD = PRESETS["lite_crop_head"]
@@ -106,7 +106,7 @@ def test_what_is_seen_in_the_window_becomes_a_pose_of_the_camera() -> None:
     crop_head.truth = (R, t)
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     R_start, t_start = R @ random_rotations(1), t * 1.2 + 0.02
-    R_est, t_est, *_ = crop_head.refine(noise(2), make_K(2), classes, R_start, t_start)
+    R_est, t_est, *_ = crop_head.refine(noise(2), PoseBatch(classes, R_start, t_start, make_K(2)))
     assert R_est.shape == (2, 3, 5, 3, 3)
     assert torch.allclose(R_est, R[:, :, None].expand_as(R_est), atol=1e-4)
     assert torch.allclose(t_est, t[:, :, None].expand_as(t_est), atol=1e-4)
@@ -123,13 +123,14 @@ def test_guesses_are_of_different_sides_and_at_one_place() -> None:
     crop_head = estimator.network.crop_head
     assert crop_head is not None
     torch.nn.init.normal_(crop_head.output.weight, std=0.2)
-    classes, K = torch.tensor([[0, 1, 2]]), make_K()
+    classes = torch.tensor([[0, 1, 2]])
     R = random_rotations(3)[None]
     t = torch.tensor([[[0.1, 0, 0.6], [-0.1, 0.1, 0.9], [0, 0, 0.5]]])
     with torch.inference_mode():
         crop_head.candidates = 4
-        candidates = crop_head.propose(noise(), K, classes, R, t)
-        first, t_first, *_ = crop_head.refine(noise(), K, classes, R, t)
+        poses = PoseBatch(classes, R, t, make_K())
+        candidates = crop_head.propose(noise(), poses)
+        first, t_first, *_ = crop_head.refine(noise(), poses)
     assert torch.allclose(candidates.R[:, :, 0], first[:, :, 0], atol=1e-5)
     assert torch.allclose(candidates.t[:, :, 0], t_first[:, :, 0], atol=1e-5)
     middle = candidates.R @ crop_head.centers[classes][:, :, None, :, None]
@@ -161,9 +162,11 @@ def test_views_that_disagree_are_averaged_without_the_flipped_one() -> None:
     crop_head.refine = lambda *_: refined
     for index, expected in ((0, 0.5), (1, 0.56)):  # object1 looks the same after a half-turn
         c = torch.tensor([[index]])
-        R_m, t_m, _ = estimator.refine_by_crop_head(noise(), make_K(), c, R[:, :, 0], t[None, :1])
-        assert torch.allclose(R_m[0, 0], truth, atol=1e-4)
-        assert t_m[0, 0, 2] == pytest.approx(expected, abs=1e-5)
+        poses, _ = estimator.refinement["crops"].by_crop_head(
+            noise(), PoseBatch(c, R[:, :, 0], t[None, :1], make_K())
+        )
+        assert torch.allclose(poses.R[0, 0], truth, atol=1e-4)
+        assert poses.t[0, 0, 2] == pytest.approx(expected, abs=1e-5)
 
 
 def test_more_views_than_there_are_are_refused() -> None:

@@ -5,7 +5,8 @@ import torch
 from core_factory import make_catalogue, make_estimator, make_K
 
 from cope_ros.core import geometry
-from cope_ros.core.estimator import MAX_VOTES, CopeEstimator
+from cope_ros.core.detection.instances import MAX_VOTES
+from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.types import Hypotheses, Instances
 
 
@@ -20,7 +21,7 @@ def plant(
     t = torch.tensor([[r[1], 0.0, r[2]] for r in rows])
     t = t + 0.001 * torch.randn(t.shape, generator=generator)
     R = geometry.exp_so3(0.02 * torch.randn(len(rows), 3, generator=generator))
-    corners = geometry.transform(R, t, estimator.corners[classes])
+    corners = geometry.transform(R, t, estimator.decode.corners[classes])
     keypoints = geometry.project(corners, K)
     boxes = torch.cat((keypoints.amin(1), keypoints.amax(1)), -1)
     score = torch.linspace(0.99, 0.6, len(rows))

@@ -19,7 +19,7 @@ from cope_ros.core.refinement.flow import (
     log_likelihood,
 )
 from cope_ros.core.refinement.refiner import Refiner
-from cope_training.export import script
+from cope_ros.core.types import PoseBatch
 
 SIZE = 96
 DIAMETER = torch.full((3,), 0.1)
@@ -216,9 +216,8 @@ class Judging(Refiner):
         nothing, to_camera = torch.zeros(len(R), 12, 12), self.turned
         return R, center, nothing, -(to_camera @ R - self.truth).flatten(1).norm(dim=1)
 
-    def cameras_at(self, class_index: Tensor, center: Tensor, K: Tensor,
-                        zoom: Tensor, turn: Tensor):  # fmt: skip
-        camera = super().cameras_at(class_index, center, K, zoom, turn)
+    def cameras_at(self, *given: Tensor):
+        camera = super().cameras_at(*given)
         self.turned = camera.R_cam_crop.flatten(0, 1)
         return camera
 
@@ -234,20 +233,9 @@ def test_the_guess_is_chosen_that_the_flow_is_sure_of() -> None:
     R = torch.stack([truth[0], away, away, truth[0]]).view(1, 2, 2, 3, 3)
     t = torch.tensor([0.0, 0.0, 0.5]) + 0.01 * torch.arange(4.0).view(1, 2, 2, 1)
     even, sure = torch.zeros(1, 2, 2), torch.tensor([[[-60.0, 0.0], [0.0, -60.0]]])
-    classes = torch.tensor([[0, 1]])
     for log_probability, chosen in ((even, (0, 1)), (sure, (1, 0))):
-        got = refiner.choose(noise(), make_K(), classes, PoseCandidates(R, t, log_probability))
-        assert got.log_probability.shape == (1, 2, 1)
-        for m in range(2):
-            assert torch.allclose(got.R[0, m, 0], R[0, m, chosen[m]], atol=1e-5)
-            assert torch.allclose(got.t[0, m, 0], t[0, m, chosen[m]], atol=1e-5)
-
-
-def test_it_is_exported_as_it_is() -> None:
-    estimator = make_estimator("lite_flow")
-    image = noise()
-    scripted = script(estimator)
-    with torch.inference_mode():
-        expected, got = estimator(image, make_K()), scripted(image, make_K())
-    for a, b in zip(expected, got, strict=True):
-        assert torch.allclose(a.float(), b.float(), atol=1e-4)
+        poses = PoseBatch(torch.tensor([[0, 1]]), R[:, :, 0], t[:, :, 0], make_K())
+        got, value = refiner.choose(noise(), poses, PoseCandidates(R, t, log_probability))
+        assert value.shape == (1, 2)
+        assert torch.allclose(got.R[0], R[0, (0, 1), chosen], atol=1e-5)
+        assert torch.allclose(got.t[0], t[0, (0, 1), chosen], atol=1e-5)

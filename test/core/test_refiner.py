@@ -20,8 +20,7 @@ from cope_ros.core.refinement.refiner import (
     PoseDelta,
     Refiner,
 )
-from cope_ros.core.types import Instances
-from cope_training.export import script
+from cope_ros.core.types import Instances, PoseBatch
 
 CONFIG = PRESETS["lite_refiner"]
 CATALOGUE = make_catalogue()
@@ -157,7 +156,9 @@ def test_what_is_said_in_a_window_corrects_the_pose_of_the_camera() -> None:
     refiner.truth = (R, t)
     classes = torch.tensor([[0, 1, 2], [2, 1, 0]])
     turned = R @ geometry.exp_so3(torch.tensor([0.3, 0.2, -0.4]))
-    R_new, t_new, center, visible, _ = refiner.refine(noise(2), make_K(2), classes, turned, t * 1.1)
+    R_new, t_new, center, visible, _ = refiner.refine(
+        noise(2), PoseBatch(classes, turned, t * 1.1, make_K(2))
+    )
     tta = CONFIG.refiner.tta
     assert R_new.shape == (2, 3, tta, 3, 3)
     assert torch.allclose(R_new, R[:, :, None].expand_as(R_new), atol=1e-4)
@@ -180,7 +181,7 @@ def make_refining_estimator():
 def test_the_instances_of_the_close_up_are_corrected_and_no_others() -> None:
     estimator = make_refining_estimator()
     after = estimate(estimator, noise(2))
-    estimator.network.refiner = None
+    estimator.refinement["crops"].refiner = None
     before = estimate(estimator, noise(2))
     slots = estimator.network.crop_head.max_crops
     assert int(before.valid.sum(1).min()) > slots
@@ -192,14 +193,6 @@ def test_the_instances_of_the_close_up_are_corrected_and_no_others() -> None:
         else:
             assert torch.equal(old, new)
     assert geometry.determinant3(after.R[after.valid]) == pytest.approx(1.0, abs=1e-4)
-
-
-def test_scripting_changes_nothing() -> None:
-    estimator, image = make_refining_estimator(), noise(2)
-    expected = estimate(estimator, image)
-    scripted = script(estimator)
-    for a, b in zip(expected, Instances(*scripted(image, make_K(2))), strict=True):
-        assert torch.allclose(a.float(), b.float(), atol=1e-4)
 
 
 def test_configurations_are_read_and_wrong_ones_refused() -> None:

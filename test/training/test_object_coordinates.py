@@ -122,8 +122,8 @@ def test_a_second_look_starts_without_any_effect_and_then_has_one() -> None:
     plain.load_state_dict({k: v for k, v in network.state_dict().items() if k in names})
     image = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8)
     with torch.inference_mode():
-        expected = plain.outputs(image)
-        got = network.outputs(image)
+        expected = plain(image)
+        got = network(image)
         assert torch.equal(expected[2], got[2])
         assert expected[3].shape == (1, 126, 0)
         assert got[3].shape == (1, 126, SURFACE_OUTPUTS)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from cope_ros.core.errors import CopeError
 from cope_ros.core.geometry import length, normalize
+from cope_ros.core.types import Instances, with_covariance
 
 BLOCKS = 3  # across the ray, along it, rotation
 NEUTRAL = {"scale": 1.0, "bias": 0.0, "power": 0.0}  # kinds of factors, without effect
@@ -39,6 +40,16 @@ class CovarianceCalibration(nn.Module):
         super().__init__()
         for kind, value in NEUTRAL.items():
             self.register_buffer(kind, torch.full((classes, BLOCKS), value))
+
+    def instances(self, found: Instances) -> Instances:
+        """The same instances with calibrated covariances."""
+        covariance = self.forward(
+            found.covariance.flatten(0, 1),
+            found.t.flatten(0, 1),
+            found.class_index.flatten(),
+            found.support.flatten(),
+        )
+        return with_covariance(found, covariance.view_as(found.covariance))
 
     def forward(
         self, covariance: Tensor, t: Tensor, class_index: Tensor, support: Tensor

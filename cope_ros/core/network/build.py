@@ -15,10 +15,15 @@ def build_network(config: NetworkConfig, catalogue: Catalogue) -> CopeNetwork:
     return CopeNetwork(config, catalogue)
 
 
+def score_power(pose_head: str) -> float:
+    """Exponent of scores in the votes of hypotheses that a head gave, one of ``POSE_HEADS``."""
+    return GEOMETRIC_SCORE_POWER if pose_head == "geometric" else 0.0
+
+
 def build_estimator(
     network: CopeNetwork, config: NetworkConfig, catalogue: Catalogue, max_instances: int = 100
 ) -> CopeEstimator:
     """The inference pipeline around a network, in evaluation mode."""
     by_diameter = config.standardization == "diameter"
-    score_power = GEOMETRIC_SCORE_POWER if config.pose_head == "geometric" else 0.0
-    return CopeEstimator(network, catalogue, by_diameter, score_power, max_instances).eval()
+    power = score_power(config.pose_head)
+    return CopeEstimator(network, catalogue, by_diameter, power, max_instances).eval()

@@ -14,6 +14,7 @@ from cope_ros.core.network.pyramid import Pyramid
 from cope_ros.core.refinement.contour_fit import ContourFit
 from cope_ros.core.refinement.crop_head import CropHead
 from cope_ros.core.refinement.refiner import Refiner
+from cope_ros.core.types import DenseOutputs
 
 Part = TypeVar("Part", CropHead, Refiner)
 
@@ -55,30 +56,19 @@ class CopeNetwork(nn.Module):
         self.refiner = _build_refiner(config, catalogue)
         self.contour_fit = _build_contour_fit(config, catalogue)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> DenseOutputs:
         """One pass over a batch of images.
 
         Args:
             image: (B, H, W, 3) uint8 RGB, H and W multiples of 32.
 
         Returns:
-            (B, L, C) class logits, (B, L, 4) and (B, L, 16) standardised boxes and
-            keypoints, in the order of ``locations.make_locations``.
+            Outputs in the order of ``locations.make_locations``.
         """
         return self.dense(image)
 
-    def dense(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def dense(self, image: Tensor) -> DenseOutputs:
         """What ``forward`` does; a name for subclasses, as scripted modules have no super."""
-        logits, boxes, keys, _ = self.outputs(image)
-        return logits, boxes, keys
-
-    def outputs(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What ``forward`` gives and what the corners' tower saw on the way, for training.
-
-        Returns:
-            The three of ``forward`` and (B, L, SURFACE_OUTPUTS), see ``heads.KeyTower``;
-            (B, L, 0) from networks without such a tower.
-        """
         x = backbones.normalize_image(image, self.mean, self.std)
         c3, c4, c5 = self.backbone(x)
         p3, p4, p5 = self.pyramid(c3, c4, c5)
@@ -88,7 +78,7 @@ class CopeNetwork(nn.Module):
         key4, seen4 = self.key_tower(p4)
         key5, seen5 = self.key_tower(p5)
         keys, seen = torch.cat((key3, key4, key5), 1), torch.cat((seen3, seen4, seen5), 1)
-        return logits, boxes, keys, seen
+        return DenseOutputs(logits, boxes, keys, seen)
 
 
 def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:

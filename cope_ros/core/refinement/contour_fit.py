@@ -27,6 +27,7 @@ from cope_ros.core.refinement.contour import Contour, ContourExtractor, cover
 from cope_ros.core.refinement.contour_lines import CorrespondenceLines
 from cope_ros.core.refinement.crop_network import CROP_SCALE
 from cope_ros.core.refinement.virtual_camera import look_at, sample_crops, source_pixels
+from cope_ros.core.types import PoseBatch
 
 SUBSAMPLE = 2  # every second pixel of each row and column is in the histograms
 STEPS = (3, 2, 1, 1)  # px between the places of a line, of each Gauss-Newton step
@@ -66,21 +67,16 @@ class ContourFit(nn.Module):
     def forward(
         self,
         image: Tensor,
-        K: Tensor,
-        class_index: Tensor,
-        R: Tensor,
-        t: Tensor,
+        poses: PoseBatch,
         around: Tensor,
         visible: Tensor,
         points: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[PoseBatch, Tensor]:
         """Better poses of M instances of each image, and how much of their contours is seen.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
-            R, t: (B, M, 3, 3) and (B, M, 3) m.
+            poses: of the instances.
             around, visible: (B, M, 3) m and (B, M, V, V), see ``crop_network.RefinedPoses``.
             points: (C, P, 6) m, of each object's surface about its box's centre, and normals.
 
@@ -88,6 +84,7 @@ class ContourFit(nn.Module):
             Poses alike, and (B, M) the share of each contour that has the object's colours
             within, where it is visible: near one for an object, near zero for what is none.
         """
+        K, class_index = poses.K, poses.class_index
         pixel = geometry.project(around.unsqueeze(-2), K.unsqueeze(1)).squeeze(-2)
         depth = around[..., 2].clamp_min(self.min_depth)
         side = self.crop_scale * K[:, None, 0, 0] * self.diameters[class_index] / depth
@@ -97,20 +94,21 @@ class ContourFit(nn.Module):
         shown = (x >= 0) & (y >= 0) & (x <= image.shape[2] - 1) & (y <= image.shape[1] - 1)
         R_crop_cam = camera.R_cam_crop.transpose(-1, -2)
         middle = self.centers[class_index].unsqueeze(-1)
-        center = R @ middle + t.unsqueeze(-1)
+        center = poses.R @ middle + poses.t.unsqueeze(-1)
         R_crop, center_crop, found = self.fit(
             crops,
             camera.K.flatten(0, 1),
             class_index.reshape(-1),
-            (R_crop_cam @ R).flatten(0, 1),
+            (R_crop_cam @ poses.R).flatten(0, 1),
             (R_crop_cam @ center).squeeze(-1).flatten(0, 1),
             self._enlarged(visible.flatten(0, 1)),
-            shown.unflatten(1, (self.side, self.side)).to(R.dtype),
+            shown.unflatten(1, (self.side, self.side)).to(center.dtype),
             points,
         )
-        R = camera.R_cam_crop @ R_crop.view_as(R)
-        center = camera.R_cam_crop @ center_crop.view_as(t).unsqueeze(-1)
-        return R, (center - R @ middle).squeeze(-1), found.view_as(t[..., 0])
+        R = camera.R_cam_crop @ R_crop.view_as(poses.R)
+        center = camera.R_cam_crop @ center_crop.view_as(poses.t).unsqueeze(-1)
+        refined = PoseBatch(class_index, R, (center - R @ middle).squeeze(-1), K)
+        return refined, found.view_as(poses.t[..., 0])
 
     def fit(
         self,

@@ -24,6 +24,7 @@ from cope_ros.core.refinement.crop_network import (
     PoseCandidates,
     of_class,
 )
+from cope_ros.core.types import PoseBatch
 
 CENTER_UNIT = 0.1  # outputs of order one: the centre's offset in tenths of the crop
 SIZE_UNIT = 0.25  # and the logarithm of the apparent size in quarters
@@ -108,32 +109,27 @@ class CropHead(CropNetwork):
             geometry.rotation_from_columns(columns),
         )
 
-    def propose(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> PoseCandidates:
-        """The likeliest poses of M instances, each of another side; one view of each instance.
+    def propose(self, image: Tensor, poses: PoseBatch) -> PoseCandidates:
+        """The likeliest poses of M instances, each of another side; one crop of each instance.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
-            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
+            poses: where the instances seem to be.
         """
-        batch = self.crop_instances(
-            image, K, class_index, R, t, self.tta_zooms[:1], self.tta_rolls[:1]
-        )
+        batch = self.crop_instances(image, poses, self.tta_zooms[:1], self.tta_rolls[:1])
         prediction = self.forward(batch.images, batch.class_index)
         to_ray, center_crop = self._ray_and_center(prediction, batch.class_index, batch.K)
         sides, log_probability = self._top_rotations(prediction)
-        R_crop = (to_ray.unsqueeze(1) @ sides).unflatten(0, class_index.shape)
+        shape = poses.class_index.shape
+        R_crop = (to_ray.unsqueeze(1) @ sides).unflatten(0, shape)
         R = batch.R_cam_crop.unsqueeze(2) @ R_crop
-        center = batch.R_cam_crop @ center_crop.view_as(t).unsqueeze(-1)
-        middle = R @ self.centers[class_index].unsqueeze(-1).unsqueeze(2)
+        center = batch.R_cam_crop @ center_crop.view_as(poses.t).unsqueeze(-1)
+        middle = R @ self.centers[poses.class_index].unsqueeze(-1).unsqueeze(2)
         t = (center.unsqueeze(2) - middle).squeeze(-1)
-        return PoseCandidates(R, t, log_probability.unflatten(0, class_index.shape))
+        return PoseCandidates(R, t, log_probability.unflatten(0, shape))
 
     def _top_rotations(self, prediction: InstancePrediction) -> tuple[Tensor, Tensor]:
-        """(N, G, 3, 3) and (N, G): likeliest rotations, far apart; logarithms of chances."""
+        """(N, G, 3, 3) and (N, G): likeliest rotations, far apart, and log-probabilities."""
         log_probability = torch.log_softmax(prediction.choice, 1)
         left, sides, log_probabilities = log_probability, [], []
         for _ in range(self.candidates):

@@ -18,6 +18,7 @@ from cope_ros.core.network import backbone as backbones
 from cope_ros.core.network.layers import conv_layer
 from cope_ros.core.network.presets import CropHeadConfig, RefinerConfig
 from cope_ros.core.refinement.virtual_camera import VirtualCamera, look_at, sample_crops
+from cope_ros.core.types import PoseBatch, box_centers, repeat_poses
 
 CROP_SCALE = 1.25  # side of a crop in apparent diameters of its object
 STRIDE = 8  # px between the points at which the surface is described
@@ -160,74 +161,57 @@ class CropNetwork(nn.Module, ABC):
         out: Tensor = self.hidden(self.reduction(torch.cat((x, described), 1)).flatten(1))
         return out
 
-    def refine(
-        self, image: Tensor, K: Tensor, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> RefinedPoses:
-        """Looks at M instances of each image, ``rounds`` times, at last in V views.
+    def refine(self, image: Tensor, poses: PoseBatch) -> RefinedPoses:
+        """Estimates M instances of each image, ``rounds`` times, at last with V augmentations.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
-            R, t: (B, M, 3, 3) and (B, M, 3) m, where they seem to be.
+            poses: where the instances seem to be.
         """
-        count, tta = class_index.shape[1], self.tta_zooms.shape[0]
+        count, tta = poses.class_index.shape[1], self.tta_zooms.shape[0]
         for _ in range(self.rounds - 1):
-            R, t, _, _ = self._refine_crops(
-                image, K, class_index, R, t, self.tta_zooms[:1], self.tta_rolls[:1]
-            )
-        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
-        classes = class_index.repeat_interleave(tta, 1)
-        R, t = R.repeat_interleave(tta, 1), t.repeat_interleave(tta, 1)
+            poses, _, _ = self._refine_crops(image, poses, self.tta_zooms[:1], self.tta_rolls[:1])
+        center = box_centers(poses, self.centers)
         zoom, roll = self.tta_zooms.repeat(count), self.tta_rolls.repeat(count)
-        R, t, visible, log_likelihood = self._refine_crops(image, K, classes, R, t, zoom, roll)
+        poses, visible, log_likelihood = self._refine_crops(
+            image, repeat_poses(poses, tta), zoom, roll
+        )
         each = (count, tta)
-        plain = torch.sigmoid(visible.unflatten(1, each)[:, :, 0])
-        log_likelihood = log_likelihood.unflatten(1, each)[:, :, 0]
         return RefinedPoses(
-            R.unflatten(1, each), t.unflatten(1, each), center, plain, log_likelihood
+            poses.R.unflatten(1, each),
+            poses.t.unflatten(1, each),
+            center,
+            torch.sigmoid(visible.unflatten(1, each)[:, :, 0]),
+            log_likelihood.unflatten(1, each)[:, :, 0],
         )
 
     def _refine_crops(
-        self,
-        image: Tensor,
-        K: Tensor,
-        class_index: Tensor,
-        R: Tensor,
-        t: Tensor,
-        zoom: Tensor,
-        roll: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Poses read off one crop of each of (B, M) poses, see ``crop_instances``."""
-        batch = self.crop_instances(image, K, class_index, R, t, zoom, roll)
+        self, image: Tensor, poses: PoseBatch, zoom: Tensor, roll: Tensor
+    ) -> tuple[PoseBatch, Tensor, Tensor]:
+        """Poses read off one crop of each, see ``crop_instances`` and ``estimate``."""
+        batch = self.crop_instances(image, poses, zoom, roll)
         R_crop, center_crop, visible, log_likelihood = self.estimate(
             batch.images, batch.class_index, batch.R, batch.center, batch.K
         )
-        R = batch.R_cam_crop @ R_crop.view_as(R)
-        center = (batch.R_cam_crop @ center_crop.view_as(t).unsqueeze(-1)).squeeze(-1)
-        t = center - (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
-        shape = class_index.shape
-        return R, t, visible.unflatten(0, shape), log_likelihood.unflatten(0, shape)
+        R = batch.R_cam_crop @ R_crop.view_as(poses.R)
+        center = (batch.R_cam_crop @ center_crop.view_as(poses.t).unsqueeze(-1)).squeeze(-1)
+        t = center - (R @ self.centers[poses.class_index].unsqueeze(-1)).squeeze(-1)
+        shape = poses.class_index.shape
+        refined = PoseBatch(poses.class_index, R, t, poses.K)
+        return refined, visible.unflatten(0, shape), log_likelihood.unflatten(0, shape)
 
     def crop_instances(
-        self,
-        image: Tensor,
-        K: Tensor,
-        class_index: Tensor,
-        R: Tensor,
-        t: Tensor,
-        zoom: Tensor,
-        roll: Tensor,
+        self, image: Tensor, poses: PoseBatch, zoom: Tensor, roll: Tensor
     ) -> CropBatch:
-        """One crop of each of (B, M) poses; ``zoom`` and ``roll`` are (M,) or (1,)."""
-        center = (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1) + t
-        camera = self.cameras_at(class_index, center, K, zoom, roll)
-        crops = sample_crops(image, K, camera, self.size)
+        """One crop around each pose; ``zoom`` and ``roll`` are (M,) or (1,)."""
+        center = box_centers(poses, self.centers)
+        camera = self.cameras_at(poses.class_index, center, poses.K, zoom, roll)
+        crops = sample_crops(image, poses.K, camera, self.size)
         R_crop_cam = camera.R_cam_crop.transpose(-1, -2)
         return CropBatch(
             crops.flatten(0, 1),
-            class_index.reshape(-1),
-            (R_crop_cam @ R).flatten(0, 1),
+            poses.class_index.reshape(-1),
+            (R_crop_cam @ poses.R).flatten(0, 1),
             (R_crop_cam @ center.unsqueeze(-1)).squeeze(-1).flatten(0, 1),
             camera.K.flatten(0, 1),
             camera.R_cam_crop,

@@ -27,6 +27,7 @@ from cope_ros.core.refinement.crop_network import (
     crop_conv,
 )
 from cope_ros.core.refinement.flow import Flow, FlowHead
+from cope_ros.core.types import PoseBatch
 
 CENTER_UNIT = 0.05  # outputs of order one: the centre's way in twentieths of the crop
 SIZE_UNIT = 0.1  # and the logarithm of the apparent size in tenths
@@ -206,32 +207,35 @@ class Refiner(CropNetwork):
         return R, center, delta.visible, log_likelihood
 
     def choose(
-        self, image: Tensor, K: Tensor, class_index: Tensor, candidates: PoseCandidates
-    ) -> PoseCandidates:
+        self, image: Tensor, poses: PoseBatch, candidates: PoseCandidates
+    ) -> tuple[PoseBatch, Tensor]:
         """Of each instance's candidates the one that leads to the likeliest flow.
 
         Args:
             image: (B, H, W, 3) uint8 RGB.
-            K: (B, 3, 3) px.
-            class_index: (B, M).
+            poses: classes and intrinsics of the instances.
             candidates: of each.
 
         Returns:
-            One of each, corrected; its chance is the flow's log-likelihood for it.
+            The refined poses, and (B, M) the flow's log-likelihood for them.
         """
         count = candidates.log_probability.shape[2]
-        classes = class_index.repeat_interleave(count, 1)
+        classes = poses.class_index.repeat_interleave(count, 1)
         R, t = candidates.R.flatten(1, 2), candidates.t.flatten(1, 2)
         zoom, roll = self.tta_zooms[:1], self.tta_rolls[:1]
-        R, t, _, log_likelihood = self._refine_crops(image, K, classes, R, t, zoom, roll)
-        log_likelihood = log_likelihood.view_as(candidates.log_probability)
-        best = (log_likelihood + self.prior_weight * candidates.log_probability).argmax(
-            2, keepdim=True
+        refined, _, log_likelihood = self._refine_crops(
+            image, PoseBatch(classes, R, t, poses.K), zoom, roll
         )
+        log_likelihood = log_likelihood.view_as(candidates.log_probability)
+        value = log_likelihood + self.prior_weight * candidates.log_probability
+        best = value.argmax(2, keepdim=True)
         at = best.unsqueeze(-1).expand(-1, -1, 1, 3)
-        t = t.view_as(candidates.t).gather(2, at)
-        R = R.view_as(candidates.R).gather(2, at.unsqueeze(-1).expand(-1, -1, 1, 3, 3))
-        return PoseCandidates(R, t, log_likelihood.gather(2, best))
+        t = refined.t.view_as(candidates.t).gather(2, at).squeeze(2)
+        R = refined.R.view_as(candidates.R)
+        R = R.gather(2, at.unsqueeze(-1).expand(-1, -1, 1, 3, 3)).squeeze(2)
+        return PoseBatch(poses.class_index, R, t, poses.K), log_likelihood.gather(2, best).squeeze(
+            2
+        )
 
 
 def _build_flow(config: RefinerConfig, stem: int) -> FlowHead | None:

@@ -1,12 +1,18 @@
-"""Instances looked at again: which are settled, what is found twice, boxes and scores."""
+"""The stage on crops: which instances are refined, duplicates, boxes, scores; as a script."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
 from core_factory import make_estimator, make_K
 from test_crop_head import estimate, noise
+from test_refiner import make_refining_estimator
 
 from cope_ros.core import geometry
 from cope_ros.core.detection.clustering import nms_3d
 from cope_ros.core.estimator import CopeEstimator
+from cope_ros.core.types import Instances
+from cope_training.export import script
 
 
 def make_contour_estimator() -> CopeEstimator:
@@ -38,27 +44,29 @@ def test_boxes_and_corners_are_those_of_the_settled_poses() -> None:
     found = estimate(estimator, noise(2))
     refiner = estimator.network.refiner
     assert refiner is not None
-    middle = estimator.corners[found.class_index].mean(2, keepdim=True)
+    middle = estimator.refinement["crops"].corners[found.class_index].mean(2, keepdim=True)
     points = refiner.points[found.class_index][..., :3] + middle
     K = make_K(2)[:, None]
     pixels = geometry.project(geometry.transform(found.R, found.t, points), K)
     boxes = torch.cat((pixels.amin(2), pixels.amax(2)), -1)
     own = torch.isclose(boxes, found.boxes, atol=1e-2).all(-1) & found.valid
-    corners = geometry.transform(found.R, found.t, estimator.corners[found.class_index])
+    corners = geometry.transform(
+        found.R, found.t, estimator.refinement["crops"].corners[found.class_index]
+    )
     alike = torch.isclose(geometry.project(corners, K), found.keypoints, atol=1e-2)
     assert torch.equal(alike.flatten(2).all(-1) & found.valid, own)
     assert int(own.sum(1).min()) > 0
-    assert int(own.sum(1).max()) <= estimator.max_refined
-    assert int(found.valid.sum(1).min()) > estimator.max_refined
+    assert int(own.sum(1).max()) <= estimator.refinement["crops"].max_refined
+    assert int(found.valid.sum(1).min()) > estimator.refinement["crops"].max_refined
 
 
 def test_what_the_flow_says_nothing_for_scores_less() -> None:
     estimator, image = make_contour_estimator(), noise()
     known = estimate(estimator, image)
-    estimator.likelihood_midpoint = 1e3
+    estimator.refinement["crops"].likelihood_midpoint = 1e3
     doubted = estimate(estimator, image)
     assert float(doubted.score.sum()) < float(known.score.sum())
-    estimator.likelihood_midpoint = -1e3
+    estimator.refinement["crops"].likelihood_midpoint = -1e3
     sure = estimate(estimator, image)
     assert float(sure.score.sum()) > float(known.score.sum())
 
@@ -67,8 +75,17 @@ def test_evidence_orders_what_is_settled() -> None:
     """The poses of the settled change with the contours' fit, those of the others do not."""
     estimator, image = make_contour_estimator(), noise()
     before = estimate(estimator, image)
-    estimator.max_refined = 3
+    estimator.refinement["crops"].max_refined = 3
     after = estimate(estimator, image)
     same = torch.isclose(before.t[0][:, None], after.t[0], atol=1e-5).all(-1)
     kept = same.any(0)[after.valid[0]]
     assert 0 < int(kept.sum()) < len(kept)
+
+
+@pytest.mark.parametrize("make", [make_refining_estimator, make_contour_estimator])
+def test_scripting_changes_nothing(make: Callable[[], CopeEstimator]) -> None:
+    estimator, image = make(), noise(2)
+    expected = estimate(estimator, image)
+    scripted = script(estimator)
+    for a, b in zip(expected, Instances(*scripted(image, make_K(2))), strict=True):
+        assert torch.allclose(a.float(), b.float(), atol=1e-4)
