@@ -24,6 +24,7 @@ from cope_ros.core.deployment.runtime import Estimator, resolve_device
 from cope_ros.core.errors import CopeError
 from cope_training.bench import measure, memory
 from cope_training.bench.candidates import Candidate, camera, random_preset, shipped, write_planted
+from cope_training.bench.operations import count_operations
 from cope_training.bench.planted import plant, plant_into
 from cope_training.bench.report import write_report
 from cope_training.evaluation.runtime import render_frames
@@ -56,14 +57,16 @@ def measure_candidate(candidate: Candidate, options: Options) -> tuple[dict[str,
         result = _planted(candidate, planted, options)
         stages = measure.Stages(planted._model, candidate.size, options.device)
         image, K = _blank(candidate.size), camera(candidate.size)
+        batch = torch.from_numpy(image).to(options.device).unsqueeze(0)
+        on_device = K.float().to(options.device).unsqueeze(0)
+        result["operations"] = count_operations(planted._model, batch, on_device)
         result["stages_ms"] = measure.stage_ms(stages, image, K, max(5, options.rounds // 2))
         text = measure.profile_table(stages, image, K)
         model = candidate.shipped or path
         result["peak_memory_mb"] = round(memory.peak_mb(model, str(options.device), options.half))
         meshes = mesh_folder(candidate)
         if meshes is not None:
-            rendered = _rendered(candidate, meshes, options)
-            result = {**result, **rendered, "planted": result["planted"]}
+            result = {**result, **_rendered(candidate, meshes, options)}
     network_gflop = measure.gflop(candidate.network, candidate.size)
     result["gflop"] = round(network_gflop, 2)
     floor = 1e3 * network_gflop / measure.peak_gflops(options.device, options.half)
@@ -114,11 +117,18 @@ def mesh_folder(candidate: Candidate) -> Path | None:
 
 
 def _rendered(candidate: Candidate, meshes: Path, options: Options) -> dict[str, Any]:
-    """Figures of the shipped file on rendered scenes of each number of instances."""
+    """Figures of the shipped file on rendered scenes of each number of instances.
+
+    None, with the reason on stderr, on a machine that cannot render.
+    """
     assert candidate.shipped is not None
+    try:
+        frames = {n: render_frames(meshes, n, SCENES, SEED) for n in COUNTS}
+    except CopeError as error:
+        print(f"{candidate.name}: no rendered scenes: {error}", file=sys.stderr)
+        return {}
     estimator = Estimator.load(candidate.shipped, str(options.device), options.half)
     estimator.configure(score_threshold=RENDERED_THRESHOLD)
-    frames = {n: render_frames(meshes, n, SCENES, SEED) for n in COUNTS}
     found: dict[int, list[int]] = {n: [] for n in COUNTS}
 
     def run(count: int) -> None:
@@ -181,7 +191,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         (args.out / f"profile_{slug}.txt").write_text(text + "\n")
         print(
             f"{candidate.name}: p50 {result['p50_ms']} ms, p99 {result['p99_ms']} ms, "
-            f"100 over 1: {result['ratio_100_over_1']}",
+            f"100 over 1: {result['ratio_100_over_1']}, {result['operations']} operations",
             flush=True,
         )
     write_report(args.out, content)

@@ -16,7 +16,7 @@ from cope_training.evaluation.page import page_style
 
 COLORS = ("#2a6fdb", "#e07a1f", "#3a9e5c", "#8a4fbf", "#d1495b", "#7a5c3e", "#555555")
 HEAD = ("model", "scenes", "p50 ms", "p99 ms", "1", "10", "50", "100", "100/1", "peak MB",
-        "GFLOP", "over floor")  # fmt: skip
+        "GFLOP", "over floor", "operations")  # fmt: skip
 
 
 def write_report(out: Path, content: Mapping[str, Any]) -> None:
@@ -29,8 +29,9 @@ def write_report(out: Path, content: Mapping[str, Any]) -> None:
     note = (
         "p50 and p99 over all calls from host image to host instances; columns 1 to 100: p50 at "
         "that many instances, measured in turn in one run. Floor: the network's operations at the "
-        "rate of a large matrix product on this device. Stages: operations launched one by one, "
-        "100 planted instances. Peak: resident memory of the process on a CPU, torch's on a GPU."
+        "rate of a large matrix product on this device. Operations: those of one frame that launch "
+        "a kernel. Stages: operations launched one by one, 100 planted instances. Peak: resident "
+        "memory of the process on a CPU, torch's on a GPU."
     )
     texts = {p.stem: p.read_text() for p in sorted(out.glob("profile_*.txt"))}
     markdown = [f"# Latency on {content['device']}", note, _markdown(HEAD, rows)]
@@ -95,7 +96,7 @@ def _row(name: str, r: Mapping[str, Any]) -> list[str]:
     by = [f"{ms:.1f}" for ms in r["by_instances"].values()]
     head = [name, r["scenes"], f"{r['p50_ms']:.1f}", f"{r['p99_ms']:.1f}"]
     tail = [f"{r['peak_memory_mb']}", f"{r['gflop']:.1f}", f"{r['achieved_over_floor']:.1f}"]
-    return [*head, *by, f"{r['ratio_100_over_1']:.3f}", *tail]
+    return [*head, *by, f"{r['ratio_100_over_1']:.3f}", *tail, str(r["operations"])]
 
 
 def _markdown(head: tuple[str, ...], rows: list[list[str]]) -> str:

@@ -97,8 +97,8 @@ class SymmetryAligner(nn.Module):
             class_index: (...) int64.
         """
         both = torch.stack((R, R_to), -3).flatten(0, -4), torch.stack((t, t_to), -2).flatten(0, -3)
-        weights = torch.tensor([1.0 - share, share], dtype=t.dtype, device=t.device)
-        weights = weights.expand(len(both[1]), 2)
+        weights = both[1].new_full((len(both[1]), 2), share)
+        weights[:, 0].fill_(1.0 - share)
         R_mean, t_mean, _ = self.mean(both[0], both[1], weights, class_index.reshape(-1))
         return R_mean.view_as(R), t_mean.view_as(t)
 
@@ -149,6 +149,6 @@ def robust_mean(
     delta_R = geometry.log_so3(R @ R_mean.unsqueeze(1).transpose(-1, -2))
     delta = torch.cat((delta_t, delta_R), -1)
     covariance = (delta * w.unsqueeze(-1)).transpose(1, 2) @ delta
-    floor = torch.ones(6, dtype=R.dtype, device=R.device) * floor_t
-    floor[3:] = floor_r
+    floor = covariance.new_full((6,), floor_t)
+    floor[3:].fill_(floor_r)  # setting an item would make a tensor on the host
     return R_mean, t_mean, covariance + torch.diag(floor)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cope_ros.core import geometry
+from cope_ros.core.gauss_newton import apply_increment, increment
 from cope_ros.core.network.presets import ContourFitConfig
 from cope_ros.core.refinement.color_model import ColorModel
 from cope_ros.core.refinement.contour import Contour, ContourExtractor, cover
@@ -148,11 +149,8 @@ class ContourFit(nn.Module):
             offset, weight, found = self.lines(own, visible, shown, contour, step)
             J = contour_jacobian(contour, center, K)
             back = geometry.log_so3(R_given @ R.transpose(1, 2))
-            back = torch.cat((back, given - center), 1).unsqueeze(-1)
-            weighted = (J * weight.unsqueeze(-1)).transpose(1, 2)
-            pull = weighted @ offset.unsqueeze(-1) + prior @ back
-            move = torch.linalg.solve_ex(weighted @ J + prior, pull)[0].squeeze(-1)
-            R, center = geometry.exp_so3(move[:, :3]) @ R, center + move[:, 3:]
+            back = torch.cat((back, given - center), 1)
+            R, center = apply_increment(R, center, increment(J, offset, weight, prior, back))
         sound = torch.isfinite(center).all(-1) & torch.isfinite(R).flatten(1).all(-1)
         R = torch.where(sound[:, None, None], R, R_given)
         center = torch.where(sound[:, None], center, given)

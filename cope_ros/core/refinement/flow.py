@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cope_ros.core import geometry
+from cope_ros.core.gauss_newton import apply_increment, increment
 from cope_ros.core.network.layers import conv_layer
 from cope_ros.core.refinement import point_rendering
 from cope_ros.core.refinement.crop_network import crop_conv
@@ -173,14 +174,12 @@ class FlowHead(nn.Module):
                 ),
                 1,
             )
-            both = error.squeeze(-1).unflatten(1, (2, -1)).square().sum(1)
-            weight = (counts / (1.0 + both).sqrt()).repeat(1, 2).unsqueeze(-1)
+            error = error.squeeze(-1)
+            both = error.unflatten(1, (2, -1)).square().sum(1)
+            weight = (counts / (1.0 + both).sqrt()).repeat(1, 2)
             back = geometry.log_so3(flow.R @ R.transpose(1, 2))
-            back = torch.cat((back, flow.center - center), 1).unsqueeze(-1)
-            weighted = (J * weight).transpose(1, 2)
-            pull = weighted @ error + prior @ back
-            move = torch.linalg.solve_ex(weighted @ J + prior, pull)[0].squeeze(-1)
-            R, center = geometry.exp_so3(move[:, :3]) @ R, center + move[:, 3:]
+            back = torch.cat((back, flow.center - center), 1)
+            R, center = apply_increment(R, center, increment(J, error, weight, prior, back))
         sound = torch.isfinite(center).all(-1) & torch.isfinite(R).flatten(1).all(-1)
         R = torch.where(sound[:, None, None], R, flow.R)
         return R, torch.where(sound[:, None], center, flow.center)
