@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.deployment.runtime import Estimator, resolve_device
 from cope_ros.core.errors import CopeError
 from cope_training.bench import measure, memory
@@ -57,12 +58,10 @@ def measure_candidate(candidate: Candidate, options: Options) -> tuple[dict[str,
         result = _planted(candidate, planted, options)
         stages = measure.Stages(planted._model, candidate.size, options.device)
         image, K = _blank(candidate.size), camera(candidate.size)
-        batch = torch.from_numpy(image).to(options.device).unsqueeze(0)
-        on_device = K.float().to(options.device).unsqueeze(0)
-        result["operations"] = count_operations(planted._model, batch, on_device)
         result["stages_ms"] = measure.stage_ms(stages, image, K, max(5, options.rounds // 2))
         text = measure.profile_table(stages, image, K)
         model = candidate.shipped or path
+        result["operations"] = _operations(model, image, K, options.device)
         result["peak_memory_mb"] = round(memory.peak_mb(model, str(options.device), options.half))
         meshes = mesh_folder(candidate)
         if meshes is not None:
@@ -73,6 +72,13 @@ def measure_candidate(candidate: Candidate, options: Options) -> tuple[dict[str,
     result["floor_ms"] = round(floor, 3)
     result["achieved_over_floor"] = round(result["p50_ms"] / floor, 2)
     return result, text
+
+
+def _operations(path: Path, image: np.ndarray, K: torch.Tensor, device: torch.device) -> int:
+    """Of the file as it is loaded, on one frame."""
+    model, _ = load_model(path, device)
+    batch = torch.from_numpy(image).to(device).unsqueeze(0)
+    return count_operations(model, batch, K.float().to(device).unsqueeze(0))
 
 
 def _planted(candidate: Candidate, estimator: Estimator, options: Options) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class Graph:
         self._size, self._stage = size, Stage(device)
         self._stream = torch.cuda.Stream(device)
         self._stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(self._stream), _fastest_convolutions():
+        with torch.cuda.stream(self._stream), fastest_convolutions():
             self._inputs = _blank_inputs(size, device, depth)
             for _ in range(WARM_UP_RUNS):
                 self.fields = layout(from_outputs(model(*self._inputs)))
@@ -214,7 +214,7 @@ def _blank_K(size: tuple[int, int]) -> Tensor:
     return torch.tensor([[[width, 0.0, width / 2], [0.0, width, height / 2], [0.0, 0.0, 1.0]]])
 
 
-def _fastest_convolutions() -> AbstractContextManager[None]:
+def fastest_convolutions() -> AbstractContextManager[None]:
     """Lets cuDNN try its algorithms during warm-up; the capture records the winners.
 
     Without TF32, whose mantissa is as short as that of half precision (see ``halve``).
