@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.deployment.graph_check import check_graph
 from cope_ros.core.deployment.model_file import load_model, save_model
 from cope_ros.core.detection.covariance import KEY as COVARIANCE
 from cope_ros.core.detection.covariance import set_factors
@@ -43,7 +44,7 @@ def export_network(
     metrics: dict[str, Any] | None = None,
     covariance: dict[str, Any] | None = None,
 ) -> None:
-    """Writes ``path`` (model.pt) and fails if the file does not compute the same.
+    """Writes ``path`` (model.pt); fails if the file computes otherwise or holds no CUDA graph.
 
     Args:
         input_size: (width, height) px that images are fitted into, multiples of 32.
@@ -52,7 +53,7 @@ def export_network(
         covariance: factors per class (``core.calibration``); None leaves the spread as it is.
 
     Raises:
-        CopeError: size not a multiple of 32, or the parity check failed.
+        CopeError: size not a multiple of 32, or a check of the file failed.
     """
     if input_size[0] % 32 or input_size[1] % 32:
         raise CopeError(f"input_size: expected multiples of 32, got {input_size}")
@@ -79,6 +80,7 @@ def export_network(
     save_model(scripted, metadata, path)
     try:
         check_parity(estimator, path)
+        check_graph(load_model(path, torch.device("cpu"))[0], str(path))
     except CopeError:
         path.unlink()  # nobody shall load it
         raise

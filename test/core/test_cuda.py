@@ -20,7 +20,7 @@ from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.deployment.packing import pack, unpack
 from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.network.presets import PRESETS
-from cope_ros.core.types import Instances
+from cope_ros.core.types import from_outputs
 from cope_training.bench.agreement import compare, scene_images
 from cope_training.bench.candidates import camera, random_preset, write_planted
 from cope_training.bench.planted import plant, plant_into
@@ -97,7 +97,7 @@ def eager_estimate(
     batch = torch.from_numpy(image).to(CUDA).unsqueeze(0)
     intrinsics = torch.from_numpy(K).float().to(CUDA).unsqueeze(0)
     with torch.inference_mode(), fastest_convolutions():
-        rows = pack(Instances(*model(batch, intrinsics)))
+        rows = pack(from_outputs(model(batch, intrinsics)))
     return Estimate(**unpack(rows[0].cpu().numpy(), gpu._execute.fields))
 
 
@@ -111,7 +111,7 @@ def test_no_model_file_waits_for_the_gpu(path: Path) -> None:
             intrinsics = torch.from_numpy(K).float().to(CUDA).unsqueeze(0)
             torch.cuda.synchronize()
             with nothing_waits():
-                rows = pack(Instances(*model(batch, intrinsics)))
+                rows = pack(from_outputs(model(batch, intrinsics)))
     assert torch.isfinite(rows).all()
 
 
@@ -132,6 +132,6 @@ def test_each_preset_is_captured_and_follows_its_inputs(preset: str, tmp_path: P
             replayed = as_estimates(run(torch.from_numpy(image), K.numpy())[0], run)
             batch = torch.from_numpy(image).to(CUDA).unsqueeze(0)
             with fastest_convolutions():
-                rows = pack(Instances(*model(batch, K.to(CUDA).unsqueeze(0))))
+                rows = pack(from_outputs(model(batch, K.to(CUDA).unsqueeze(0))))
             eager = as_estimates(rows[0].cpu().numpy(), run)
             assert abs(assert_same([replayed], [eager], 1.0) - count) <= 0.1 * count

@@ -2,8 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +14,22 @@ from torch import Tensor, nn
 from cope_ros.core.deployment.graph_check import check_graph, find_faults
 from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.errors import CopeError
-from cope_ros.core.network.build import build_estimator
 from cope_ros.core.network.presets import PRESETS
-from cope_training.export import network_of
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted((ROOT / "models").glob("*/model.pt"))
+# What the presets' files consist of; torch 2.11, the oldest that is supported, loads all of it.
+OPERATIONS = frozenset((ROOT / "test" / "data" / "operations.txt").read_text().split())
+# Files of an export that put other operations into them: to be exported again.
+OUTDATED = ("68929c2d", "c75878ad")
+
+
+def shipped() -> Iterator[Any]:
+    """The model files of the repository; outdated ones are known to fail."""
+    for path in sorted((ROOT / "models").glob("*/model.pt")):
+        old = path.with_suffix(".sha256").read_text().startswith(OUTDATED)
+        fails = pytest.mark.xfail(old, reason="exported before graphs were checked", strict=True)
+        yield pytest.param(path, marks=fails, id=path.parent.name)
+
 
 # Faults in TorchScript, and the operation that is to be named.
 FAULTS = {
@@ -133,19 +144,15 @@ def test_faults_are_found_in_loops_in_branches_and_in_assignments(
     assert any("y[y > 0]" in fault.place and "planted_" in fault.place for fault in faults)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
-def test_no_shipped_model_has_faults_when_it_is_exported_again(path: Path) -> None:
-    network, config, catalogue, _ = network_of(path)
-    assert find_faults(loaded(build_estimator(network, config, catalogue))) == []
-
-
 @pytest.mark.parametrize("preset", PRESETS)
-def test_no_preset_has_faults(preset: str) -> None:
-    assert find_faults(loaded(make_estimator(preset))) == []
+def test_no_preset_has_faults_or_operations_that_an_old_torch_lacks(preset: str) -> None:
+    model = loaded(make_estimator(preset))
+    assert find_faults(model) == []
+    assert set(torch.jit.export_opnames(model)) <= OPERATIONS
 
 
-# Both files are of an export that made tensors from numbers; the next export of them passes.
-@pytest.mark.xfail(raises=CopeError, reason="exported before graphs were checked", strict=False)
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
-def test_no_shipped_model_has_faults(path: Path) -> None:
-    check_graph(load_model(path, torch.device("cpu"))[0], str(path))
+@pytest.mark.parametrize("path", list(shipped()))
+def test_no_shipped_model_has_faults_or_operations_that_an_old_torch_lacks(path: Path) -> None:
+    model, _ = load_model(path, torch.device("cpu"))
+    assert set(torch.jit.export_opnames(model)) <= OPERATIONS
+    check_graph(model, str(path))

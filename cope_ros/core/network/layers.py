@@ -1,5 +1,6 @@
 """Convolution blocks that pyramid and heads are made of."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +23,17 @@ def conv_layer(
     if group_norm:
         layers += [nn.GroupNorm(GROUPS, c_out), nn.SiLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """(B, c, H, W) -> (B, c, factor * H, factor * W), each value repeated.
+
+    Not by ``F.interpolate``: its whole code would enter the model file, with operations of the
+    newest torch among it, and an older one could not load the file.
+    """
+    scale = [float(factor), float(factor)]
+    enlarged: Tensor = torch.ops.aten.upsample_nearest2d(x, None, scale)
+    return enlarged
 
 
 class HalfStoredLinear(nn.Module):

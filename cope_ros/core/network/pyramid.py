@@ -1,9 +1,8 @@
 """PFPN: a feature pyramid with a top-down and a bottom-up path (paper, appendix A)."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.layers import conv_layer, upsample
 
 
 class Pyramid(nn.Module):
@@ -36,8 +35,8 @@ class Pyramid(nn.Module):
         """(B, C_i, H_i, W_i) at strides 8, 16, 32 -> (B, channels, H_i, W_i) each."""
         l3, l4, l5 = self.lateral3(c3), self.lateral4(c4), self.lateral5(c5)
         p5 = self.top_down5(l5)
-        p4 = self.top_down4(l4 + F.interpolate(p5, scale_factor=2.0, mode="nearest"))
-        p3 = self.top_down3(l3 + F.interpolate(p4, scale_factor=2.0, mode="nearest"))
+        p4 = self.top_down4(l4 + upsample(p5, 2))
+        p3 = self.top_down3(l3 + upsample(p4, 2))
         n3 = p3 + l3
         n4 = p4 + l4 + self.bottom_up4(n3)
         n5 = p5 + l5 + self.bottom_up5(n4)

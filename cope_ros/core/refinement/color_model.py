@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cope_ros.core.network.layers import upsample
 from cope_ros.core.refinement.contour import dilate, take
 
 BINS = 16  # of each colour channel
@@ -56,7 +57,7 @@ class ColorModel(nn.Module):
         within, beyond = -dilate(-covered, self.margin), 1.0 - dilate(covered, self.margin)
         near = F.max_pool2d(covered.unsqueeze(1), self.coarse).squeeze(1)
         near = dilate(near, self.around).unsqueeze(1)
-        near = F.interpolate(near, scale_factor=float(self.coarse)).squeeze(1)
+        near = upsample(near, self.coarse).squeeze(1)
         others = near * beyond * shown + within * (1.0 - visible)
         number = self._number(colors).flatten(1)
         return self._histogram(number, within * visible), self._histogram(number, others)

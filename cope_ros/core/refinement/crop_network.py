@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.network import backbone as backbones
-from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.layers import conv_layer, upsample
 from cope_ros.core.network.presets import CropHeadConfig, RefinerConfig
 from cope_ros.core.refinement.virtual_camera import VirtualCamera, look_at, sample_crops
 from cope_ros.core.types import PoseBatch, box_centers, repeat_poses
@@ -148,7 +147,7 @@ class CropNetwork(nn.Module, ABC):
     def levels(self, x: Tensor) -> Tensor:
         """From the stem's features to those of strides 8 and 16, added at stride 8."""
         c3 = self.backbone.stage3(x)
-        c4 = F.interpolate(self.lateral4(self.backbone.stage4(c3)), scale_factor=2.0)
+        c4 = upsample(self.lateral4(self.backbone.stage4(c3)), 2)
         added: Tensor = self.lateral3(c3) + c4
         return added
 

@@ -14,11 +14,10 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cope_ros.core import geometry
 from cope_ros.core.gauss_newton import apply_increment, increment
-from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.layers import conv_layer, upsample
 from cope_ros.core.refinement import point_rendering
 from cope_ros.core.refinement.crop_network import crop_conv
 
@@ -124,7 +123,7 @@ class FlowHead(nn.Module):
         within = (within - within.floor() - 0.5) * covered.unsqueeze(-1)
         within = within.transpose(1, 2).unflatten(2, (side, side))
         given = torch.cat((self.point_gain * rendered[:, :3], rendered[:, 3:], within), 1)
-        about = F.interpolate(self.deep(deep), scale_factor=2.0)
+        about = upsample(self.deep(deep), 2)
         fine = self.fusion(torch.cat((self.fine(image), rendering), 1))
         out = self.output(self.layers(torch.cat((about, stem, fine, given), 1)))
         out = out.flatten(2).transpose(1, 2)
