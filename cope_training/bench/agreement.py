@@ -76,9 +76,9 @@ def _same(a: Estimate, row: int, b: Estimate) -> int | None:
 def scene_images(scene: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """``count`` images, evenly over a BOP scene, with their intrinsics."""
     cameras = json.loads((scene / "scene_camera.json").read_text())
-    step = max(1, len(cameras) // count)
-    for key in sorted(cameras, key=int)[::step][:count]:
-        path = next(iter(sorted((scene / "rgb").glob(f"{int(key):06d}.*"))), None)
+    paths = sorted(path for path in (scene / "rgb").iterdir() if path.stem.isdigit())
+    for path in paths[:: max(1, len(paths) // count)][:count]:
+        key = str(int(path.stem))
         yield (
             read_image(path, f"{scene}: image {key}"),
             np.array(cameras[key]["cam_K"]).reshape(3, 3),
