@@ -15,6 +15,7 @@ from cope_ros.core.types import Hypotheses, Instances, replace_non_finite
 
 MAX_VOTES = 64  # most hypotheses of one instance that can be averaged
 MIN_SUPPORT = 2  # a hypothesis that no other supports is discarded (appendix B)
+MIN_QUALITY = 1e-12  # weight of the least consistent hypothesis of an instance
 
 
 class InstanceClustering(nn.Module):
@@ -28,6 +29,7 @@ class InstanceClustering(nn.Module):
 
     max_votes: Final[int] = MAX_VOTES
     min_support: Final[int] = MIN_SUPPORT
+    min_quality: Final[float] = MIN_QUALITY
 
     def __init__(self, catalogue: Catalogue, score_power: float, max_instances: int) -> None:
         super().__init__()
@@ -87,7 +89,8 @@ class InstanceClustering(nn.Module):
             (B, M, 3, 3), (B, M, 3) m, (B, M, 6, 6) and (B, M) int64.
         """
         batch = rows.shape[0]
-        quality = h.consistency * h.score.pow(self.score_power)
+        # A member whose consistency is too small for a float still comes before all others.
+        quality = (h.consistency * h.score.pow(self.score_power)).clamp_min(self.min_quality)
         vote = torch.where(member, quality.unsqueeze(1), torch.zeros_like(quality[:, :1, None]))
         n = min(self.max_votes, vote.shape[2])
         if not vote.is_cuda:  # reading the number would wait for a GPU
