@@ -154,7 +154,8 @@ class ContourFit(nn.Module):
         sound = torch.isfinite(center).all(-1) & torch.isfinite(R).flatten(1).all(-1)
         R = torch.where(sound[:, None, None], R, R_given)
         center = torch.where(sound[:, None], center, given)
-        return R, center, torch.where(sound, found.mean(1), 0.0)
+        share = found.mean(1)
+        return R, center, torch.where(sound & torch.isfinite(share), share, 0.0)
 
     def _enlarged(self, visible: Tensor) -> Tensor:
         """(N, V, V) of the refiner's crops -> (N, H, H) of these, zero beyond."""
