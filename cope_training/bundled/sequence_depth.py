@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from cope_ros.core.catalogue import MM
-from cope_training.bundled.sequence import ARRANGEMENTS, DEPTH_SCALE, SEED, SIZE, K, Set
+from cope_training.bundled.room import Camera, Room
+from cope_training.bundled.sequence import ARRANGEMENTS, DEPTH_SCALE, SEED, SIZE, K
 from cope_training.rendering.depth_noise import measured_depth
 from cope_training.rendering.scene import Placement
 
@@ -35,7 +36,7 @@ def write_depth(models: Path, scene: Path, every: int = EVERY) -> int:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cameras = json.loads((scene / "scene_camera.json").read_text())
     truth = json.loads((scene / "scene_gt.json").read_text())
-    room = Set(models, np.random.default_rng(SEED))
+    room = Room(models, ARRANGEMENTS, Camera(K, SIZE), np.random.default_rng(SEED))
     (scene / "depth").mkdir(exist_ok=True)
     length, size = len(truth) // len(ARRANGEMENTS), 0
     for number in range(0, len(truth), every):
@@ -51,7 +52,7 @@ def write_depth(models: Path, scene: Path, every: int = EVERY) -> int:
 
 
 def _draw(
-    room: Set, arrangement: int, truth: list[dict[str, Any]], camera: dict[str, Any]
+    room: Room, arrangement: int, truth: list[dict[str, Any]], camera: dict[str, Any]
 ) -> np.ndarray:
     """(H, W) m of one frame, objects and furniture."""
     instances = [
