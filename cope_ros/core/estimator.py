@@ -68,11 +68,11 @@ class CopeEstimator(nn.Module):
         """
         outputs = self.network(image)  # at L locations
         hypotheses = self.decode(outputs, image, K, self.enabled)  # of the best K locations
-        instances = self.group(hypotheses)  # M rows
-        inputs = RefinementInputs(image, K.float())
+        instances = self._cluster(hypotheses)  # M rows
+        inputs = RefinementInputs(image, K.float(), outputs.shared)
         for stage in self.refinement.values():
             instances = stage(inputs, instances)
-        return instances
+        return self.calibrate.instances(instances)
 
     @torch.jit.export
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:
@@ -82,7 +82,7 @@ class CopeEstimator(nn.Module):
     @torch.jit.export
     def group(self, hypotheses: Hypotheses) -> Instances:
         """Clusters of hypotheses with their mean pose and its calibrated covariance."""
-        found = self.cluster(
-            hypotheses, self.score_threshold, self.iou_threshold, self.n_hypotheses
-        )
-        return self.calibrate.instances(found)
+        return self.calibrate.instances(self._cluster(hypotheses))
+
+    def _cluster(self, hypotheses: Hypotheses) -> Instances:
+        return self.cluster(hypotheses, self.score_threshold, self.iou_threshold, self.n_hypotheses)

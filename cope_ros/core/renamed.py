@@ -15,6 +15,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "closeup": ("crop_head",),
     "region": ("contour_fit",),
     "epoch_crops": ("epoch_samples",),
+    "group_norm": ("norm",),
     "surface_tower": ("coordinate_branch",),
     "slots": ("max_crops", "max_refined"),
     "guesses": ("candidates",),

@@ -24,6 +24,7 @@ class DenseOutputs(NamedTuple):
     boxes: Tensor  # (B, L, 4) float, amodal box x1 y1 x2 y2
     keypoints: Tensor  # (B, L, 16) float, projected corners of the object's box
     coordinates: Tensor  # (B, L, SURFACE_OUTPUTS) float, see ``heads.KeyTower``; else (B, L, 0)
+    shared: Tensor  # (B, F, H/4, W/4) float, features of an instance head; else (B, 0, ...)
 
 
 class Hypotheses(NamedTuple):
@@ -52,6 +53,7 @@ class RefinementInputs(NamedTuple):
 
     image: Tensor  # (B, H, W, 3) uint8 RGB
     K: Tensor  # (B, 3, 3) float, px
+    shared: Tensor  # (B, F, H/4, W/4) float, see ``DenseOutputs``
 
 
 class Instances(NamedTuple):

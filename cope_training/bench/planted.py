@@ -63,6 +63,7 @@ class PlantedNetwork(CopeNetwork):
             outputs.boxes * self.share + self.boxes,
             outputs.keypoints * self.share + self.keys,
             outputs.coordinates,
+            outputs.shared,
         )
 
 

@@ -49,12 +49,17 @@ class Backbone(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) normalised float -> three maps at strides 8, 16, 32."""
-        x = self.stem(image)
+        _, c3, c4, c5 = self.levels(image)
+        return c3, c4, c5
+
+    def levels(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(B, 3, H, W) normalised float -> four maps at strides 4, 8, 16, 32."""
+        c2 = self.stem(image)
         if self.half_stages:
-            x = x.half()
-        c3 = self.stage3(x)
+            c2 = c2.half()
+        c3 = self.stage3(c2)
         c4 = self.stage4(c3)
-        return c3, c4, self.stage5(c4)
+        return c2, c3, c4, self.stage5(c4)
 
 
 class InvertedResidual(nn.Module):

@@ -13,6 +13,7 @@ from cope_ros.core.network.presets import NetworkConfig
 from cope_ros.core.network.pyramid import Pyramid
 from cope_ros.core.refinement.contour_fit import ContourFit
 from cope_ros.core.refinement.crop_head import CropHead
+from cope_ros.core.refinement.instance_head import InstanceHead
 from cope_ros.core.refinement.refiner import Refiner
 from cope_ros.core.types import DenseOutputs
 
@@ -43,7 +44,7 @@ class CopeNetwork(nn.Module):
         mean, std = backbones.normalization_buffers(self.backbone)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
-        width, separable, norm = config.pyramid_channels, config.separable, config.group_norm
+        width, separable, norm = config.pyramid_channels, config.separable, config.norm
         self.pyramid = Pyramid(self.backbone.channels, width, separable, norm)
         self.class_tower = Tower(width, n_classes, config.class_tower, separable, norm)
         self.class_tower.set_prior()
@@ -52,6 +53,7 @@ class CopeNetwork(nn.Module):
             width, 16, config.key_tower, config.coordinate_branch, separable, norm
         )
         self.pose_head = _build_pose_head(config, catalogue)
+        self.instance_head = _build_instance_head(config, catalogue, stem_channels(self.backbone))
         self.crop_head = _build_crop_head(config, catalogue)
         self.refiner = _build_refiner(config, catalogue)
         self.contour_fit = _build_contour_fit(config, catalogue)
@@ -70,7 +72,7 @@ class CopeNetwork(nn.Module):
     def dense(self, image: Tensor) -> DenseOutputs:
         """What ``forward`` does; a name for subclasses, as scripted modules have no super."""
         x = backbones.normalize_image(image, self.mean, self.std)
-        c3, c4, c5 = self.backbone(x)
+        c2, c3, c4, c5 = self.backbone.levels(x)
         p3, p4, p5 = self.pyramid(c3, c4, c5)
         logits = torch.cat((self.class_tower(p3), self.class_tower(p4), self.class_tower(p5)), 1)
         boxes = torch.cat((self.box_tower(p3), self.box_tower(p4), self.box_tower(p5)), 1)
@@ -78,13 +80,31 @@ class CopeNetwork(nn.Module):
         key4, seen4 = self.key_tower(p4)
         key5, seen5 = self.key_tower(p5)
         keys, seen = torch.cat((key3, key4, key5), 1), torch.cat((seen3, seen4, seen5), 1)
-        return DenseOutputs(logits, boxes, keys, seen)
+        shared = c2[:, :0]
+        if self.instance_head is not None:
+            shared = self.instance_head.features(c2, p3)
+        return DenseOutputs(logits, boxes, keys, seen, shared)
 
 
 def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
     if config.pose_head == "published":
         return PublishedPoseHead(len(catalogue), config.pose_channels)
     return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels)
+
+
+def _build_instance_head(
+    config: NetworkConfig, catalogue: Catalogue, stem: int
+) -> InstanceHead | None:
+    if config.instance_head is None:
+        return None
+    width = config.pyramid_channels
+    return InstanceHead(config.instance_head, stem, width, *_boxes(catalogue))
+
+
+def stem_channels(backbone: backbones.Backbone) -> int:
+    """Channels at stride 4."""
+    with torch.no_grad():
+        return int(backbone.stem(torch.zeros(1, 3, 8, 8)).shape[1])
 
 
 def _build_crop_head(config: NetworkConfig, catalogue: Catalogue) -> CropHead | None:

@@ -18,14 +18,14 @@ class Tower(nn.Module):
     Args:
         c_in: channels of the pyramid.
         outputs: values per location.
-        separable, group_norm: as for the pyramid.
+        separable, norm: as for the pyramid.
     """
 
     def __init__(
-        self, c_in: int, outputs: int, config: TowerConfig, separable: bool, group_norm: bool
+        self, c_in: int, outputs: int, config: TowerConfig, separable: bool, norm: str
     ) -> None:
         super().__init__()
-        self.layers = _convolutions(c_in, config, separable, group_norm)
+        self.layers = _convolutions(c_in, config, separable, norm)
         self.output = _output_layer(config.channels, outputs)
 
     def set_prior(self) -> None:
@@ -51,7 +51,7 @@ class KeyTower(nn.Module):
         c_in: channels of the pyramid.
         outputs: values per location.
         surface: convolutions of the second look; None: a plain tower, as published.
-        separable, group_norm: as for the pyramid.
+        separable, norm: as for the pyramid.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class KeyTower(nn.Module):
         config: TowerConfig,
         surface: TowerConfig | None,
         separable: bool,
-        group_norm: bool,
+        norm: str,
     ) -> None:
         super().__init__()
-        self.layers = _convolutions(c_in, config, separable, group_norm)
+        self.layers = _convolutions(c_in, config, separable, norm)
         self.output = _output_layer(config.channels, outputs)
         self.surface: nn.Module | None = None
         self.refinement: nn.Module | None = None
@@ -72,7 +72,7 @@ class KeyTower(nn.Module):
         if surface is not None:
             self.surface = _output_layer(config.channels, SURFACE_OUTPUTS)
             seen = config.channels + SURFACE_OUTPUTS
-            self.refinement = _convolutions(seen, surface, separable, group_norm)
+            self.refinement = _convolutions(seen, surface, separable, norm)
             self.correction = _output_layer(surface.channels, outputs)
             nn.init.zeros_(self.correction.weight)
 
@@ -88,14 +88,12 @@ class KeyTower(nn.Module):
         return _rows(y), _rows(seen)
 
 
-def _convolutions(
-    c_in: int, config: TowerConfig, separable: bool, group_norm: bool
-) -> nn.Sequential:
+def _convolutions(c_in: int, config: TowerConfig, separable: bool, norm: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(config.depth):
         width = c_in if i == 0 else config.channels
-        layers.append(conv_layer(width, config.channels, 3, 1, separable, group_norm))
-        if not group_norm:
+        layers.append(conv_layer(width, config.channels, 3, 1, separable, norm))
+        if norm == "none":
             layers.append(nn.SiLU(inplace=True))  # "Swish" in the paper
     return nn.Sequential(*layers)
 

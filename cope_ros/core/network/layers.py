@@ -4,24 +4,52 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+NORMS = ("none", "group", "layer")
 GROUPS = 8  # of the group norms: at least 8 channels share statistics in every preset
 
 
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels at each location (Ba et al. 2016; ConvNeXt's LayerNorm2d).
+
+    Unlike group norm it takes no statistics over the map, so that a network trained on crops
+    computes the same on whole images.
+
+    Args:
+        channels: of the map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape; fast where ``x`` is channels_last in memory."""
+        y = x.permute(0, 2, 3, 1)
+        y = F.layer_norm(y, (y.shape[3],), self.weight, self.bias, 1e-5)
+        return y.permute(0, 3, 1, 2)
+
+
 def conv_layer(
-    c_in: int, c_out: int, kernel: int, stride: int, separable: bool, group_norm: bool
+    c_in: int, c_out: int, kernel: int, stride: int, separable: bool, norm: str
 ) -> nn.Module:
-    """A convolution, depthwise-separable or full, with group norm and SiLU or bare."""
+    """A convolution, depthwise-separable or full, with a norm of NORMS and SiLU, or bare.
+
+    Args:
+        norm: ``none``: bare; ``group``: group norm; ``layer``: see ``ChannelNorm``.
+    """
     padding = kernel // 2
     layers: list[nn.Module]
     if separable:
         layers = [
             nn.Conv2d(c_in, c_in, kernel, stride, padding, groups=c_in, bias=False),
-            nn.Conv2d(c_in, c_out, 1, bias=not group_norm),
+            nn.Conv2d(c_in, c_out, 1, bias=norm == "none"),
         ]
     else:
-        layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=not group_norm)]
-    if group_norm:
-        layers += [nn.GroupNorm(GROUPS, c_out), nn.SiLU(inplace=True)]
+        layers = [nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=norm == "none")]
+    if norm != "none":
+        layers.append(nn.GroupNorm(GROUPS, c_out) if norm == "group" else ChannelNorm(c_out))
+        layers.append(nn.SiLU(inplace=True))
     return nn.Sequential(*layers)
 
 

@@ -19,6 +19,18 @@ class TowerConfig:
 
 
 @dataclass(frozen=True)
+class InstanceHeadConfig:
+    """The second stage on shared features, see ``refinement.instance_head.InstanceHead``."""
+
+    cells: int = 14  # of a region's side
+    feature_channels: int = 64  # of the shared map at stride 4
+    channels: int = 96  # of the tower
+    blocks: int = 3
+    rounds: int = 2  # of region, tower and fit, with shared weights
+    max_refined: int = 48  # instances of an image that are refined, best scores first
+
+
+@dataclass(frozen=True)
 class CropHeadConfig:
     """The crop head at single instances, see ``crop_head.CropHead``."""
 
@@ -70,11 +82,12 @@ class NetworkConfig:
     box_tower: TowerConfig
     key_tower: TowerConfig
     separable: bool  # depthwise-separable 3x3 convolutions in pyramid and towers
-    group_norm: bool  # in pyramid and towers
+    norm: str  # of pyramid and towers, one of layers.NORMS
     pose_head: str  # one of POSE_HEADS
     pose_channels: tuple[int, int]  # hidden layers of the pose head
     standardization: str  # one of STANDARDIZATIONS, of keypoint and box targets
     coordinate_branch: TowerConfig | None = None  # corners' second look, see heads.KeyTower
+    instance_head: InstanceHeadConfig | None = None
     crop_head: CropHeadConfig | None = None
     refiner: RefinerConfig | None = None  # of what the crop head found
     contour_fit: ContourFitConfig | None = None  # of what the refiner corrected
@@ -122,6 +135,7 @@ _NESTED: dict[str, Any] = {
     "box_tower": TowerConfig,
     "key_tower": TowerConfig,
     "coordinate_branch": TowerConfig,
+    "instance_head": InstanceHeadConfig,
     "crop_head": CropHeadConfig,
     "refiner": RefinerConfig,
     "contour_fit": ContourFitConfig,
@@ -150,7 +164,7 @@ PRESETS: dict[str, NetworkConfig] = {
         box_tower=TowerConfig(512, 4),
         key_tower=TowerConfig(512, 4),
         separable=False,
-        group_norm=False,
+        norm="none",
         pose_head="published",
         pose_channels=(512, 256),
         standardization="diameter",
@@ -164,11 +178,12 @@ PRESETS: dict[str, NetworkConfig] = {
         box_tower=TowerConfig(128, 2),
         key_tower=TowerConfig(256, 4),
         separable=False,
-        group_norm=True,
+        norm="layer",
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
+        instance_head=InstanceHeadConfig(),
     ),
     # The same for two CPU cores or a Jetson.
     "lite": NetworkConfig(
@@ -179,21 +194,25 @@ PRESETS: dict[str, NetworkConfig] = {
         box_tower=TowerConfig(64, 2),
         key_tower=TowerConfig(160, 3),
         separable=True,
-        group_norm=True,
+        norm="layer",
         pose_head="geometric",
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
+        instance_head=InstanceHeadConfig(),
     ),
 }
 # With a crop head at the best instances: far better poses, at three times the time.
 PRESETS["lite_crop_head"] = replace(
-    PRESETS["lite"], crop_head=CropHeadConfig(size=96, channels=128, hidden=256)
+    PRESETS["lite"],
+    norm="group",
+    instance_head=None,
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256),
 )
 
 # And the same poses compared with renderings of themselves.
 PRESETS["lite_refiner"] = replace(
-    PRESETS["lite"],
+    PRESETS["lite_crop_head"],
     crop_head=CropHeadConfig(size=96, channels=128, hidden=256, tta=1),
     refiner=RefinerConfig(size=96, channels=128, hidden=256),
 )

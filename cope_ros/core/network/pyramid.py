@@ -15,16 +15,16 @@ class Pyramid(nn.Module):
         c_in: channels of the inputs, finest first.
         channels: of all outputs.
         separable: depthwise-separable instead of full 3x3 convolutions.
-        group_norm: group norm and SiLU after each convolution (the published net has none).
+        norm: of each convolution, see ``layers.conv_layer`` (the published net has none).
     """
 
     def __init__(
-        self, c_in: tuple[int, int, int], channels: int, separable: bool, group_norm: bool
+        self, c_in: tuple[int, int, int], channels: int, separable: bool, norm: str
     ) -> None:
         super().__init__()
 
         def conv(stride: int = 1) -> nn.Module:
-            return conv_layer(channels, channels, 3, stride, separable, group_norm)
+            return conv_layer(channels, channels, 3, stride, separable, norm)
 
         self.lateral3, self.lateral4, self.lateral5 = (nn.Conv2d(c, channels, 1) for c in c_in)
         self.top_down5, self.top_down4, self.top_down3 = conv(), conv(), conv()

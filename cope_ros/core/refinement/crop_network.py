@@ -228,7 +228,7 @@ class CropNetwork(nn.Module, ABC):
 
 def crop_conv(c_in: int, c_out: int, stride: int = 1) -> nn.Module:
     """A full 3x3 convolution with group norm: crops are small."""
-    return conv_layer(c_in, c_out, 3, stride, separable=False, group_norm=True)
+    return conv_layer(c_in, c_out, 3, stride, separable=False, norm="group")
 
 
 def of_class(values: Tensor, class_index: Tensor) -> Tensor:

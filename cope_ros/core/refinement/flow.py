@@ -77,7 +77,7 @@ class FlowHead(nn.Module):
             crop_conv(FINE[1], FINE[2], 2),
         )
         self.layers = nn.Sequential(
-            conv_layer(DEEP + stem + FINE[2] + GIVEN, width, 1, 1, False, True),
+            conv_layer(DEEP + stem + FINE[2] + GIVEN, width, 1, 1, False, "group"),
             crop_conv(width, width),
             crop_conv(width, width),
         )

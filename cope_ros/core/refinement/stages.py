@@ -11,8 +11,9 @@ from torch import nn
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.refinement.crop_refinement import CropRefinement
+from cope_ros.core.refinement.instance_refinement import InstanceRefinement
 
-CROPS = "crops"
+INSTANCE_HEAD, CROPS = "instance_head", "crops"
 
 
 def build_refinement(network: CopeNetwork, catalogue: Catalogue) -> nn.ModuleDict:
@@ -23,6 +24,8 @@ def build_refinement(network: CopeNetwork, catalogue: Catalogue) -> nn.ModuleDic
         catalogue: its objects.
     """
     stages: dict[str, nn.Module] = {}
+    if network.instance_head is not None:
+        stages[INSTANCE_HEAD] = InstanceRefinement(network.instance_head, catalogue)
     if network.crop_head is not None:
         stages[CROPS] = CropRefinement(
             network.crop_head, network.refiner, network.contour_fit, catalogue

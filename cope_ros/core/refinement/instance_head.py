@@ -1,0 +1,205 @@
+"""The instance head: dense object coordinates of each instance on shared features, and a fit.
+
+The second stage of the single pass. For each instance found, features of the dense pass are
+pooled on a grid of cells about it (RoIAlign, He et al. 2017). A small tower, told the pose so
+far, predicts for each cell which point of the object it shows (object coordinates: CDPN, Li et
+al. 2019; GDR-Net, Wang et al. 2021), how sure that is, and whether the object is visible there,
+and for the instance how far the dense pose is off in place and depth. ``CoordinateFit`` makes the
+pose of them.
+
+Axes: B images, M instances of each, N = B * M, G cells a side, P = G * G, F features.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.presets import InstanceHeadConfig
+from cope_ros.core.refinement.coordinate_fit import PLACE_UNIT, CoordinateFit, InstancePrediction
+from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
+
+COORDINATE_UNIT = 0.1  # diameters per unit of the tower's coordinates
+CELL_INPUTS = 8  # beside features: point of the box x y z, whether hit, place, depth, in the image
+# Corrections x y z in the ray's frame and in the object's, log sigma of u and v, logit of being
+# visible.
+CELL_OUTPUTS = 9
+POSE_OUTPUTS = 8  # prior x y z, their log sigmas (xy, z), log sigma of rotation, evidence, quality
+MIN_LOG_SIGMA, MAX_LOG_SIGMA = -6.0, 2.0  # of cells and priors, in their units
+MAX_LOG_EVIDENCE = 4.0
+LOG_SIGMA_START = -3.0  # of cells, before anything is learned
+
+
+class RefinedInstances(NamedTuple):
+    """Poses of B x n instances after all rounds."""
+
+    R: Tensor  # (B, n, 3, 3)
+    t: Tensor  # (B, n, 3) m
+    covariance: Tensor  # (B, n, 6, 6) position (m) and rotation (rad), camera's axes
+    quality: Tensor  # (B, n) in [0, 1], chance that the pose is right
+
+
+class InstanceFeatures(nn.Module):
+    """The shared map at stride 4 that all regions are pooled from.
+
+    Args:
+        stem: channels at stride 4.
+        pyramid: channels of the pyramid's finest level, stride 8.
+        channels: F.
+    """
+
+    def __init__(self, stem: int, pyramid: int, channels: int) -> None:
+        super().__init__()
+        self.lateral2 = nn.Conv2d(stem, channels, 1)
+        self.lateral3 = nn.Conv2d(pyramid, channels, 1)
+        self.merge = conv_layer(channels, channels, 3, 1, separable=True, norm="layer")
+
+    def forward(self, c2: Tensor, p3: Tensor) -> Tensor:
+        """(B, stem, H/4, W/4) and (B, pyramid, H/8, W/8) -> (B, F, H/4, W/4)."""
+        up = F.interpolate(self.lateral3(p3), scale_factor=2.0, mode="nearest")
+        out: Tensor = self.merge(self.lateral2(c2) + up)
+        return out
+
+
+class ConditionedBlock(nn.Module):
+    """A ConvNeXt-like block (Liu et al. 2022), modulated by what is known of the instance (FiLM).
+
+    Channels are the last axis, so that norms and dense layers need no copies.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, channels)
+        self.project = nn.Linear(channels, channels)
+        self.modulation = nn.Linear(channels, 2 * channels)
+        self.context = nn.Linear(channels, channels)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """(N, G, G, C) and (N, C) -> (N, G, G, C)"""
+        scale, shift = self.modulation(condition)[:, None, None].chunk(2, -1)
+        y = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        y = torch.addcmul(shift, self.norm(y), 1.0 + scale)
+        y = F.silu(self.expand(y))
+        y = y + self.context(y.mean((1, 2)))[:, None, None]
+        out: Tensor = x + self.project(F.silu(y))
+        return out
+
+
+class InstanceHead(nn.Module):
+    """From dense poses to refined ones, for a fixed number of instances.
+
+    Args:
+        config: layers.
+        stem, pyramid: channels of the shared maps, see ``InstanceFeatures``.
+        corners: (C, 8, 3) m, of each object's box.
+        diameters: (C,) m.
+    """
+
+    rounds: Final[int]
+    max_refined: Final[int]
+    coordinate_unit: Final[float] = COORDINATE_UNIT
+    place_unit: Final[float] = PLACE_UNIT
+    min_log_sigma: Final[float] = MIN_LOG_SIGMA
+    max_log_sigma: Final[float] = MAX_LOG_SIGMA
+    max_log_evidence: Final[float] = MAX_LOG_EVIDENCE
+    log_sigma_start: Final[float] = LOG_SIGMA_START
+
+    def __init__(
+        self,
+        config: InstanceHeadConfig,
+        stem: int,
+        pyramid: int,
+        corners: Tensor,
+        diameters: Tensor,
+    ) -> None:
+        super().__init__()
+        self.rounds, self.max_refined = config.rounds, config.max_refined
+        self.regions = RegionSampler(config.cells, corners, diameters)
+        self.fit = CoordinateFit(corners, diameters)
+        width = config.channels
+        self.features = InstanceFeatures(stem, pyramid, config.feature_channels)
+        self.enter = nn.Linear(config.feature_channels + CELL_INPUTS, width)
+        self.classes = nn.Embedding(len(diameters), width)
+        self.condition = nn.Linear(12, width)
+        self.blocks = nn.ModuleList([ConditionedBlock(width) for _ in range(config.blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.cell_output = nn.Linear(width, CELL_OUTPUTS)
+        self.hidden = nn.Linear(3 * width, width)
+        self.pose_output = nn.Linear(width, POSE_OUTPUTS)
+        for layer in (self.cell_output, self.pose_output):
+            nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    @torch.jit.export
+    def refine(
+        self, shared: Tensor, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor, size: Tensor
+    ) -> RefinedInstances:
+        """All rounds for n instances of each image.
+
+        Args:
+            shared: (B, F, H/4, W/4), see ``InstanceFeatures``.
+            class_index: (B, n) int64.
+            R, t: (B, n, 3, 3) and (B, n, 3) m, poses so far.
+            K: (B, 3, 3) px.
+            size: (2,) px, width and height of the image.
+        """
+        shape, c = class_index.shape, class_index.flatten()
+        K = K.unsqueeze(1).expand(-1, shape[1], -1, -1).flatten(0, 1)
+        regions = self.regions(c, R.flatten(0, 1), t.flatten(0, 1), K, size)
+        prediction = self(shared, c, regions)
+        fitted = self.fit(prediction, c, regions)
+        for _ in range(self.rounds - 1):
+            regions = self.regions(c, fitted.R, fitted.t, K, size)
+            prediction = self(shared, c, regions)
+            fitted = self.fit(prediction, c, regions)
+        return RefinedInstances(
+            fitted.R.unflatten(0, shape),
+            fitted.t.unflatten(0, shape),
+            self.fit.covariance(fitted, c, regions).unflatten(0, shape),
+            torch.sigmoid(prediction.quality).view(shape),
+        )
+
+    def forward(self, shared: Tensor, class_index: Tensor, regions: Regions) -> InstancePrediction:
+        """What the tower predicts of N instances.
+
+        Args:
+            shared: (B, F, H/4, W/4), see ``InstanceFeatures``.
+            class_index: (N,) int64.
+            regions: about their poses.
+        """
+        expected, hit = self.regions.box_points(regions, class_index)
+        ray = expected @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
+        place = regions.points / regions.scale[:, None, None]
+        extra = (expected, hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
+        given = torch.cat(extra, -1)
+        x = torch.cat((self.regions.pool(shared, regions.pixels), given), -1)
+        x = self.enter(x).unflatten(1, (self.regions.cells, self.regions.cells))
+        size, way = torch.log(regions.scale).unsqueeze(1), regions.R_cam_ray[:, :2, 2]
+        known = torch.cat((regions.R.flatten(1), size, way), 1).to(x.dtype)
+        condition = F.silu(self.condition(known) + self.classes(class_index).to(x.dtype))
+        for block in self.blocks:
+            x = block(x, condition)
+        x = F.silu(self.norm(x)).flatten(1, 2)  # (N, P, C)
+        cells = self.cell_output(x).float()
+        weight = torch.sigmoid(cells[..., 8:]).to(x.dtype)
+        about = (x * weight).sum(1) / weight.sum(1).clamp_min(1.0)
+        pooled = torch.cat((x.mean(1), about, condition), 1)
+        out = self.pose_output(F.silu(self.hidden(pooled))).float()
+        correction = cells[..., :3] + cells[..., 3:6] @ regions.R.transpose(1, 2)
+        coordinates = ray + correction * self.coordinate_unit
+        return InstancePrediction(
+            coordinates,
+            (cells[..., 6:8] + self.log_sigma_start).clamp(self.min_log_sigma, self.max_log_sigma),
+            cells[..., 8],
+            out[:, :3] * self.place_unit,
+            out[:, 3:6].clamp(self.min_log_sigma, self.max_log_sigma),
+            out[:, 6].clamp(-self.max_log_evidence, self.max_log_evidence),
+            out[:, 7],
+        )

@@ -1,0 +1,129 @@
+"""Grids of cells about posed objects, from which an instance head sees the shared features.
+
+All is computed in the frame of the ray to each object's box, in units of its diameter and depth,
+so that place, distance and camera do not matter.
+
+Axes: B images, M instances of each, N = B * M, G cells a side, P = G * G, F features.
+"""
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cope_ros.core import geometry
+
+STRIDE = 4  # px, of the shared map
+REGION = 1.3  # side of a region in apparent diameters
+MIN_SLOPE = 1e-6  # of a ray along an axis of the object, where it would divide by zero
+
+
+class Regions(NamedTuple):
+    """Grids of cells about N instances, in the frames of the rays to them."""
+
+    pixels: Tensor  # (N, P, 2) px of the image
+    points: Tensor  # (N, P, 2) normalised coordinates in the ray's frame
+    inside: Tensor  # (N, P) one where the cell lies in the image
+    R: Tensor  # (N, 3, 3) rotation in the ray's frame
+    R_cam_ray: Tensor  # (N, 3, 3)
+    center: Tensor  # (N, 3) m, of the object's box in the ray's frame
+    scale: Tensor  # (N,) apparent diameter in normalised coordinates: diameter over depth
+
+
+class RegionSampler(nn.Module):
+    """Lays regions about poses and pools features in them.
+
+    Args:
+        cells: G.
+        corners: (C, 8, 3) m, of each object's box.
+        diameters: (C,) m.
+    """
+
+    cells: Final[int]
+    stride: Final[int] = STRIDE
+    region: Final[float] = REGION
+    min_depth: Final[float] = geometry.MIN_DEPTH
+    min_slope: Final[float] = MIN_SLOPE
+    centers: Tensor
+    diameters: Tensor
+    halves: Tensor
+    offsets: Tensor
+
+    def __init__(self, cells: int, corners: Tensor, diameters: Tensor) -> None:
+        super().__init__()
+        self.cells = cells
+        self.register_buffer("centers", corners.mean(1), persistent=False)
+        self.register_buffer("diameters", diameters.clone(), persistent=False)
+        halves = 0.5 * (corners.amax(1) - corners.amin(1)) / diameters.unsqueeze(1)
+        self.register_buffer("halves", halves, persistent=False)
+        place = (torch.arange(cells) + 0.5) / cells - 0.5
+        y, x = torch.meshgrid(place, place, indexing="ij")
+        self.register_buffer("offsets", torch.stack((x, y), -1).view(-1, 2), persistent=False)
+
+    def forward(
+        self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor, size: Tensor
+    ) -> Regions:
+        """Regions about N poses.
+
+        Args:
+            class_index: (N,) int64.
+            R, t: (N, 3, 3) and (N, 3) m.
+            K: (N, 3, 3) px.
+            size: (2,) px, width and height of the image.
+        """
+        center = t + (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
+        depth = center[:, 2].clamp_min(self.min_depth)
+        middle = geometry.project(center.unsqueeze(1), K)
+        side = self.region * K[:, 0, 0] * self.diameters[class_index] / depth
+        pixels = middle + self.offsets * side[:, None, None]
+        rays = geometry.unproject(pixels, K)
+        rays = torch.cat((rays, torch.ones_like(rays[..., :1])), -1)
+        R_cam_ray = geometry.rotation_to_ray(geometry.normalize(center))
+        turned = rays @ R_cam_ray
+        points = turned[..., :2] / turned[..., 2:].clamp_min(0.1)
+        inside = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(-1).to(R.dtype)
+        to_ray = R_cam_ray.transpose(1, 2)
+        center_ray = (to_ray @ center.unsqueeze(-1)).squeeze(-1)
+        scale = self.diameters[class_index] / center_ray[:, 2].clamp_min(self.min_depth)
+        return Regions(pixels, points, inside, to_ray @ R, R_cam_ray, center_ray, scale)
+
+    @torch.jit.export
+    def pool(self, shared: Tensor, pixels: Tensor) -> Tensor:
+        """Features of cells (RoIAlign with one sample each); zero beyond the map.
+
+        Args:
+            shared: (B, F, H/4, W/4).
+            pixels: (N, P, 2) px, N = B * M.
+
+        Returns:
+            (N, P, F) float32: half precision would place cells whole pixels off.
+        """
+        batch, height, width = shared.shape[0], shared.shape[2], shared.shape[3]
+        x = (pixels[..., 0] + 0.5) * (2.0 / (self.stride * width)) - 1.0
+        y = (pixels[..., 1] + 0.5) * (2.0 / (self.stride * height)) - 1.0
+        grid = torch.stack((x, y), -1).view(batch, -1, self.cells * self.cells, 2)
+        seen = F.grid_sample(shared.float(), grid, align_corners=False)
+        return seen.permute(0, 2, 3, 1).flatten(0, 1)
+
+    @torch.jit.export
+    def box_points(self, regions: Regions, class_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Where cells' rays meet the object's box under the region's pose.
+
+        Rays that miss it take the point of the plane through its centre.
+
+        Returns:
+            (N, P, 3) object coordinates over the diameter from the box's centre, and (N, P, 1)
+            one where the box is met.
+        """
+        way = torch.cat((regions.points, torch.ones_like(regions.points[..., :1])), -1)
+        way = way @ regions.R  # rows times R: columns times R^T
+        start = -regions.R[:, 2:] / regions.scale[:, None, None]  # (N, 1, 3) of the camera
+        slope = torch.where(way.abs() < self.min_slope, torch.full_like(way, self.min_slope), way)
+        half = self.halves[class_index].unsqueeze(1)
+        first, second = (-half - start) / slope, (half - start) / slope
+        enter = torch.minimum(first, second).amax(-1, keepdim=True)
+        leave = torch.maximum(first, second).amin(-1, keepdim=True)
+        hit = enter <= leave
+        distance = torch.where(hit, enter, 1.0 / regions.scale[:, None, None])
+        return start + way * distance, hit.to(way.dtype)
