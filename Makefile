@@ -16,7 +16,7 @@ DEMO_ARGUMENTS := $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAMERA),--camera "
 	$(if $(MODEL),--model "$(MODEL)")
 # What `make test` hands to pytest, for instance PYTEST_ARGUMENTS="-k overlay".
 PYTEST_ARGUMENTS ?=
-TRAIN_CONFIG ?= config/training/demo.yaml
+TRAIN_CONFIG ?= config/training/object.yaml
 # How long `make soak` runs, how many fuzzed messages it sends, how often it stops a node.
 MINUTES ?= 20
 MESSAGES ?= 100000

@@ -2,7 +2,7 @@
 
 Writes ``models_info.json`` (BOP's, mm), ``meshes/obj_000001.ply`` with vertex colours and, where
 the mesh has a texture, ``textured/obj_000001.ply`` with it. Called again with the same folder it
-adds the next object. Then: ``cope_train --config config/training/demo.yaml --meshes FOLDER``.
+adds the next object. Then: ``cope_train --config config/training/object.yaml --meshes FOLDER``.
 """
 
 import argparse

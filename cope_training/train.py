@@ -4,10 +4,10 @@ Several GPUs: ``torchrun --nproc_per_node N -m cope_training.train --config ...`
 """
 
 import argparse
+import itertools
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ import torch
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
+from cope_training.data.frame_batch import FrameBatch
+from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
 from cope_training.data.sources import build_source
 from cope_training.engine import checkpoint as checkpoints
@@ -23,6 +25,7 @@ from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.reporting import Reporter
 from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
+from cope_training.rendering.scene_config import SceneConfig
 
 
 class _StopRequest:
@@ -59,6 +62,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
     parser.add_argument("--samples", type=int, help="training images in all; may change on resume")
+    parser.add_argument("--hours", type=float, help="of training in all, which sets the schedule")
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="of torch on the CPU")
@@ -86,7 +90,11 @@ def open_trainer(
     options: argparse.Namespace, folder: Path, ranks: Ranks, device: torch.device
 ) -> Trainer:
     """A trainer as the command line wants it: resumed, or started anew."""
-    config = load_config(options.config).with_overrides(samples=options.samples)
+    config = (
+        load_config(options.config)
+        .on(options.device)
+        .with_overrides(samples=options.samples, hours=options.hours)
+    )
     if options.meshes:
         config = config.of_objects(options.meshes)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
@@ -124,17 +132,17 @@ def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None
     share = ranks.share(config.batch)
     reporter = Reporter(trainer, board) if ranks.is_first else None
     with _open_stream(trainer) as stream:
-        frames = iter(stream)
-        while trainer.step < config.steps:
+        while trainer.progress < 1.0:
             if ranks.any(time.monotonic() >= end or stop.requested):
                 break
             start = time.monotonic()
-            batch = _take(frames, share)
+            batch = _take(stream, share)
             waited = time.monotonic() - start
             losses = trainer.train_step(batch)
+            trainer.pass_time(time.monotonic() - start)
             if reporter is None:
                 continue
-            reporter.step(losses, waited, batch)
+            reporter.step(losses, waited, batch if isinstance(batch, list) else [])
             if time.monotonic() >= next_save:
                 checkpoints.save(folder, trainer.checkpoint({}))
                 next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
@@ -143,16 +151,23 @@ def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None
         checkpoints.save(folder, trainer.checkpoint({}))
 
 
-def _open_stream(trainer: Trainer) -> FrameStream:
+def _open_stream(trainer: Trainer) -> FrameStream | PooledStream:
     """This process's frames, from the first that the training has not seen on."""
     config, ranks = trainer.config, trainer.ranks
     source = build_source(config, trainer.catalogue)
-    start = trainer.step * config.batch + ranks.rank
-    return FrameStream(source, config.data.workers, start, stride=ranks.world)
+    start, workers = trainer.step * config.batch, config.data.workers
+    if not config.data.pool:
+        return FrameStream(source, workers, start + ranks.rank, stride=ranks.world)
+    pool = FramePool(config.data.pool, trainer.device)
+    rows = int(config.data.scene.get("instances_max", SceneConfig.instances_max))
+    blocks = start // BLOCK + ranks.rank
+    return PooledStream(source, workers, blocks, ranks.world, rows, pool)
 
 
-def _take(frames: Iterator[Frame], count: int) -> list[Frame]:
-    return [next(frames) for _ in range(count)]
+def _take(stream: FrameStream | PooledStream, count: int) -> list[Frame] | FrameBatch:
+    if isinstance(stream, PooledStream):
+        return stream.take(count)
+    return list(itertools.islice(stream, count))
 
 
 if __name__ == "__main__":

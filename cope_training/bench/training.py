@@ -107,7 +107,7 @@ def _device_name(device: torch.device) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path("config/training/demo.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("config/training/object.yaml"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=15.0, help="for each stage (15)")
     parser.add_argument("--threads", type=int, help="of torch in the step")

@@ -126,6 +126,8 @@ class Augmenter:
         """Mean of like-coloured neighbours, 1 to 7 px wide; how like is random too."""
         width = torch.randint(1, 8, (len(x),), generator=self.generator)
         color = (10.0 + 240.0 * self._random(len(x))) / 255.0
+        if x.is_cuda:
+            return filters.bilateral_blurs(x, width, color)
         settings = zip(x, width.tolist(), color.tolist(), strict=True)
         return torch.stack([filters.bilateral_blur(*one) for one in settings])
 
@@ -157,9 +159,12 @@ class Augmenter:
     def _noise(self, x: Tensor) -> Tensor:
         """Normal noise of up to 0.05, fine or in grains of two pixels, coloured or grey."""
         height, width = x.shape[2:]
-        fine = torch.randn(len(x), 3, height, width, generator=self.generator)
+        if x.is_cuda:  # millions of numbers: drawn where they are needed
+            fine = torch.randn(len(x), 3, height, width, device=x.device)
+        else:
+            fine = torch.randn(len(x), 3, height, width, generator=self.generator)
         grain = fine[:, :, ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)
-        coarse, grey = (self._random(2, len(x), 1, 1, 1) < 0.5).unbind(0)
+        coarse, grey = (self._random(2, len(x), 1, 1, 1) < 0.5).to(x.device).unbind(0)
         fine = torch.where(coarse, grain[:, :, :height, :width], fine)
         fine = torch.where(grey, fine[:, :1], fine)
         return x + self._draw(x, 0.0, 0.05) * fine.to(x.device)

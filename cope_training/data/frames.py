@@ -7,7 +7,7 @@ import queue as queue_module
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -51,16 +51,23 @@ class Frame:
         )
 
 
-class FrameSource(Protocol):
-    """What a stream reads: frames by number, the same in every process that opens it."""
+Item = TypeVar("Item")
+Made = TypeVar("Made", covariant=True)
 
-    def open(self) -> Callable[[int], Frame]:
-        """Prepares a worker; what it returns makes frame ``number``, from 0 on without end."""
+
+class Source(Protocol[Made]):
+    """What a stream reads: items by number, the same in every process that opens it."""
+
+    def open(self) -> Callable[[int], Made]:
+        """Prepares a worker; what it returns makes item ``number``, from 0 on without end."""
         ...
 
 
-class FrameStream:
-    """Endless training frames, made by worker processes.
+FrameSource = Source[Frame]
+
+
+class FrameStream(Generic[Item]):
+    """Endless training frames, or blocks of them, made by worker processes.
 
     The order does not depend on the number of workers, and a stream opened with ``start``
     goes on where another one stopped.
@@ -72,7 +79,7 @@ class FrameStream:
 
     def __init__(
         self,
-        source: FrameSource,
+        source: Source[Item],
         workers: int = 1,
         start: int = 0,
         stride: int = 1,
@@ -94,7 +101,9 @@ class FrameStream:
             raise ValueError(f"workers: expected at least 1, got {workers}")
         context = multiprocessing.get_context("spawn")
         self._taken = 0
-        self._queues = [context.Queue(maxsize=ahead) for _ in range(workers)]
+        self._queues: list[multiprocessing.Queue[Item | str]] = [
+            context.Queue(maxsize=ahead) for _ in range(workers)
+        ]
         self._processes = []
         for rank, queue in enumerate(self._queues):
             arguments = (source, start + rank * stride, workers * stride, queue)
@@ -102,11 +111,11 @@ class FrameStream:
             process.start()
             self._processes.append(process)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Item]:
         while True:
             yield self.next_frame()
 
-    def next_frame(self) -> Frame:
+    def next_frame(self) -> Item:
         """The next frame in order; waits for its worker.
 
         Raises:
@@ -144,7 +153,7 @@ class FrameStream:
 
 
 def _make_frames(
-    source: FrameSource, first: int, step: int, queue: "multiprocessing.Queue[Frame | str]"
+    source: Source[Item], first: int, step: int, queue: "multiprocessing.Queue[Item | str]"
 ) -> None:
     """A worker: makes frames first, first + step, ... until it or its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer

@@ -1,20 +1,21 @@
 """The training configuration: frozen dataclasses, loaded from YAML, kept in checkpoints."""
 
 import os
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from cope_ros.core.errors import CopeError
-from cope_ros.core.renamed import unknown_keys
+from cope_training.engine.nested_config import build, merged
 from cope_training.tasks.crop_head.config import CropHeadTraining
+from cope_training.tasks.instance_head.config import InstanceHeadTraining
 from cope_training.tasks.refiner.config import RefinerTraining
 
 SCORE_THRESHOLD = 0.5  # where object and background are equally likely
-DENSE, CROP_HEAD, REFINER = "dense", "crop_head", "refiner"  # tasks of a training
+DENSE, JOINT, CROP_HEAD, REFINER = "dense", "joint", "crop_head", "refiner"  # tasks of a training
 _DIRECT = ("rot", "tra", "points", "init")  # losses of the direct pose
 # Table 3: groups of losses; one loss of each group has to have a weight.
 SUPERVISIONS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -139,6 +140,7 @@ class DataConfig:
     bop: BopConfig = field(default_factory=BopConfig)
     workers: int = 1
     repeats: int = 1  # of each frame, with another augmentation every time
+    pool: int = 0  # frames kept on the device and drawn from at random, 0: none, see ``FramePool``
 
     def path(self, name: str) -> str:
         """The path in a field, its environment variables replaced.
@@ -169,6 +171,7 @@ class TrainConfig:
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
     seed: int = 1
     samples: int = 200_000  # training images in all
+    hours: float = 0.0  # of training, which set the schedule where they end before ``samples``
     batch: int = 16  # images per step, of all processes together
     freeze_stem: bool = True
     pose_pretraining: int = 4000  # steps on geometry alone before the images
@@ -180,8 +183,10 @@ class TrainConfig:
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    instance_head: InstanceHeadTraining = field(default_factory=InstanceHeadTraining)
     crop_head: CropHeadTraining = field(default_factory=CropHeadTraining)
     refiner: RefinerTraining = field(default_factory=RefinerTraining)
+    gpu: dict[str, Any] = field(default_factory=dict)  # what replaces the above on a CUDA device
 
     @property
     def steps(self) -> int:
@@ -195,6 +200,12 @@ class TrainConfig:
     def of_objects(self, folder: Path) -> "TrainConfig":
         """The same training on the objects of another models folder, all rendered."""
         return replace(self, data=replace(self.data, meshes=str(folder), models_info=""))
+
+    def on(self, device: str) -> "TrainConfig":
+        """The configuration for a device: with what ``gpu`` replaces, on CUDA."""
+        if not device.startswith("cuda") or not self.gpu:
+            return self
+        return config_from_dict(merged(self.to_dict() | {"gpu": {}}, self.gpu), "config.gpu")
 
     def with_overrides(self, **values: Any) -> "TrainConfig":
         """A copy with the given top-level values that are not None."""
@@ -218,16 +229,4 @@ def load_config(path: Path | str) -> TrainConfig:
 
 def config_from_dict(data: dict[str, Any], source: str = "config") -> TrainConfig:
     """Builds a TrainConfig; unknown keys are errors."""
-    return _build(TrainConfig, data, source)
-
-
-def _build(cls: type, data: dict[str, Any], where: str) -> Any:
-    known = {f.name for f in fields(cls)}
-    if set(data) - known:
-        raise unknown_keys(where, set(data) - known, known)
-    types = get_type_hints(cls)
-    values = {}
-    for key, value in data.items():
-        nested = is_dataclass(types[key])
-        values[key] = _build(types[key], value, f"{where}.{key}") if nested else value
-    return cls(**values)
+    return build(TrainConfig, data, source)

@@ -15,6 +15,7 @@ from cope_training.tasks.refiner.surface_points import surface_points
 OBJECT_LAYERS = (
     "class_tower.output.",
     "pose_head.",
+    "instance_head.classes.",
     "crop_head.surface.",
     "crop_head.output.",
     "refiner.surface.",
@@ -26,6 +27,7 @@ ADDITIONS = (
     "key_tower.surface.",
     "key_tower.refinement.",
     "key_tower.correction.",
+    "instance_head.",
     "crop_head.",
     "refiner.",
     "contour_fit.",

@@ -15,6 +15,7 @@ from cope_ros.core.network.build import build_network
 from cope_ros.core.network.pose_head import GeometricPoseHead
 from cope_ros.core.network.presets import get_preset
 from cope_training.data.augmentation import Augmenter
+from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frames import Frame
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import REFINER, TrainConfig
@@ -28,6 +29,8 @@ from cope_training.engine.initialization import (
 from cope_training.engine.optimization import Plateau, build_optimizer, learning_rate_factor
 from cope_training.engine.pretrained import load_pretrained
 from cope_training.tasks.build import build_task
+from cope_training.tasks.dense.targets import TargetBuilder
+from cope_training.tasks.instance_head.task import InstanceHeadTargetBuilder
 from cope_training.tasks.pose_pretraining import pretrain
 
 MAX_SKIPPED = 20  # steps in a row without a finite gradient, after which a training stops
@@ -58,12 +61,16 @@ class Trainer:
         self._restart_ema()
         self.generator = torch.Generator()
         self.task = build_task(self.network, catalogue, config, self.ranks, self.generator)
+        self.task.to(device)
         self.task.loss.to(device)
+        if isinstance(self.task.targets, TargetBuilder | InstanceHeadTargetBuilder):
+            self.task.targets.to(device)
         self.optimizer = build_optimizer(self.task.trained, config.optimizer)
         epoch = max(1, config.optimizer.epoch_samples // config.batch)
         self.plateau = Plateau(config.optimizer, epoch)
         self.augment = Augmenter(config.augment, self.generator)
         self.step = self.skipped = 0
+        self.seconds = 0.0  # of training so far, without pauses between slices
         self._supervised: nn.Module = self.task
 
     def start(self, initial: checkpoints.Initial | None = None) -> dict[str, float]:
@@ -115,7 +122,19 @@ class Trainer:
                 self._supervised, find_unused_parameters=True
             )
 
-    def train_step(self, frames: list[Frame]) -> dict[str, float]:
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, by images or by time."""
+        by_time = self.seconds / (3600.0 * self.config.hours) if self.config.hours else 0.0
+        return min(1.0, max(self.step / self.config.steps, by_time))
+
+    def pass_time(self, seconds: float) -> None:
+        """Counts time; the same for all processes, whose schedules are one."""
+        if self.config.hours:
+            spent = torch.tensor([seconds], dtype=torch.float64)
+            self.seconds += float(self.ranks.total(spent)) / self.ranks.world
+
+    def train_step(self, frames: list[Frame] | FrameBatch) -> dict[str, float]:
         """One optimiser step on one batch, of which ``frames`` is this process's share.
 
         What is random in a step depends on seed, step and rank alone.
@@ -128,14 +147,14 @@ class Trainer:
                 it. The weights are as before the step.
         """
         config = self.config.optimizer
-        progress = self.step / self.config.steps
+        progress = self.progress
         rate = self.plateau.factor * learning_rate_factor(progress, config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         self.generator.manual_seed(_mix(self.config.seed, self.step, self.ranks.rank))
-        images = torch.stack([torch.from_numpy(f.image) for f in frames])
-        images = self.augment(images.to(self.device, non_blocking=True))
-        losses = self._supervised(images, self.task.targets(frames).to(self.device), progress)
+        torch.manual_seed(_mix(self.config.seed, self.step, self.ranks.world + self.ranks.rank))
+        images, targets = self._inputs(frames)
+        losses = self._supervised(self.augment(images), targets, progress)
         values = self._shared_values(losses)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
@@ -143,6 +162,19 @@ class Trainer:
         self.step += 1
         self.plateau.add(values["total"])
         return values | {"norm": norm}
+
+    def _inputs(self, frames: list[Frame] | FrameBatch) -> tuple[Tensor, Any]:
+        """Images and targets on the device; those of whole images are made there."""
+        builder = self.task.targets
+        if isinstance(builder, TargetBuilder | InstanceHeadTargetBuilder):
+            batch = frames if isinstance(frames, FrameBatch) else FrameBatch.of(frames)
+            batch = batch.to(self.device)
+            return batch.image, builder.build(batch)
+        if isinstance(frames, FrameBatch):
+            raise CopeError(f"data.pool: not for task {self.config.task}")
+        images = torch.stack([torch.from_numpy(f.image) for f in frames])
+        targets = builder(frames).to(self.device)
+        return images.to(self.device, non_blocking=True), targets
 
     def _shared_values(self, losses: dict[str, Tensor]) -> dict[str, float]:
         """The losses of the whole batch as numbers."""
@@ -182,12 +214,12 @@ class Trainer:
         # A young average forgets faster, or it would carry the random start for long.
         decay = min(self.config.optimizer.ema_decay, (1.0 + self.step) / (10.0 + self.step))
         state = self.network.state_dict()
+        floating = [key for key, average in self.ema.items() if average.is_floating_point()]
         with torch.no_grad():
-            for key, average in self.ema.items():
-                if average.is_floating_point():
-                    average.lerp_(state[key], 1.0 - decay)
-                else:
-                    average.copy_(state[key])  # counters of batch norms
+            averages = [self.ema[key] for key in floating]
+            torch._foreach_lerp_(averages, [state[key] for key in floating], 1.0 - decay)
+            for key in self.ema.keys() - set(floating):
+                self.ema[key].copy_(state[key])  # counters of batch norms
 
     def checkpoint(self, state: dict[str, Any]) -> checkpoints.Checkpoint:
         """The current state; ``state`` adds what the caller wants to keep."""
@@ -195,7 +227,7 @@ class Trainer:
             config=self.config,
             catalogue=self.catalogue,
             step=self.step,
-            state=state | {"plateau": self.plateau.state()},
+            state=state | {"plateau": self.plateau.state(), "seconds": self.seconds},
             weights=dict(self.network.state_dict()),
             ema=self.ema,
             optimizer=checkpoints.pack_optimizer(self.optimizer),
@@ -209,7 +241,7 @@ class Trainer:
         checkpoints.unpack_optimizer(self.optimizer, saved.optimizer)
         if "plateau" in saved.state:
             self.plateau.load(saved.state["plateau"])
-        self.step = saved.step
+        self.step, self.seconds = saved.step, float(saved.state.get("seconds", 0.0))
 
 
 def _mix(seed: int, step: int, rank: int) -> int:

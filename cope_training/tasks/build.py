@@ -17,12 +17,13 @@ from cope_ros.core.network.presets import get_preset
 from cope_ros.core.refinement.crop_head import CropHead
 from cope_ros.core.renamed import hint
 from cope_training.data.frames import Frame
-from cope_training.engine.configuration import CROP_HEAD, DENSE, REFINER, TrainConfig
+from cope_training.engine.configuration import CROP_HEAD, DENSE, JOINT, REFINER, TrainConfig
 from cope_training.engine.distributed import Ranks
 from cope_training.tasks.crop_head.loss import CropHeadLoss
 from cope_training.tasks.crop_head.targets import CropHeadTargetBuilder, CropHeadTargets
 from cope_training.tasks.dense.losses import CopeLoss, Predictions
 from cope_training.tasks.dense.targets import TargetBuilder, Targets, VisibilityRules
+from cope_training.tasks.instance_head.task import InstanceHeadTargetBuilder, InstanceHeadTask
 from cope_training.tasks.refiner.loss import RefinerLoss
 from cope_training.tasks.refiner.targets import RefinerSampleBuilder
 from cope_training.tasks.refiner.task import RefinerTask
@@ -51,7 +52,7 @@ class DenseTask(nn.Module):
         """(B, H, W, 3) uint8 images and their targets -> losses; see ``CopeLoss``."""
         half = images.device.type == "cuda"
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-            predictions = Predictions(*self.network(images))
+            predictions = Predictions.of(self.network(images))
         return self.loss(predictions, targets, progress)
 
 
@@ -80,7 +81,7 @@ def build_task(
     config: TrainConfig,
     ranks: Ranks,
     generator: torch.Generator,
-) -> DenseTask | CropHeadTask | RefinerTask:
+) -> DenseTask | InstanceHeadTask | CropHeadTask | RefinerTask:
     """The task that a configuration names.
 
     Raises:
@@ -89,8 +90,8 @@ def build_task(
     if config.task == CROP_HEAD:
         if network.crop_head is None:
             raise CopeError(f"task crop_head: the preset {config.preset!r} has none")
-        builder = CropHeadTargetBuilder(catalogue)
-        return CropHeadTask(network.crop_head, CropHeadLoss(catalogue, config.crop_head), builder)
+        crops = CropHeadTargetBuilder(catalogue)
+        return CropHeadTask(network.crop_head, CropHeadLoss(catalogue, config.crop_head), crops)
     if config.task == REFINER:
         if network.refiner is None or network.crop_head is None:
             raise CopeError(f"task refiner: the preset {config.preset!r} has none")
@@ -105,12 +106,16 @@ def build_task(
             RefinerSampleBuilder(catalogue, settings, generator),
         )
         return RefinerTask(network.refiner, network.crop_head, catalogue, loss, wrong)
-    if config.task != DENSE:
-        tasks = f"{DENSE}, {CROP_HEAD} or {REFINER}"
+    if config.task not in (DENSE, JOINT):
+        tasks = f"{DENSE}, {JOINT}, {CROP_HEAD} or {REFINER}"
         raise CopeError(f"task: expected {tasks}, got {config.task!r}{hint(config.task)}")
     by_diameter = get_preset(config.preset).standardization == "diameter"
     weights = config.loss.supervised(config.supervision)
     losses = CopeLoss(network, catalogue, by_diameter, weights, ranks, generator)
     visibility = config.visibility
     rules = VisibilityRules(visibility.foreground, visibility.regression, visibility.ignore)
-    return DenseTask(network, losses, TargetBuilder(catalogue, rules))
+    builder = TargetBuilder(catalogue, rules)
+    if config.task == JOINT:
+        both = InstanceHeadTargetBuilder(builder)
+        return InstanceHeadTask(network, catalogue, losses, both, config.instance_head)
+    return DenseTask(network, losses, builder)

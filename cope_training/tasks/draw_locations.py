@@ -109,7 +109,7 @@ def read_frame(config: TrainConfig, catalogue: Catalogue, options: argparse.Name
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path("config/training/demo.yaml"))
+    parser.add_argument("--config", type=Path, default=Path("config/training/object.yaml"))
     parser.add_argument("--frame", type=int, default=0, help="number in the training's sequence")
     parser.add_argument("--bop", type=Path, help="root of a BOP set instead of rendered frames")
     parser.add_argument("--split", default="train_pbr", help="of the BOP set (train_pbr)")

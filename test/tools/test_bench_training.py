@@ -26,7 +26,7 @@ def test_rates_count_images_over_time() -> None:
 
 
 def test_the_benchmark_writes_what_it_measured(tmp_path: Path, egl: None) -> None:
-    plain = load_config(ROOT / "config" / "training" / "demo.yaml").to_dict()
+    plain = load_config(ROOT / "config" / "training" / "object.yaml").to_dict()
     plain |= {"batch": 2, "pretrained": ""}
     plain["data"]["meshes"] = str(ROOT / "models" / "demo")
     plain["data"]["scene"] |= {"crop_size": 64}

@@ -68,7 +68,7 @@ def test_the_command_draws_a_bop_frame(tmp_path: Path, capsys: pytest.CaptureFix
     frame = make_bop_frame(np.random.default_rng(0), 2, 64, 96)
     write_scene(tmp_path / "set" / "train_pbr" / "000000", [frame])
     out = tmp_path / "picture.png"
-    config = str(ROOT / "config" / "training" / "demo.yaml")
+    config = str(ROOT / "config" / "training" / "object.yaml")
     arguments = ["--config", config, "--bop", str(tmp_path / "set"), "--out", str(out)]
     assert draw_locations.main(arguments) == 0
     assert np.asarray(Image.open(out)).shape == (192, 4 * 288 + 12, 3)

@@ -99,7 +99,7 @@ def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
     out, model = tmp_path / "mine", tmp_path / "mine" / "model.pt"
     mesh = write_textured_box(tmp_path / "tea.glb")
     assert object.main([str(mesh), "--out", str(out), "--name", "tea box"]) == 0
-    plain = load_config(ROOT / "config" / "training" / "demo.yaml").to_dict()
+    plain = load_config(ROOT / "config" / "training" / "object.yaml").to_dict()
     plain |= {"pose_pretraining": 5, "batch": 2, "samples": 4, "pretrained": ""}
     plain["data"]["scene"] |= {"crop_size": 64}
     config = tmp_path / "tiny.yaml"

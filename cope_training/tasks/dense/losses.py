@@ -16,6 +16,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.detection.decoding import decode_keypoints, output_scales
 from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.network.pose_head import TRANSLATION_SCALE, GeometricPoseHead
+from cope_ros.core.types import DenseOutputs
 from cope_training.engine.configuration import LossConfig
 from cope_training.engine.distributed import Ranks
 from cope_training.tasks.dense.object_coordinates import surface_errors
@@ -33,6 +34,11 @@ class Predictions:
     boxes: Tensor  # (B, L, 4)
     keys: Tensor  # (B, L, 16)
     seen: Tensor | None = None  # (B, L, SURFACE_OUTPUTS), of networks with a surface tower
+
+    @classmethod
+    def of(cls, outputs: DenseOutputs) -> "Predictions":
+        """What is learned of a network's outputs."""
+        return cls(outputs.class_logits, outputs.boxes, outputs.keypoints, outputs.coordinates)
 
 
 @dataclass(frozen=True)

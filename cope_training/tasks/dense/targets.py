@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from cope_ros.core import geometry
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.detection.locations import STRIDES, make_locations, pyramid_level
-from cope_ros.core.errors import CopeError
-from cope_ros.core.network.cope_network import catalogue_corners
+from cope_ros.core.network.cope_network import catalogue_corners, catalogue_diameters
+from cope_training.data.frame_batch import DEPTH_UNIT, FrameBatch
 from cope_training.data.frames import Frame
-from cope_training.tasks import symmetries
+from cope_training.tasks.symmetric_poses import SymmetricPoses
 
 BACKGROUND = -1
 IGNORE = -2
@@ -53,7 +52,7 @@ class Targets:
 
 
 class TargetBuilder:
-    """Builds targets of batches of frames of equal size (paper, Eqs. 2 and 3).
+    """Builds targets of batches of frames of equal size (paper, Eqs. 2 and 3), on any device.
 
     Args:
         catalogue: the objects.
@@ -61,98 +60,89 @@ class TargetBuilder:
     """
 
     def __init__(self, catalogue: Catalogue, rules: VisibilityRules | None = None) -> None:
-        self.catalogue = catalogue
         self.rules = rules or VisibilityRules()
         self.corners = catalogue_corners(catalogue)
-        self.diameters = np.array([o.diameter for o in catalogue])
+        self.diameters = catalogue_diameters(catalogue)
+        self.symmetric = SymmetricPoses(catalogue)
+
+    def to(self, device: torch.device) -> "TargetBuilder":
+        """Moves the objects' constants."""
+        self.corners, self.diameters = self.corners.to(device), self.diameters.to(device)
+        self.symmetric.to(device)
+        return self
 
     def __call__(self, frames: Sequence[Frame]) -> Targets:
         """Targets of a batch; frames without instances are fine."""
-        height, width = frames[0].image.shape[:2]
-        centers, strides = make_locations(height, width, torch.device("cpu"))
-        class_index = np.concatenate([f.class_index for f in frames])
-        offsets = np.cumsum([0] + [len(f.class_index) for f in frames])
-        poses = np.concatenate([f.T_cam_obj for f in frames])
-        K = np.concatenate([np.tile(f.K, (len(f.class_index), 1, 1)) for f in frames])
-        visibility = np.concatenate([f.visibility for f in frames])
-        instance = self._instances_at_locations(frames, offsets)
-        level = self._levels(class_index, poses, K)
-        labels, regress = self._assign(instance, level, class_index, visibility)
-        rows = torch.from_numpy(np.flatnonzero(regress))
+        return self.build(FrameBatch.of(frames))
+
+    def build(self, batch: FrameBatch) -> Targets:
+        """Targets of a batch; images without instances are fine."""
+        height, width = batch.image.shape[1:3]
+        centers, strides = make_locations(height, width, batch.image.device)
+        image = torch.arange(len(batch.K), device=batch.K.device)
+        image = image.unsqueeze(1).expand_as(batch.valid)[batch.valid]
+        classes, K = batch.class_index[batch.valid], batch.K[image]
+        instance = _instances_at_locations(batch)
+        level = self._levels(classes, batch.t[batch.valid], K)
+        labels, regress = self._assign(instance, level, classes, batch.visibility[batch.valid])
+        rows = regress.flatten().nonzero().squeeze(1)
         within = rows % centers.shape[0]
-        hypotheses = symmetries.hypotheses(poses, class_index, self.catalogue)
-        R = torch.from_numpy(hypotheses[:, :, :3, :3]).float()
-        t = torch.from_numpy(hypotheses[:, :, :3, 3]).float()
-        classes = torch.from_numpy(class_index).long()
-        K_all = torch.from_numpy(K).float()
+        R, t = self.symmetric(batch.R[batch.valid], batch.t[batch.valid], classes)
         points = geometry.transform(R, t, self.corners[classes].unsqueeze(1))
         return Targets(
-            labels=torch.from_numpy(labels),
+            labels=labels,
             rows=rows,
-            instance=torch.from_numpy(instance.reshape(-1)[rows.numpy()]).long(),
+            instance=instance.flatten()[rows],
             centers=centers[within],
             strides=strides[within],
             class_index=classes,
-            K=K_all,
+            K=K,
             R=R,
             t=t,
-            keypoints=geometry.project(points, K_all.unsqueeze(1)),
-            boxes=torch.from_numpy(np.concatenate([f.boxes for f in frames])).float(),
-            depth=torch.from_numpy(self._depths(frames).reshape(-1)[rows.numpy()]),
+            keypoints=geometry.project(points, K.unsqueeze(1)),
+            boxes=batch.boxes[batch.valid],
+            depth=_at_locations(batch.depth).flatten()[rows] * DEPTH_UNIT,
         )
 
-    def _instances_at_locations(self, frames: Sequence[Frame], offsets: np.ndarray) -> np.ndarray:
-        """(B, L) row of the batch's instance seen at each location, -1 for none."""
-        maps = np.stack([_instance_map(f) for f in frames]).astype(np.int64)
-        maps = np.where(maps >= 0, maps + offsets[:-1, None, None], -1)
-        return _at_locations(maps)
-
-    def _depths(self, frames: Sequence[Frame]) -> np.ndarray:
-        """(B, L) float32 m, 0 where a frame does not know."""
-        nothing = np.zeros(frames[0].image.shape[:2], np.float32)
-        return _at_locations(np.stack([nothing if f.depth is None else f.depth for f in frames]))
-
-    def _levels(self, class_index: np.ndarray, poses: np.ndarray, K: np.ndarray) -> np.ndarray:
-        depth = np.maximum(poses[:, 2, 3], geometry.MIN_DEPTH)
-        apparent = K[:, 0, 0] * self.diameters[class_index] / depth
-        return pyramid_level(torch.from_numpy(apparent)).numpy()
+    def _levels(self, class_index: Tensor, t: Tensor, K: Tensor) -> Tensor:
+        depth = t[:, 2].clamp_min(geometry.MIN_DEPTH)
+        return pyramid_level(K[:, 0, 0] * self.diameters[class_index] / depth)
 
     def _assign(
-        self,
-        instance: np.ndarray,
-        level: np.ndarray,
-        class_index: np.ndarray,
-        visibility: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, instance: Tensor, level: Tensor, class_index: Tensor, visibility: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Labels (B, L) and whether each location regresses, (B, L) bool."""
         rules, seen = self.rules, instance >= 0
         if not len(class_index):
-            return np.full(instance.shape, BACKGROUND, np.int64), np.zeros_like(seen)
-        row = np.maximum(instance, 0)
-        on_level = seen & (level[row] == self._location_levels(instance.shape[1])[None])
-        count = np.bincount(instance[on_level], minlength=len(class_index))
-        on_level &= (count >= rules.min_locations)[row]
+            return torch.full_like(instance, BACKGROUND), torch.zeros_like(seen)
+        row = instance.clamp_min(0)
+        on_level = seen & (level[row] == _location_levels(instance))
+        count = torch.zeros_like(class_index)
+        count = count.scatter_add(0, row.flatten(), on_level.flatten().long())
+        on_level = on_level & (count >= rules.min_locations)[row]
         seen_fraction = visibility[row]
         positive = on_level & (seen_fraction >= rules.foreground)
         unsure = on_level & (seen_fraction >= rules.ignore) & ~positive
-        labels = np.where(positive, class_index[row], BACKGROUND).astype(np.int64)
-        labels[unsure] = IGNORE
+        labels = torch.where(positive, class_index[row], BACKGROUND)
+        labels = torch.where(unsure, IGNORE, labels)
         return labels, positive & (seen_fraction >= rules.regression)
 
-    def _location_levels(self, n_locations: int) -> np.ndarray:
-        """(L,) level of each location; a level has four times the next one's."""
-        unit = n_locations // (1 + 4 + 16)
-        return np.repeat(np.arange(len(STRIDES)), [16 * unit, 4 * unit, unit])
+
+def _instances_at_locations(batch: FrameBatch) -> Tensor:
+    """(B, L) row of the batch's instance seen at each location, -1 for none."""
+    number = batch.valid.flatten().cumsum(0).view_as(batch.valid) - 1
+    number = torch.where(batch.valid, number, -1)
+    number = torch.cat((torch.full_like(number[:, :1], -1), number), 1)
+    return number.gather(1, _at_locations(batch.instance).long())
 
 
-def _at_locations(maps: np.ndarray) -> np.ndarray:
+def _location_levels(instance: Tensor) -> Tensor:
+    """(L,) level of each location; a level has four times the next one's."""
+    unit = instance.shape[1] // (1 + 4 + 16)
+    counts = torch.tensor([16 * unit, 4 * unit, unit], device=instance.device)
+    return torch.arange(len(STRIDES), device=instance.device).repeat_interleave(counts)
+
+
+def _at_locations(maps: Tensor) -> Tensor:
     """(B, H, W) -> (B, L): the pixels at the locations' centres."""
-    return np.concatenate(
-        [maps[:, s // 2 :: s, s // 2 :: s].reshape(len(maps), -1) for s in STRIDES], 1
-    )
-
-
-def _instance_map(frame: Frame) -> np.ndarray:
-    if frame.instance_map is None:
-        raise CopeError("frame: training needs an instance map (mask_visib), got none")
-    return frame.instance_map
+    return torch.cat([maps[:, s // 2 :: s, s // 2 :: s].flatten(1) for s in STRIDES], 1)

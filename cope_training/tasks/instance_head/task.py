@@ -1,0 +1,179 @@
+"""Dense outputs and instance head, trained together or the head alone.
+
+Axes: B images, N padded instances of each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.detection.averaging import SymmetryAligner
+from cope_ros.core.detection.decoding import decode_keypoints, output_scales
+from cope_ros.core.errors import CopeError
+from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners
+from cope_ros.core.network.pose_head import GeometricPoseHead
+from cope_training.data.frame_batch import FrameBatch
+from cope_training.data.frames import Frame
+from cope_training.tasks.dense.losses import CopeLoss, Predictions
+from cope_training.tasks.dense.targets import TargetBuilder, Targets
+from cope_training.tasks.instance_head.config import InstanceHeadTraining
+from cope_training.tasks.instance_head.losses import (
+    InstanceHeadLoss,
+    Truth,
+    cells_of,
+)
+from cope_training.tasks.instance_head.starts import Starts, displaced, from_dense
+
+CENTER_MARGIN = 0.1  # of the image's side, that an instance's centre may lie beyond it
+
+
+@dataclass(frozen=True)
+class InstanceHeadTargets:
+    """What a batch should give."""
+
+    dense: Targets
+    batch: FrameBatch
+
+    def to(self, device: torch.device) -> "InstanceHeadTargets":
+        """The same on another device."""
+        return InstanceHeadTargets(self.dense.to(device), self.batch.to(device))
+
+
+class InstanceHeadTargetBuilder:
+    """Targets of both stages."""
+
+    def __init__(self, dense: TargetBuilder) -> None:
+        self.dense = dense
+
+    def to(self, device: torch.device) -> "InstanceHeadTargetBuilder":
+        """Moves the objects' constants."""
+        self.dense.to(device)
+        return self
+
+    def __call__(self, frames: Sequence[Frame]) -> InstanceHeadTargets:
+        """Targets of a batch of frames."""
+        return self.build(FrameBatch.of(frames))
+
+    def build(self, batch: FrameBatch) -> InstanceHeadTargets:
+        """Targets of a batch of tensors."""
+        return InstanceHeadTargets(self.dense.build(batch), batch)
+
+
+class InstanceHeadTask(nn.Module):
+    """Dense outputs, and refined poses of starts on the features they share.
+
+    Args:
+        network: with an instance head.
+        catalogue: its objects.
+        dense: losses of the dense outputs; None trains the head alone.
+        targets: makes the targets.
+        config: settings.
+    """
+
+    def __init__(
+        self,
+        network: CopeNetwork,
+        catalogue: Catalogue,
+        dense: CopeLoss,
+        targets: InstanceHeadTargetBuilder,
+        config: InstanceHeadTraining,
+    ) -> None:
+        super().__init__()
+        if network.instance_head is None or not isinstance(network.pose_head, GeometricPoseHead):
+            raise CopeError("task joint: expected a preset with an instance head")
+        self.network, self.targets, self.config = network, targets, config
+        self.align = SymmetryAligner(catalogue)
+        corners = catalogue_corners(catalogue)
+        self.loss = JointLoss(dense, InstanceHeadLoss(network.instance_head, corners, config))
+
+    @property
+    def trained(self) -> CopeNetwork:
+        """The part that learns."""
+        return self.network
+
+    def forward(
+        self, images: Tensor, targets: InstanceHeadTargets, progress: float
+    ) -> dict[str, Tensor]:
+        """(B, H, W, 3) uint8 images and their targets -> losses and shares of right poses."""
+        half = images.device.type == "cuda"
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+            outputs = self.network(images)
+        predictions = Predictions.of(outputs)
+        losses = self.loss.dense(predictions, targets.dense, progress)
+        starts = self._starts(predictions, targets, progress)
+        own = self._refine(outputs.shared, starts, targets.batch)  # geometry, in full precision
+        losses |= own
+        weighted = [v for k, v in own.items() if not k.startswith("right")]
+        losses["total"] = losses["total"] + torch.stack(weighted).sum()
+        return losses
+
+    def _starts(
+        self, predictions: Predictions, targets: InstanceHeadTargets, progress: float
+    ) -> Starts:
+        head, batch, dense = self.network.instance_head, targets.batch, targets.dense
+        assert head is not None
+        starts = displaced(batch, head.regions.centers, head.regions.diameters, None)
+        if progress < self.config.dense_from or self.config.dense_share <= 0:
+            return starts
+        raw = predictions.keys.flatten(0, 1)[dense.rows].detach().float()
+        loss = self.loss.dense
+        c = dense.class_index[dense.instance]
+        scales = output_scales(loss.by_diameter, head.regions.diameters[c], dense.strides)
+        keypoints = decode_keypoints(raw, dense.centers, scales.key)
+        share, pose_head = self.config.dense_share, self.network.pose_head
+        assert isinstance(pose_head, GeometricPoseHead)
+        return from_dense(starts, share, keypoints, dense, batch, pose_head, head.regions.diameters)
+
+    def _refine(self, shared: Tensor, starts: Starts, batch: FrameBatch) -> dict[str, Tensor]:
+        """Weighted losses of all rounds and the share of right poses before and after."""
+        head, shape = self.network.instance_head, batch.valid.shape
+        assert head is not None
+        size = torch.tensor(batch.image.shape[2:0:-1], device=shared.device, dtype=torch.float32)
+        image = torch.arange(shape[0], device=shared.device).unsqueeze(1).expand(shape)
+        row = torch.arange(shape[1], device=shared.device).expand(shape)
+        classes, K = batch.class_index.flatten(), batch.K[image.flatten()]
+        counts = self._counts(batch, head.regions.centers, size)
+        R, t = starts.R.flatten(0, 1), starts.t.flatten(0, 1)
+        R_gt, t_gt = batch.R.flatten(0, 1), batch.t.flatten(0, 1)
+        totals: dict[str, Tensor] = {}
+        for number in range(self.config.rounds):
+            R_gt, t_gt = self.align(R_gt, t_gt, R, classes)
+            truth = Truth(image.flatten(), row.flatten(), classes, counts, R_gt, t_gt, K)
+            regions = head.regions(classes, R, t, K, size)
+            cells = cells_of(batch, truth, regions)
+            prediction = head(shared, classes, regions)
+            fitted = head.fit(prediction, classes, regions)
+            losses, distance = self.loss.head(prediction, fitted, regions, truth, cells)
+            for name, value in losses.items():
+                weighted = self.config.weight * value / self.config.rounds
+                totals[f"head_{name}"] = totals.get(f"head_{name}", 0.0) + weighted
+            counted = (distance >= 0).float().sum().clamp_min(1.0)
+            right = ((distance >= 0) & (distance < 0.1)).float().sum() / counted
+            totals[f"right{number + 1}"] = right
+            R, t = fitted.R.detach(), fitted.t.detach()
+        return totals
+
+    def _counts(self, batch: FrameBatch, centers: Tensor, size: Tensor) -> Tensor:
+        """(B * N,) bool: seen well enough, the centre in the image or near it."""
+        center = batch.t + (batch.R @ centers[batch.class_index].unsqueeze(-1)).squeeze(-1)
+        pixel = (batch.K.unsqueeze(1) @ center.unsqueeze(-1)).squeeze(-1)
+        pixel = pixel[..., :2] / pixel[..., 2:].clamp_min(1e-3) / size
+        inside = ((pixel > -CENTER_MARGIN) & (pixel < 1.0 + CENTER_MARGIN)).all(-1)
+        seen = batch.visibility >= self.config.visibility
+        return (batch.valid & inside & seen).flatten()
+
+
+class JointLoss:
+    """Both stages' losses."""
+
+    def __init__(self, dense: CopeLoss, head: InstanceHeadLoss) -> None:
+        self.dense, self.head = dense, head
+
+    def to(self, device: torch.device) -> "JointLoss":
+        """Moves the constants."""
+        self.dense.to(device)
+        self.head.to(device)
+        return self
