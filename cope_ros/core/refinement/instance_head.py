@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cope_ros.core.network.layers import conv_layer
+from cope_ros.core.network.layers import conv_layer, upsample
 from cope_ros.core.network.presets import InstanceHeadConfig
 from cope_ros.core.refinement.coordinate_fit import PLACE_UNIT, CoordinateFit, InstancePrediction
 from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
@@ -58,7 +58,7 @@ class InstanceFeatures(nn.Module):
 
     def forward(self, c2: Tensor, p3: Tensor) -> Tensor:
         """(B, stem, H/4, W/4) and (B, pyramid, H/8, W/8) -> (B, F, H/4, W/4)."""
-        up = F.interpolate(self.lateral3(p3), scale_factor=2.0, mode="nearest")
+        up = upsample(self.lateral3(p3), 2)
         out: Tensor = self.merge(self.lateral2(c2) + up)
         return out
 
