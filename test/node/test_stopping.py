@@ -60,6 +60,15 @@ def test_a_second_signal_changes_nothing(apart):
     assert ends(["start"], signal.SIGINT, signal.SIGTERM, apart=apart) == 0
 
 
+def test_only_pythons_own_start_may_end_with_1():
+    trial = signals.Trial((signal.SIGINT,), False, 0.03, 0.3)
+    python = 'File "<frozen abc>", line 106\nKeyboardInterrupt'
+    ours = f'File "cope_ros/node.py", line 1\n{python}'
+    assert signals.Outcome(trial, 1, 0.1, False, python).fault(2.0) is None
+    assert "exit code 1" in (signals.Outcome(trial, 1, 0.1, False, ours).fault(2.0) or "")
+    assert "exit code 1" in (signals.Outcome(trial, 1, 0.1, True, python).fault(2.0) or "")
+
+
 def test_the_node_ends_in_random_moments(tmp_path):
     save_gauge(tmp_path / "model.pt")
     command = [sys.executable, "-m", "cope_ros.node", "--ros-args", "-p", "device:=cpu"]

@@ -2,6 +2,7 @@
 
 ``python -m tools.soak.signals [--trials 200]``; `make soak` ends with it. Exit code 0 when every
 process ended in time with exit code 0, or 130 (SIGINT) or 143 (SIGTERM) where nothing had started.
+Python itself, interrupted while it starts and before the node's first line, ends with 1.
 """
 
 import argparse
@@ -51,9 +52,16 @@ class Outcome(NamedTuple):
     started: bool  # whether the node had said anything by then
     log: str
 
+    @property
+    def in_python(self) -> bool:
+        """Whether the interpreter was interrupted before it came to the node's code."""
+        return "KeyboardInterrupt" in self.log and "cope_ros" not in self.log
+
     def fault(self, limit: float) -> str | None:
         """What is wrong with it, None where nothing is; ``limit`` in s."""
         fine = {0} if self.started else {0, 128 + self.trial.signals[0]}
+        if not self.started and self.in_python:
+            fine.add(1)
         if self.seconds > limit:
             return f"took {self.seconds:.1f} s ({self.trial})"
         if self.code not in fine:
