@@ -3,8 +3,6 @@
 K (3, 3) in pixels, pixel centres at integers. Needs no ROS.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +11,10 @@ import numpy as np
 import yaml
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.json_fields import intrinsics, read_json, whole_number
 
 YAML_SUFFIXES = (".yaml", ".yml")
+SIZE_KEYS = ("width", "height")
 
 
 def read_camera(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
@@ -28,36 +28,12 @@ def read_camera(path: Path) -> tuple[np.ndarray, tuple[int, int] | None]:
     """
     data = read_json(path)
     K = intrinsics(data, str(path))
-    if "width" not in data and "height" not in data:
+    if not any(key in data for key in SIZE_KEYS):
         return K, None
-    sides = [data.get("width"), data.get("height")]
-    whole = [int(s) for s in sides if isinstance(s, int | float) and s == s // 1 > 0]
-    if len(whole) != 2:
-        raise CopeError(f"{path}: width, height: expected two positive integers, got {sides}")
-    return K, (whole[0], whole[1])
-
-
-def intrinsics(data: Mapping[str, Any], source: str) -> np.ndarray:
-    """K (3, 3) in pixels from the keys of BOP's camera.json or scene_camera.json.
-
-    Raises:
-        CopeError: keys are missing, no numbers, not finite, or a focal length is not positive.
-    """
-    try:
-        if "cam_K" in data:
-            K = np.array(data["cam_K"], dtype=float).reshape(3, 3)
-        else:
-            fx, fy, cx, cy = (float(data[key]) for key in ("fx", "fy", "cx", "cy"))
-            K = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    except KeyError as error:
-        raise CopeError(f"{source}: expected fx, fy, cx, cy or cam_K, missing {error}") from error
-    except (TypeError, ValueError) as error:
-        raise CopeError(f"{source}: expected numbers for the intrinsics ({error})") from error
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        raise CopeError(f"{source}: expected finite K, focal lengths over 0, got {K.tolist()}")
-    if not np.array_equal(K[2], [0, 0, 1]):
-        raise CopeError(f"{source}: expected 0 0 1 as last row of cam_K, got {K[2].tolist()}")
-    return K
+    width, height = (whole_number(data, key, str(path)) for key in SIZE_KEYS)
+    if min(width, height) < 1:
+        raise CopeError(f"{path}: width, height: expected over 0, got {width}, {height}")
+    return K, (width, height)
 
 
 def camera_info(path: Path, size: tuple[int, int]) -> Any:
@@ -102,18 +78,3 @@ def _calibration(path: Path) -> Any:
             f"distortion_coefficients ({type(error).__name__}: {error})"
         ) from error
     return info
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
-
-    Raises:
-        CopeError: it cannot be read or holds something else.
-    """
-    try:
-        data = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CopeError(f"{path}: expected readable JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise CopeError(f"{path}: expected a JSON object, got {type(data).__name__}")
-    return data

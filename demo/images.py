@@ -6,14 +6,14 @@ K (3, 3) in pixels, pixel centres at integers.
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from cope_ros.camera_file import intrinsics, read_camera, read_json
+from cope_ros.camera_file import read_camera
 from cope_ros.core.errors import CopeError
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-SCENE_CAMERA = "scene_camera.json"
+from cope_ros.core.json_fields import intrinsics
+from cope_training.data.bop_images import COLOR_FOLDERS, is_image_name, list_images, read_image
+from cope_training.data.bop_json import image_number, read_by_image
+from cope_training.data.bop_scene import SCENE_CAMERA
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,11 @@ class CameraImage:
         Raises:
             CopeError: the file is no image, or not of the size its intrinsics are for.
         """
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise CopeError(f"{self.path}: expected a PNG or JPEG image, cannot decode it")
+        image = read_image(self.path)
         found = (image.shape[1], image.shape[0])
         if self.size is not None and found != self.size:
             raise CopeError(f"{self.path}: expected {self.size} as in camera.json, got {found}")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return image
 
 
 def read_folder(folder: Path, camera: Path | None = None) -> list[CameraImage]:
@@ -45,7 +43,7 @@ def read_folder(folder: Path, camera: Path | None = None) -> list[CameraImage]:
 
     Args:
         folder: a BOP scene (``rgb/``, ``scene_camera.json``, perhaps ``scene_gt.json``), a
-            folder of BOP scenes, or a plain folder of PNG or JPEG files.
+            folder of BOP scenes, or a plain folder of images.
         camera: a camera.json; by default the scene's own intrinsics, or ``camera.json``
             inside a plain folder. Where given it stands for every image.
 
@@ -61,14 +59,14 @@ def read_folder(folder: Path, camera: Path | None = None) -> list[CameraImage]:
     else:
         images = _read_plain(folder, given)
     if not images:
-        raise CopeError(f"{folder}: expected PNG or JPEG images, found none")
+        raise CopeError(f"{folder}: expected images, found none")
     return images
 
 
 def _read_plain(
     folder: Path, given: tuple[np.ndarray, tuple[int, int] | None] | None
 ) -> list[CameraImage]:
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
+    paths = sorted(p for p in folder.iterdir() if is_image_name(p) and p.is_file())
     if not paths:
         return []
     if given is None:
@@ -84,17 +82,13 @@ def _read_scene(
     scene: Path, given: tuple[np.ndarray, tuple[int, int] | None] | None
 ) -> list[CameraImage]:
     """The images of a BOP scene that are there (public copies often hold a part)."""
-    cameras = read_json(scene / SCENE_CAMERA)
-    scene_id = int(scene.name) if scene.name.isdecimal() else 0
-    folder = next((scene / name for name in ("rgb", "gray") if (scene / name).is_dir()), scene)
+    cameras = read_by_image(scene / SCENE_CAMERA)
+    scene_id = image_number(scene.name) or 0
     images = []
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES):
-        if not path.stem.isdecimal():
-            raise CopeError(f"{path}: expected a number as the name of an image of a BOP scene")
-        im_id = int(path.stem)
-        if str(im_id) not in cameras:
+    for im_id, path in list_images(scene, (*COLOR_FOLDERS, ".")).items():
+        if im_id not in cameras:
             raise CopeError(f"{scene / SCENE_CAMERA}: no entry {im_id} for {path.name}")
-        source = f"{scene / SCENE_CAMERA}: {im_id}"
-        K, size = given or (intrinsics(cameras[str(im_id)], source), None)
+        source = f"{scene / SCENE_CAMERA}: image {im_id}"
+        K, size = given or (intrinsics(cameras[im_id], source), None)
         images.append(CameraImage(path, K, (scene_id, im_id), size))
     return images

@@ -5,17 +5,20 @@ are read when asked for, so that sets of 50,000 images stream. Files are in mill
 frames in metres.
 """
 
-import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import image_path, read_image, read_instances
+from cope_training.data.bop_images import list_images, read_image, read_instances
+from cope_training.data.bop_scene import SCENE_GT, SceneTruth, read_scene_truth
 from cope_training.data.frames import Frame
+
+log = logging.getLogger(__name__)
+SHOWN = 5  # image numbers in a note
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Scene:
     """The ground truth of one scene folder, images in ascending order."""
 
     folder: Path
+    paths: tuple[Path, ...]  # of the images
     image_ids: np.ndarray  # (I,) int32
     K: np.ndarray  # (I, 9) float64
     depth_scale: np.ndarray  # (I,) float64 mm per unit of the depth images, 0 where not given
@@ -53,8 +57,8 @@ class BopDataset:
         if missing_images not in ("refuse", "skip"):
             raise ValueError(f"missing_images: expected refuse or skip, got {missing_images!r}")
         folder = Path(folder)
-        folders = [folder] if (folder / "scene_gt.json").is_file() else scene_folders(folder)
-        self._scenes = [read_scene(f, catalogue, missing_images == "skip") for f in folders]
+        folders = scene_folders(folder)
+        self._scenes = [read_scene(f, catalogue, missing_images) for f in folders]
         sizes = [len(s.image_ids) for s in self._scenes]
         self._ends = np.cumsum(sizes)
         if not sum(sizes):
@@ -92,7 +96,7 @@ def read_frame(scene: Scene, place: int) -> Frame:
     """The frame at a place of a scene; see ``BopDataset.__getitem__``."""
     image_id = int(scene.image_ids[place])
     rows = slice(scene.first[place], scene.first[place + 1])
-    image = read_image(image_path(scene.folder, image_id), "RGB")
+    image = read_image(scene.paths[place])
     poses = np.tile(np.eye(4), (rows.stop - rows.start, 1, 1))
     poses[:, :3, :3] = scene.pose[rows, :9].reshape(-1, 3, 3)
     poses[:, :3, 3] = scene.pose[rows, 9:]
@@ -108,110 +112,73 @@ def read_frame(scene: Scene, place: int) -> Frame:
 
 
 def scene_folders(folder: Path) -> list[Path]:
-    """The scenes of a split in ascending order.
+    """The scenes of a split in ascending order; the folder itself where it is one.
 
     Raises:
-        CopeError: none.
+        CopeError: there is none.
     """
-    found = sorted(p.parent for p in folder.glob("*/scene_gt.json"))
+    if (folder / SCENE_GT).is_file():
+        return [folder]
+    found = sorted(p.parent for p in folder.glob(f"*/{SCENE_GT}"))
     if not found:
-        raise CopeError(f"{folder}: expected scene folders with scene_gt.json, got none")
+        there = "" if folder.is_dir() else " (no such folder)"
+        raise CopeError(f"{folder}: expected scene folders with {SCENE_GT}, got none{there}")
     return found
 
 
-def read_scene(folder: Path, catalogue: Catalogue, skip_missing: bool = False) -> Scene:
+def read_scene(
+    folder: Path, catalogue: Catalogue, missing_images: str = "refuse", with_info: bool = True
+) -> Scene:
     """Reads and checks one scene folder's ground truth; see ``BopDataset``."""
-    gt, camera = _read_json(folder / "scene_gt.json"), _read_json(folder / "scene_camera.json")
-    info_path = folder / "scene_gt_info.json"
-    info = _read_json(info_path)
-    known = {o.obj_id: index for index, o in enumerate(catalogue)}
-    ids, intrinsics, scales, counts, rows = [], [], [], [], []
-    for key in sorted(gt, key=lambda k: _number(k, folder / "scene_gt.json")):
-        if image_path(folder, int(key), required=not skip_missing) is None:
-            continue
-        for name, content in (("scene_camera.json", camera), ("scene_gt_info.json", info)):
-            if key not in content:
-                raise CopeError(f"{folder / name}: image {key} of scene_gt.json is missing")
-        K_row = _numbers(camera[key], "cam_K", 9, f"{folder / 'scene_camera.json'}: image {key}")
-        scales.append(_depth_scale(camera[key], folder, key))
-        parsed = _parse_image(gt[key], info[key], known, folder, key)
-        ids.append(int(key))
-        intrinsics.append(K_row)
-        counts.append(len(parsed))
-        rows += parsed
-    table = np.array(rows, dtype=np.float64).reshape(-1, 19)
+    diameters = {item.obj_id: item.diameter for item in catalogue}
+    truth = read_scene_truth(folder, diameters, with_info)
+    paths = list_images(folder)
+    check_annotated(truth, paths, missing_images)
+    kept = np.array([im_id in paths for im_id in truth.im_id.tolist()], dtype=bool)
+    image_of_row = np.repeat(np.arange(len(kept)), np.diff(truth.first))
+    index = {item.obj_id: c for c, item in enumerate(catalogue)}
+    known = np.array([i in index for i in truth.obj_id.tolist()], dtype=bool)
+    rows = np.flatnonzero(known & kept[image_of_row] & (truth.t[:, 2] > 0))
+    counts = np.bincount(image_of_row[rows], minlength=len(kept))[kept]
+    x, y, width, height = truth.bbox[rows].T
+    boxes = np.stack([x, y, x + width - 1, y + height - 1], axis=1)
     return Scene(
         folder=folder,
-        image_ids=np.array(ids, dtype=np.int32),
-        K=np.array(intrinsics, dtype=np.float64).reshape(-1, 9),
-        depth_scale=np.array(scales, dtype=np.float64),
+        paths=tuple(paths[i] for i in truth.im_id[kept].tolist()),
+        image_ids=truth.im_id[kept].astype(np.int32),
+        K=truth.K[kept].reshape(-1, 9),
+        depth_scale=truth.depth_scale[kept],
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        row=table[:, 0].astype(np.int32),
-        class_index=table[:, 1].astype(np.int16),
-        pose=table[:, 2:14].astype(np.float32),
-        visibility=table[:, 14].astype(np.float32),
-        boxes=table[:, 15:].astype(np.float32),
+        row=truth.row[rows].astype(np.int32),
+        class_index=np.array([index[i] for i in truth.obj_id[rows].tolist()], dtype=np.int16),
+        pose=np.concatenate([truth.R[rows].reshape(-1, 9), truth.t[rows]], axis=1).astype("f4"),
+        visibility=truth.visibility[rows].astype(np.float32),
+        boxes=boxes.astype(np.float32),
     )
 
 
-def _depth_scale(camera: dict[str, Any], folder: Path, key: str) -> float:
-    if "depth_scale" not in camera:
-        return 0.0
-    where = f"{folder / 'scene_camera.json'}: image {key}"
-    return _numbers(camera, "depth_scale", 1, where)[0]
+def check_annotated(truth: SceneTruth, paths: dict[int, Path], missing_images: str) -> None:
+    """Names images without annotation and, where they may be missing, annotations without image.
+
+    Raises:
+        CopeError: an image is missing that must not be.
+    """
+    missing = sorted(set(truth.im_id.tolist()) - set(paths))
+    if missing and missing_images == "refuse":
+        raise CopeError(
+            f"{truth.folder / 'rgb' / f'{missing[0]:06d}'}.png or .jpg: the image is missing"
+            f"{f' ({len(missing)} in all)' if len(missing) > 1 else ''}"
+        )
+    note_gaps(truth, set(paths))
 
 
-def _parse_image(
-    gt: Any, info: Any, known: dict[int, int], folder: Path, key: str
-) -> list[list[float]]:
-    """One row per known object: place, class, 12 of the pose, visibility, box."""
-    gt_place = f"{folder / 'scene_gt.json'}: image {key}"
-    info_place = f"{folder / 'scene_gt_info.json'}: image {key}"
-    if not isinstance(gt, list) or not isinstance(info, list) or len(gt) != len(info):
-        raise CopeError(f"{info_place}: expected one entry per object of scene_gt.json")
-    rows = []
-    for place, (pose, seen) in enumerate(zip(gt, info, strict=True)):
-        obj_id = _numbers(pose, "obj_id", 1, f"{gt_place}, object {place}")[0]
-        where = f"{gt_place}, object {place}"
-        R = _numbers(pose, "cam_R_m2c", 9, where)
-        t = _numbers(pose, "cam_t_m2c", 3, where)
-        M = np.reshape(R, (3, 3))
-        if np.abs(M @ M.T - np.eye(3)).max() > 1e-2:
-            raise CopeError(f"{where}, cam_R_m2c: expected a rotation, got {R}")
-        where = f"{info_place}, object {place}"
-        visibility = _numbers(seen, "visib_fract", 1, where)[0]
-        x, y, width, height = _numbers(seen, "bbox_obj", 4, where)
-        if obj_id in known:
-            box = [x, y, x + width - 1, y + height - 1]
-            metres = [v * MM for v in t]
-            rows.append([place, known[int(obj_id)], *R, *metres, visibility, *box])
-    return rows
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CopeError(f"{path}: expected JSON, got {error}") from error
-    if not isinstance(content, dict):
-        raise CopeError(f"{path}: expected a mapping of image numbers")
-    return content
-
-
-def _number(key: str, path: Path) -> int:
-    if not key.isdigit():
-        raise CopeError(f"{path}: expected image numbers as keys, got {key!r}")
-    return int(key)
-
-
-def _numbers(entry: Any, key: str, count: int, where: str) -> list[float]:
-    """The finite numbers under a key; a single one may stand without a list."""
-    if not isinstance(entry, dict) or key not in entry:
-        raise CopeError(f"{where}: {key} is missing")
-    values = entry[key] if isinstance(entry[key], list) else [entry[key]]
-    valid = all(isinstance(v, int | float) and np.isfinite(v) for v in values)
-    if len(values) != count or not valid:
-        raise CopeError(f"{where}, {key}: expected {count} finite numbers, got {entry[key]}")
-    return [float(v) for v in values]
+def note_gaps(truth: SceneTruth, images: set[int]) -> None:
+    """Says which annotations have no image and which images no annotation."""
+    annotated = set(truth.im_id.tolist())
+    for what, ids in (
+        ("annotations have no image", sorted(annotated - images)),
+        ("images have no annotation", sorted(images - annotated)),
+    ):
+        if ids:
+            shown = ", ".join(str(i) for i in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
+            log.warning("%s: %d %s and are left out: %s", truth.folder, len(ids), what, shown)

@@ -12,12 +12,15 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import IMAGE_KINDS, read_depth
+from cope_training.data.bop_images import depth_file, image_size, list_images, read_depth
+from cope_training.data.bop_json import read_by_image
 from cope_training.data.bop_reader import Scene, read_frame, read_scene, scene_folders
+from cope_training.data.bop_scene import HOW_TO_ANNOTATE, SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO
 from cope_training.data.crops import cut
 from cope_training.data.frames import Frame
+from cope_training.progress import shown
 
-SCENE_FILES = ("scene_gt.json", "scene_gt_info.json", "scene_camera.json")
+SCENE_FILES = (SCENE_GT, SCENE_CAMERA, SCENE_GT_INFO)
 GROUP = 8  # scenes whose images are shuffled together; their ground truth is in memory
 AIMED_SHARE = 0.9  # of the windows are cut around an instance
 AIMED_VISIBILITY = 0.1  # that is at least so visible
@@ -73,18 +76,45 @@ class BopStream:
             raise CopeError(f"{scene.folder / 'scene_gt.json'}: image {image_id} is missing")
         frame = read_frame(scene, row)
         if frame.instance_map is None:
-            raise CopeError(f"{scene.folder / 'mask_visib'}: training needs masks, found none")
-        depth = read_depth(scene.folder, image_id, float(scene.depth_scale[row]))
-        frame = replace(frame, depth=depth)
+            masks = scene.folder / "mask_visib"
+            raise CopeError(f"{masks}: training needs masks, found none; {HOW_TO_ANNOTATE}")
+        height, width = frame.image.shape[:2]
+        self._check_size(scene.folder, (width, height))
+        frame = replace(frame, depth=_depth(scene, row, (width, height)))
         if self._crop:
             return self._window(frame, np.random.default_rng([self._seed, 1, number]))
-        height, width = frame.image.shape[:2]
-        if height % SIZE_UNIT or width % SIZE_UNIT:
-            raise CopeError(
-                f"{scene.folder}: expected images of multiples of {SIZE_UNIT} px, got "
-                f"{width} x {height}; set data.bop.crop"
-            )
         return frame
+
+    def check(self) -> None:
+        """Reads all ground truth and the sizes of all images once, so that errors come at once.
+
+        Raises:
+            CopeError: as a frame would, later.
+        """
+        for folder in shown(self._folders, "checking scenes", len(self._folders)):
+            scene = read_scene(folder, self._catalogue, "skip")
+            masks = folder / "mask_visib"
+            names = {path.stem for path in masks.iterdir()} if masks.is_dir() else set()
+            for place, path in enumerate(scene.paths):
+                self._check_size(folder, image_size(path))
+                rows = scene.row[scene.first[place] : scene.first[place + 1]]
+                for row in rows.tolist():
+                    stem = f"{scene.image_ids[place]:06d}_{row:06d}"
+                    if stem not in names:
+                        raise CopeError(
+                            f"{masks / stem}.png: the mask is missing; {HOW_TO_ANNOTATE}"
+                        )
+
+    def _check_size(self, folder: Path, size: tuple[int, int]) -> None:
+        if self._crop > min(size):
+            raise CopeError(
+                f"data.bop.crop: expected at most {min(size)} as in {folder}, got {self._crop}"
+            )
+        if not self._crop and (size[0] % SIZE_UNIT or size[1] % SIZE_UNIT):
+            raise CopeError(
+                f"{folder}: expected images of multiples of {SIZE_UNIT} px, got "
+                f"{size[0]} x {size[1]}; set data.bop.crop"
+            )
 
     def locate(self, epoch: int, place: int) -> tuple[int, int]:
         """Index of the scene and number of the image at a place of an epoch."""
@@ -108,14 +138,12 @@ class BopStream:
         if index not in self._scenes:
             while len(self._scenes) >= GROUP:
                 self._scenes.popitem(last=False)
-            self._scenes[index] = read_scene(self._folders[index], self._catalogue)
+            self._scenes[index] = read_scene(self._folders[index], self._catalogue, "skip")
         self._scenes.move_to_end(index)
         return self._scenes[index]
 
     def _window(self, frame: Frame, rng: np.random.Generator) -> Frame:
         side, (height, width) = self._crop, frame.image.shape[:2]
-        if side > min(height, width):
-            raise CopeError(f"data.bop.crop: expected at most {min(height, width)}, got {side}")
         corner = rng.uniform(0, [width - side, height - side])
         seen = np.flatnonzero(frame.visibility >= AIMED_VISIBILITY)
         if len(seen) and rng.random() < AIMED_SHARE:
@@ -126,22 +154,27 @@ class BopStream:
         return cut(frame, left, top, (side, side))
 
 
+def _depth(scene: Scene, place: int, size: tuple[int, int]) -> np.ndarray | None:
+    """(H, W) float32 m; None without a depth image or its scale."""
+    path = depth_file(scene.folder, int(scene.image_ids[place]))
+    scale = float(scene.depth_scale[place])
+    return read_depth(path, scale, size).astype(np.float32) if path and scale else None
+
+
 def _list_images(folder: Path) -> np.ndarray:
-    """(I,) int32 numbers of a scene's images, ascending, from their names alone.
+    """(I,) int32 numbers of a scene's annotated images that are there, ascending.
 
     Raises:
-        CopeError: there are none, a name is no number, or a file is missing beside them.
+        CopeError: there are none, or a file is missing beside them.
     """
     for name in SCENE_FILES:
         if not (folder / name).is_file():
-            raise CopeError(f"{folder / name}: expected a file of the scene, found none")
-    for kind in dict.fromkeys(kind for kind, _ in IMAGE_KINDS):
-        suffixes = {suffix for k, suffix in IMAGE_KINDS if k == kind}
-        place = folder / kind
-        paths = [p for p in place.iterdir() if p.suffix in suffixes] if place.is_dir() else []
-        strange = [p for p in paths if not p.stem.isdigit()]
-        if strange:
-            raise CopeError(f"{strange[0]}: expected a number as name")
-        if paths:
-            return np.array(sorted(int(p.stem) for p in paths), dtype=np.int32)
-    raise CopeError(f"{folder / 'rgb'}: expected images, found none")
+            hint = f"; {HOW_TO_ANNOTATE}" if name == SCENE_GT_INFO else ""
+            raise CopeError(f"{folder / name}: expected a file of the scene, found none{hint}")
+    images, annotated = list_images(folder), read_by_image(folder / SCENE_GT)
+    if not images:
+        raise CopeError(f"{folder / 'rgb'}: expected images named by numbers, found none")
+    both = [im_id for im_id in annotated if im_id in images]
+    if not both:
+        raise CopeError(f"{folder / SCENE_GT}: annotates none of the {len(images)} images")
+    return np.array(both, dtype=np.int32)

@@ -1,6 +1,7 @@
 """One training or test image with its ground truth, and a stream of them from processes."""
 
 import itertools
+import logging
 import multiprocessing
 import os
 import queue as queue_module
@@ -158,6 +159,7 @@ def _make_frames(
     """A worker: makes frames first, first + step, ... until it or its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
     os.nice(WORKER_NICENESS)
+    logging.getLogger("cope_training").setLevel(logging.ERROR)  # the training said it all before
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     try:

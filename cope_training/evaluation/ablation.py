@@ -18,12 +18,8 @@ from typing import Any
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.evaluation.inference import (
-    available_images,
-    check_same_objects,
-    joined,
-    read_image,
-)
+from cope_training.data.bop_images import read_image
+from cope_training.evaluation.inference import available_images, check_same_objects, joined
 from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
 from cope_training.evaluation.metrics.measure import measure
 from cope_training.evaluation.metrics.objects import load_objects

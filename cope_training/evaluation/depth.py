@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.evaluation.inference import read_depth
-from cope_training.evaluation.metrics.ground_truth import Scenes, read_json
+from cope_training.data.bop_images import read_depth
+from cope_training.data.bop_json import read_by_image
+from cope_training.data.bop_scene import SCENE_CAMERA, depth_scale
+from cope_training.evaluation.metrics.ground_truth import Scenes
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.rendering.meshes import Mesh, vertex_normals
 from cope_training.rendering.renderer import Renderer
@@ -22,13 +24,14 @@ class MeasuredDepth:
         self._scenes = scenes
         self._scale: dict[tuple[int, int], float] = {}
         for scene_id, folder in scenes.scenes.items():
-            for name, camera in read_json(folder / "scene_camera.json").items():
-                self._scale[scene_id, int(name)] = float(camera.get("depth_scale", 1.0))
+            for im_id, camera in read_by_image(folder / SCENE_CAMERA).items():
+                where = f"{folder / SCENE_CAMERA}: image {im_id}"
+                self._scale[scene_id, im_id] = depth_scale(camera, where) or 1.0
 
     def __call__(self, scene_id: int, im_id: int) -> np.ndarray | None:
         """Reads the depth image."""
         path = self._scenes.depth_path(scene_id, im_id)
-        return read_depth(path, self._scale[scene_id, im_id])
+        return None if path is None else read_depth(path, self._scale[scene_id, im_id])
 
 
 class RenderedDepth:

@@ -8,8 +8,9 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.bop_images import read_image
 from cope_training.data.frames import Frame
-from cope_training.evaluation.inference import available_images, read_image
+from cope_training.evaluation.inference import available_images
 from cope_training.evaluation.metrics.detection import with_boxes
 from cope_training.evaluation.metrics.ground_truth import find_scenes, read_ground_truth
 from cope_training.evaluation.metrics.objects import load_objects

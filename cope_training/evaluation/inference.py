@@ -3,16 +3,15 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.errors import CopeError
+from cope_training.data.bop_images import read_image
 from cope_training.evaluation.metrics.ground_truth import Scenes
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
@@ -94,39 +93,6 @@ def _measured(
 ) -> tuple[DepthImage, ...]:
     found = None if depth is None else depth(*key)
     return () if found is None else (DepthImage(found.astype(np.float32), K),)
-
-
-def read_image(path: Path | None, where: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; gray images are repeated.
-
-    Raises:
-        CopeError: there is no such file or it is no image.
-    """
-    if path is None:
-        raise CopeError(f"{where}: no image file")
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
-
-
-def read_depth(path: Path | None, depth_scale: float) -> np.ndarray | None:
-    """(H, W) m of BOP's 16-bit depth image, None where there is none.
-
-    Args:
-        depth_scale: mm per unit, from scene_camera.json.
-
-    Raises:
-        CopeError: the file is no image.
-    """
-    if path is None:
-        return None
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image, dtype=np.float64) * (depth_scale * 1e-3)
-    except (OSError, UnidentifiedImageError) as error:
-        raise CopeError(f"{path}: cannot be read as a depth image ({error})") from error
 
 
 def check_same_objects(known: Catalogue, objects: dict[int, EvalObject], where: str) -> None:

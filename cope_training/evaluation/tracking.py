@@ -22,7 +22,8 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.tracking import Tracker, TrackSettings
-from cope_training.evaluation.inference import available_images, read_image
+from cope_training.data.bop_images import read_image
+from cope_training.evaluation.inference import available_images
 from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
