@@ -8,6 +8,7 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 
+LARGEST = 2**31  # integer: ids, sizes and counts are far smaller
 SHOWN = 80  # characters of a wrong value in a message
 
 
@@ -34,7 +35,7 @@ def numbers(entry: Any, key: str, count: int, where: str) -> np.ndarray:
     value = required(entry, key, where)
     try:
         found = np.array(value, dtype=float).reshape(-1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = np.zeros(0)
     if len(found) != count or not np.isfinite(found).all():
         what = "a finite number" if count == 1 else f"{count} finite numbers"
@@ -49,7 +50,7 @@ def whole_number(entry: Any, key: str, where: str) -> int:
         CopeError: the key is missing, or its value is no integer.
     """
     value = float(numbers(entry, key, 1, where)[0])
-    if value != round(value):
+    if value != round(value) or abs(value) > LARGEST:
         raise CopeError(f"{where}: {key}: expected an integer, got {value}")
     return int(value)
 

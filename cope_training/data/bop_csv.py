@@ -1,7 +1,9 @@
 """BOP's result files: ``scene_id,im_id,obj_id,score,R,t,time``, one estimate per line.
 
 R holds nine numbers by rows, t three in millimetres; time is that of the whole image in
-seconds, -1 where unknown. Source: BOP Challenge 2019, "Formats of results".
+seconds, -1 where unknown. Source: BOP Challenge 2019, "Formats of results". Read as spreadsheets
+leave them, too: with a byte-order mark, spaces around the names, empty columns at the end, ids
+such as ``1.0``, or without the header.
 """
 
 import csv
@@ -13,12 +15,10 @@ import numpy as np
 
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
+from cope_training.data.bop_scene import ROTATION_TOLERANCE, describe_matrix
 from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates
 
 HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
-# Largest deviation of R R^T from the identity. Generous, because LM-O's own ground truth is off
-# by 0.01, and written as a result it has to be accepted.
-ROTATION_TOLERANCE = 2e-2
 TIME_TOLERANCE = 1e-3  # s, within which the times of an image's rows must agree (BOP)
 SHOWN_PROBLEMS = 20  # lines named in the error message
 
@@ -60,16 +60,22 @@ def read_results(path: Path | str, obj_ids: Collection[int] | None = None) -> Es
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = [(reader.line_num, row) for reader in [csv.reader(file)] for row in reader]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            lines = [(reader.line_num, _stripped(row)) for row in reader]
     except OSError as error:
         raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CopeError(f"{path}: expected comma-separated text, got {error}") from error
-    if not lines or tuple(lines[0][1]) != HEADER:
-        found = ",".join(lines[0][1])[:80] if lines else "an empty file"
-        raise BopCsvError(path, [Problem(1, f"expected {','.join(HEADER)}, got {found}")])
-    rows, problems = _parse_lines(lines[1:], obj_ids)
+    lines = [(number, fields) for number, fields in lines if fields]
+    if not lines:
+        raise BopCsvError(path, [Problem(1, f"expected {','.join(HEADER)}, got an empty file")])
+    has_header = tuple(name.lower() for name in lines[0][1]) == tuple(n.lower() for n in HEADER)
+    if not has_header and not _is_number(lines[0][1][0]):
+        found = ",".join(lines[0][1])[:80]
+        problem = Problem(lines[0][0], f"expected {','.join(HEADER)}, got {found}")
+        raise BopCsvError(path, [problem])
+    rows, problems = _parse_lines(lines[1:] if has_header else lines, obj_ids)
     if problems:
         raise BopCsvError(path, problems)
     return _columns(rows)
@@ -101,8 +107,6 @@ def _parse_lines(
     problems: list[Problem] = []
     times: dict[tuple[int, int], tuple[float, int]] = {}
     for number, fields in lines:
-        if not fields:
-            continue
         try:
             row = _parse_row(fields, obj_ids)
             time, first = times.setdefault(row[:2], (row[6], number))
@@ -123,9 +127,9 @@ def _parse_row(fields: list[str], obj_ids: Collection[int] | None) -> Row:
         raise ValueError(f"unknown obj_id {obj_id}: the data set has {sorted(obj_ids)}")
     score = _numbers(fields[3], "score", 1)[0]
     R = _numbers(fields[4], "R", 9).reshape(3, 3)
-    deviation, det = np.abs(R @ R.T - np.eye(3)).max(), np.linalg.det(R)
-    if deviation > ROTATION_TOLERANCE or det < 0:
-        raise ValueError(f"R is no rotation: R R^T is off by {deviation:.2g}, det {det:.3g}")
+    deviation = np.abs(R @ R.T - np.eye(3)).max()
+    if deviation > ROTATION_TOLERANCE or np.linalg.det(R) < 0:
+        raise ValueError(f"R is no rotation but {describe_matrix(R)}")
     t = _numbers(fields[5], "t", 3) * MM
     time = _numbers(fields[6], "time", 1)[0]
     if time < 0 and time != UNKNOWN_TIME:
@@ -135,12 +139,31 @@ def _parse_row(fields: list[str], obj_ids: Collection[int] | None) -> Row:
 
 def _integer(text: str, name: str) -> int:
     try:
-        value = int(text)
-    except ValueError:
+        number = float(text)
+        value = int(number)
+    except (ValueError, OverflowError):
         raise ValueError(f"{name}: expected an integer, got {text!r}") from None
+    if value != number:
+        raise ValueError(f"{name}: expected an integer, got {text!r}")
     if not 0 <= value < 2**31:
         raise ValueError(f"{name}: expected a small non-negative integer, got {value}")
     return value
+
+
+def _stripped(fields: list[str]) -> list[str]:
+    """The fields without spaces around them and without empty ones at the end."""
+    fields = [field.strip() for field in fields]
+    while fields and not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _numbers(text: str, name: str, count: int) -> np.ndarray:

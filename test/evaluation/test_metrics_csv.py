@@ -116,3 +116,36 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         message, finite = "a.csv", np.isfinite(read.R).all()
         assert finite
     assert "a.csv" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeff{HEADER}1,2,3,0.5,{IDENTITY},0 0 1000,-1\n",
+        f"scene_id, im_id, obj_id, score, R, t, time\n1, 2, 3, 0.5, {IDENTITY}, 0 0 1000, -1\n",
+        f"Scene_ID,im_id,obj_id,score,r,T,time\n1,2,3,0.5,{IDENTITY},0 0 1000,-1\n",
+        f"1,2,3,0.5,{IDENTITY},0 0 1000,-1\n",
+        f"\n{HEADER.strip()},\n1,2,3,0.5,{IDENTITY},0 0 1000,-1,\n\n",
+        f"{HEADER}1.0,2.0,3.0,0.5,{IDENTITY},0 0 1000,-1\n",
+        f'{HEADER}1,2,3,0.5,"{IDENTITY}","0 0 1000",-1\n',
+        f"{HEADER}1,2,3,0.5,{IDENTITY},0 0 1000,-1\n".replace("\n", "\r\n"),
+    ],
+    ids=["bom", "spaces", "case", "no header", "trailing commas", "1.0", "quoted", "crlf"],
+)
+def test_files_as_spreadsheets_leave_them_are_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode("utf-8"))
+    read = read_results(path, obj_ids={3})
+    assert (read.scene_id.tolist(), read.im_id.tolist(), read.obj_id.tolist()) == ([1], [2], [3])
+    np.testing.assert_allclose(read.t, [[0.0, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "what"),
+    [("1 0 0 0 1 0 0 0 -1", "a reflection"), ("2 0 0 0 2 0 0 0 2", "one scaled by 2")],
+)
+def test_matrices_that_are_no_rotations_are_described(tmp_path: Path, matrix, what) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}1,2,3,0.5,{matrix},0 0 1,-1\n")
+    with pytest.raises(BopCsvError, match=what):
+        read_results(path)
