@@ -29,7 +29,12 @@ from cope_training.evaluation.inference import (
     run_model,
 )
 from cope_training.evaluation.metrics.detection import with_boxes
-from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import (
+    Scenes,
+    check_image_sizes,
+    find_scenes,
+    read_ground_truth,
+)
 from cope_training.evaluation.metrics.measure import Measurement, measure
 from cope_training.evaluation.metrics.objects import EvalObject, load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
@@ -102,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
         runner.configure(score_threshold=args.score_threshold)
     objects = load_objects(_models_folder(scenes, args.model))
     gts = with_boxes(_ground_truth(scenes, args), objects)
+    check_image_sizes(scenes, gts)
     if runner is None:
         run, device = Run(read_results(args.results, set(objects)), np.zeros(0)), ""
     else:
