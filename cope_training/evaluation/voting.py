@@ -17,7 +17,7 @@ from cope_ros.core.deployment.preprocessing import Fit, fit_image
 from cope_ros.core.deployment.runtime import resolve_device
 from cope_ros.core.detection.averaging import SymmetryAligner, robust_mean
 from cope_ros.core.detection.clustering import cluster, nms_3d, select_leaders
-from cope_ros.core.detection.instances import MIN_SUPPORT
+from cope_ros.core.detection.instances import MIN_QUALITY, MIN_SUPPORT
 from cope_ros.core.network.build import score_power
 from cope_ros.core.types import Hypotheses, PoseBatch, box_centers, within_class_scores
 
@@ -144,7 +144,7 @@ class VotingModel:
         if count == 0:
             return h.R.new_zeros(0, 3, 3), h.t.new_zeros(0, 3)
         most = min(limit, int(votes.member.sum(dim=1).max()))
-        quality = h.consistency * h.score.pow(self._score_power)
+        quality = (h.consistency * h.score.pow(self._score_power)).clamp_min(MIN_QUALITY)
         vote = torch.where(votes.member, quality, torch.zeros_like(quality))
         weight, index = vote.topk(most, dim=1)
         weight[:, 0] = weight[:, 0].clamp_min(1e-3)

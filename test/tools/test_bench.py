@@ -93,13 +93,16 @@ def test_stages_operations_and_report(candidate: Candidate, planted: Path, tmp_p
     result = latency._summary(times, {n: [n] for n in times}) | {"stages_ms": ms}
     gflop = measure.gflop(candidate.network, SIZE)
     result |= {"scenes": "planted", "planted": dict(result), "peak_memory_mb": 900}
+    result |= {"operations": 1234}
     result |= {"gflop": gflop, "achieved_over_floor": 2.0}
     (tmp_path / "profile_lite.txt").write_text(profile)
     write_report(tmp_path, {"device": "a <test>", "models": {"lite": result}})
     page = (tmp_path / "report.html").read_text()
     assert "a &lt;test&gt;" in page
     assert page.count("data:image/png;base64,") == 2
-    assert "| lite | planted | 5.5 |" in (tmp_path / "report.md").read_text()
+    markdown = (tmp_path / "report.md").read_text()
+    assert "| lite | planted | 5.5 |" in markdown
+    assert "| 1234 |" in markdown
 
 
 def test_operations_of_a_convolution_by_hand() -> None:

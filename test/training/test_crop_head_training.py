@@ -160,7 +160,7 @@ def test_it_learns_and_the_dense_part_stays() -> None:
 
 
 def test_it_starts_with_what_the_dense_backbone_knows() -> None:
-    plain = build_network(PRESETS["lite"], CATALOGUE)
+    plain = build_network(replace(PRESETS["lite_crop_head"], crop_head=None), CATALOGUE)
     weights = {k: v.clone() for k, v in plain.state_dict().items()}
     trainer = Trainer(QUICK, CATALOGUE, CPU)
     trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite"))
@@ -218,7 +218,7 @@ def test_tensorboard_shows_windows_with_the_pose_found() -> None:
 def test_wrong_stages_and_windows_are_refused() -> None:
     with pytest.raises(CopeError, match="the preset 'lite' has none"):
         Trainer(replace(QUICK, preset="lite"), CATALOGUE, CPU)
-    with pytest.raises(CopeError, match="expected dense, crop_head or refiner, got 'both'"):
+    with pytest.raises(CopeError, match="expected dense, joint, crop_head or refiner, got 'both'"):
         Trainer(replace(QUICK, task="both"), CATALOGUE, CPU)
     with pytest.raises(CopeError, match="expected one instance, its map and depth"):
         CropHeadTargetBuilder(CATALOGUE)([replace(make_crop(), depth=None)])
