@@ -48,7 +48,7 @@ class TwoStage:
 
     def __call__(self, image: torch.Tensor, K: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Poses (R, t) of all instances of a (1, H, W, 3) uint8 image on the device."""
-        logits, raw_boxes, raw_keys, _ = self._scripted.network(image)
+        logits, raw_boxes, raw_keys = self._scripted.network(image)[:3]
         score, classes = class_probability(logits[0].float()).max(-1)
         kept = (score >= SCORE).nonzero().squeeze(1)
         centers, strides = make_locations(image.shape[1], image.shape[2], image.device)
