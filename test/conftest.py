@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 
 from cope_ros.core.errors import CopeError
+
+pytest_plugins = ["unproved"]  # the list of what was skipped, at the end of every run
 
 ROOT = Path(__file__).resolve().parent.parent
 # Domains that give valid ports beside other users' and Linux's ephemeral range.
@@ -66,14 +67,3 @@ def pytest_runtest_setup() -> Generator[None, Any, Any]:
 def pytest_runtest_call() -> Generator[None, Any, Any]:
     """Tests that render are skipped without EGL."""
     return (yield from skip_without_egl())
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says what this run has not proved, and for want of what."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    # A skip's report has (file, line, "Skipped: reason").
-    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
-    if reasons:
-        terminalreporter.section("not proved by this run")
-        for reason, count in reasons.most_common():
-            terminalreporter.line(f"{count} test{'s' * (count > 1)} skipped: {reason}")

@@ -25,9 +25,10 @@ from cope_training.bench.agreement import compare, scene_images
 from cope_training.bench.candidates import camera, random_preset, write_planted
 from cope_training.bench.planted import plant, plant_into
 
+NO_CUDA = "no CUDA device: that models run there, captured and alike the CPU, is not shown"
 pytestmark = [
     pytest.mark.cuda,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA),
 ]
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = sorted(Path(os.environ.get("COPE_MODELS", ROOT / "models")).glob("*/model.pt"))

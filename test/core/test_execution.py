@@ -38,7 +38,8 @@ WAITING = (
 )
 SIZE = (160, 128)
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo"
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+NO_CUDA = "no CUDA device: that models run there, captured and alike the CPU, is not shown"
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason=NO_CUDA)
 
 
 class Recorder(TorchDispatchMode):

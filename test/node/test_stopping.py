@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked_node import ForkedNode
 from node_gauge import save_gauge
 
 from tools.soak import signals
@@ -71,8 +72,14 @@ def test_only_pythons_own_start_may_end_with_1():
 
 def test_the_node_ends_in_random_moments(tmp_path):
     save_gauge(tmp_path / "model.pt")
-    command = [sys.executable, "-m", "cope_ros.node", "--ros-args", "-p", "device:=cpu"]
-    outcomes = signals.run_trials([*command, "-p", f"model:={tmp_path}"], TRIALS, PARALLEL, seed=1)
+    arguments = ["--ros-args", "-p", "device:=cpu", "-p", f"model:={tmp_path}"]
+
+    def start(after_ready):
+        if after_ready:  # none of these is interrupted while it imports
+            return ForkedNode(arguments)
+        return signals.start_process([sys.executable, "-m", "cope_ros.node", *arguments])
+
+    outcomes = signals.run_trials(start, TRIALS, PARALLEL, seed=1)
     assert not signals.report(outcomes, LIMIT)
-    assert any(outcome.started for outcome in outcomes)
+    assert {outcome.started for outcome in outcomes} == {True, False}
     assert {len(outcome.trial.signals) for outcome in outcomes} == {1, 2}

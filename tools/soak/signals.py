@@ -13,10 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tools.soak import names
 
@@ -76,14 +76,39 @@ def plan(rng: random.Random, start_up: float) -> Trial:
     return Trial(rng.choice(KINDS), after_ready, delay, rng.uniform(0, APART))
 
 
+class Child(Protocol):
+    """What a trial needs of a process; `subprocess.Popen` has it."""
+
+    @property
+    def stdout(self) -> Iterable[str] | None:
+        """Lines of both outputs."""
+
+    def send_signal(self, number: signal.Signals, /) -> None:
+        """Sends it, unless the process has ended."""
+
+    def kill(self) -> None:
+        """Ends it at once."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, negative for a signal; raises `subprocess.TimeoutExpired`."""
+
+
+Start = Callable[[bool], Child]  # told whether the signals come after the node's readiness only
+
+
+def start_process(command: Sequence[str]) -> Child:
+    """A process whose outputs are read as one."""
+    return subprocess.Popen(
+        command, cwd=names.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
 class Process:
     """A node under trial; a thread reads its log."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, start: Start, after_ready: bool) -> None:
         self.began = time.monotonic()
-        self._process = subprocess.Popen(
-            command, cwd=names.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self._process = start(after_ready)
         self.ready = threading.Event()
         self.log = ""
         self._reader = threading.Thread(target=self._read)
@@ -119,9 +144,9 @@ class Process:
         return Outcome(trial, code if code >= 0 else 128 - code, seconds, started, self.log)
 
 
-def measure_start_up(command: Sequence[str]) -> float:
+def measure_start_up(start: Start) -> float:
     """Seconds from the start of a process to its readiness."""
-    process = Process(command)
+    process = Process(start, True)
     ready = process.ready.wait(LONGEST)
     seconds = time.monotonic() - process.began
     process.stop(Trial((signal.SIGTERM,), False, 0.0, 0.0))
@@ -130,12 +155,13 @@ def measure_start_up(command: Sequence[str]) -> float:
     return seconds
 
 
-def run_trials(command: Sequence[str], count: int, parallel: int, seed: int) -> list[Outcome]:
+def run_trials(start: Start, count: int, parallel: int, seed: int) -> list[Outcome]:
     """As many trials as asked for, ``parallel`` at a time."""
-    start_up, rng = measure_start_up(command), random.Random(seed)
-    planned = [plan(rng, start_up * parallel) for _ in range(count)]
+    slower = max(1.0, parallel / (os.cpu_count() or 1))  # nodes that start side by side
+    start_up, rng = slower * measure_start_up(start), random.Random(seed)
+    planned = [plan(rng, start_up) for _ in range(count)]
     with ThreadPoolExecutor(parallel) as pool:
-        return list(pool.map(lambda trial: Process(command).stop(trial), planned))
+        return list(pool.map(lambda trial: Process(start, trial.after_ready).stop(trial), planned))
 
 
 def report(outcomes: Sequence[Outcome], limit: float = LIMIT) -> list[str]:
@@ -175,8 +201,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.choice(range(1, 102))))
     command = [sys.executable, "-m", "cope_ros.node", "--ros-args", "-r", f"__ns:=/{names.RAW}"]
     settings = ["-p", f"model:={names.MODEL}", "-p", "device:=cpu"]
+
+    def start(_after_ready: bool) -> Child:
+        return start_process([*command, *settings])
+
     with camera():
-        outcomes = run_trials([*command, *settings], options.trials, options.parallel, options.seed)
+        outcomes = run_trials(start, options.trials, options.parallel, options.seed)
     return 1 if report(outcomes) else 0
 
 
