@@ -33,6 +33,7 @@ from cope_ros.input import topics
 from cope_ros.input.depth_pairing import DepthMatcher
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.input.subscriptions import Inputs
+from cope_ros.model_threshold import ModelThreshold
 from cope_ros.output.publishers import Outputs
 from cope_ros.parameters import ParameterError
 from cope_ros.pipeline import Processor, Tools
@@ -79,6 +80,7 @@ class CopeNode(LifecycleNode):
         parameters.declare(self, topics.qos_override_names(self), shared)
         self.parameters = parameters.read(self)
         self.add_post_set_parameters_callback(self._on_parameters_set)
+        self._threshold = ModelThreshold(self)
         self._control = Control(lambda: self.parameters.mode)
         Services(self, self._control, lambda: self.lifecycle, lambda: self.parameters.mode)
         self.monitor = Monitor()
@@ -101,6 +103,7 @@ class CopeNode(LifecycleNode):
             self.get_logger().fatal(str(error))
             self._release()
             return FAILURE
+        self._threshold.adopt(self._estimator.metadata)
         self._tracker.prepare(self._estimator.catalogue)
         self.outputs.publish_vision_info(self._estimator.metadata, str(where))
         self.lifecycle = "inactive"

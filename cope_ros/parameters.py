@@ -91,7 +91,7 @@ class Parameters(DepthParameters):
         check=one_of("exact", "latest"),
     )
     score_threshold: float = entry(
-        "score_threshold", 0.5, "Least score of a hypothesis", live=True, span=(0.0, 1.0)
+        "score_threshold", 0.5, "Least score; unset: the model's own", live=True, span=(0.0, 1.0)
     )
     iou_threshold: float = entry(
         "iou_threshold",

@@ -40,6 +40,7 @@ def export_network(
     input_size: tuple[int, int] = (640, 480),
     max_instances: int = 100,
     score_threshold: float = SCORE_THRESHOLD,
+    candidate_threshold: float = 0.0,
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     covariance: dict[str, Any] | None = None,
@@ -48,7 +49,8 @@ def export_network(
 
     Args:
         input_size: (width, height) px that images are fitted into, multiples of 32.
-        score_threshold: of the file until a caller sets another; the node sets its parameter's.
+        score_threshold: of instances, until a caller sets another.
+        candidate_threshold: of hypotheses, where it is higher.
         training, metrics: go into the file's metadata as they are.
         covariance: factors per class (``core.calibration``); None leaves the spread as it is.
 
@@ -63,6 +65,7 @@ def export_network(
     network = network.to(memory_format=torch.channels_last)
     estimator = build_estimator(network, config, catalogue, max_instances)
     estimator.score_threshold.fill_(score_threshold)
+    estimator.candidate_threshold.fill_(candidate_threshold)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
     scripted = script(estimator)
     metadata = {
@@ -72,6 +75,7 @@ def export_network(
         "input_size": list(input_size),
         "max_instances": max_instances,
         "score_threshold": score_threshold,
+        "candidate_threshold": candidate_threshold,
         "training": training or {},
         "metrics": metrics or {},
     }
@@ -150,6 +154,7 @@ def export_checkpoint(
         preset=config.preset,
         input_size=input_size,
         score_threshold=config.score_threshold,
+        candidate_threshold=config.candidate_threshold,
         training=training,
     )
 
@@ -194,11 +199,22 @@ def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) ->
         preset=metadata["preset"],
         input_size=(width, height),
         max_instances=metadata["max_instances"],
-        score_threshold=metadata.get("score_threshold", SCORE_THRESHOLD),
+        **_thresholds(metadata),
         training=metadata["training"],
         metrics=metadata["metrics"],
         covariance=covariance,
     )
+
+
+def _thresholds(metadata: dict[str, Any]) -> dict[str, float]:
+    """Both thresholds of a file; one of before there were two let all refined instances pass."""
+    names = ("score_threshold", "candidate_threshold")
+    if names[1] in metadata:
+        return {name: float(metadata[name]) for name in names}
+    threshold = float(metadata.get(names[0], SCORE_THRESHOLD))
+    config = NetworkConfig.from_dict(metadata["network"])
+    refined = config.instance_head is not None or config.crop_head is not None
+    return dict(zip(names, (0.0, threshold) if refined else (threshold, 0.0), strict=True))
 
 
 def _commit() -> str:

@@ -15,13 +15,15 @@ from cope_ros.core.detection.hypotheses import HypothesisDecoder
 from cope_ros.core.detection.instances import InstanceClustering
 from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners, catalogue_diameters
 from cope_ros.core.refinement.stages import build_refinement
-from cope_ros.core.types import Hypotheses, Instances, RefinementInputs
+from cope_ros.core.types import Hypotheses, Instances, RefinementInputs, mask_out
 
 
 class CopeEstimator(nn.Module):
     """COPE's inference (paper, section 3.1) on a batch.
 
     Thresholds are buffers; they can change on a loaded model: ``score_threshold.fill_(0.4)``.
+    ``score_threshold`` is the least score of an instance; hypotheses below ``candidate_threshold``
+    do not make one, since stages of refinement lower scores.
 
     Args:
         network: trained or not; the stages share its layers.
@@ -32,6 +34,7 @@ class CopeEstimator(nn.Module):
     """
 
     score_threshold: Tensor
+    candidate_threshold: Tensor
     iou_threshold: Tensor
     n_hypotheses: Tensor
     enabled: Tensor
@@ -52,6 +55,7 @@ class CopeEstimator(nn.Module):
         self.calibrate = CovarianceCalibration(len(catalogue))
         self.refinement = build_refinement(network, catalogue)
         self.register_buffer("score_threshold", torch.tensor(0.5))
+        self.register_buffer("candidate_threshold", torch.tensor(0.0))
         self.register_buffer("iou_threshold", torch.tensor(0.5))
         self.register_buffer("n_hypotheses", torch.tensor(10))
         self.register_buffer("enabled", torch.ones(len(catalogue), dtype=torch.bool))
@@ -72,7 +76,13 @@ class CopeEstimator(nn.Module):
         inputs = RefinementInputs(image, K.float(), outputs.shared)
         for stage in self.refinement.values():
             instances = stage(inputs, instances)
+        instances = mask_out(instances, instances.score < self.score_threshold)
         return self.calibrate.instances(instances)
+
+    @torch.jit.export
+    def hypothesis_threshold(self) -> Tensor:
+        """() float, least score of a hypothesis; the score of an instance is never higher."""
+        return torch.maximum(self.score_threshold, self.candidate_threshold)
 
     @torch.jit.export
     def hypothesize(self, image: Tensor, K: Tensor) -> Hypotheses:
@@ -85,4 +95,5 @@ class CopeEstimator(nn.Module):
         return self.calibrate.instances(self._cluster(hypotheses))
 
     def _cluster(self, hypotheses: Hypotheses) -> Instances:
-        return self.cluster(hypotheses, self.score_threshold, self.iou_threshold, self.n_hypotheses)
+        threshold = self.hypothesis_threshold()
+        return self.cluster(hypotheses, threshold, self.iou_threshold, self.n_hypotheses)

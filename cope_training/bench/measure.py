@@ -61,7 +61,7 @@ class Stages:
         batch = fit_image(pixels, width, height)[0].to(self.device)[None]
         camera = K.float().to(self.device)[None]
         h = Hypotheses(*s.hypothesize(batch, camera))
-        active = h.score >= s.score_threshold
+        active = h.score >= s.hypothesis_threshold()
         leads, leader = cluster(h.boxes, h.class_index, active, s.iou_threshold)
         support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())
         rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), s.cluster.max_instances)

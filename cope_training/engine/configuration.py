@@ -177,6 +177,7 @@ class TrainConfig:
     pose_pretraining: int = 4000  # steps on geometry alone before the images
     checkpoint_minutes: float = 5.0
     score_threshold: float = SCORE_THRESHOLD  # of the exported file, unless its user sets one
+    candidate_threshold: float = 0.0  # of hypotheses, where refinement lowers scores
     supervision: str = ""  # IM, DR, DR-P or DR-PC (Table 3); empty: the losses' weights as given
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -74,7 +74,7 @@ class VotingModel:
             camera = torch.from_numpy(K_fit).float().to(self.device)
             tensor = tensor.to(self.device)[None]
             h = Hypotheses(*self._scripted.hypothesize(tensor, camera[None]))
-            active = (h.score >= self._scripted.score_threshold) & _finite(h)
+            active = (h.score >= self._scripted.hypothesis_threshold()) & _finite(h)
             threshold = self._scripted.iou_threshold
             leads, leader = cluster(h.boxes, h.class_index, active, threshold)
             support = torch.zeros_like(leader).scatter_add_(1, leader, active.long())

@@ -129,7 +129,7 @@ class Estimator:
         """Changes thresholds from the next image on; None leaves a value as it is.
 
         Args:
-            score_threshold: in [0, 1], least class probability of a hypothesis.
+            score_threshold: in [0, 1], least score of an instance.
             iou_threshold: in [0, 1], box overlap that joins hypotheses.
             n_hypotheses: at least 1, most consistent hypotheses averaged per instance.
             class_ids: objects to look for; an empty sequence means all.
