@@ -29,15 +29,11 @@ from cope_training.evaluation.inference import (
     run_model,
 )
 from cope_training.evaluation.metrics.detection import with_boxes
-from cope_training.evaluation.metrics.ground_truth import (
-    Scenes,
-    check_image_sizes,
-    find_scenes,
-    read_ground_truth,
-)
+from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.measure import Measurement, measure
 from cope_training.evaluation.metrics.objects import EvalObject, load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.scenes import Scenes, check_image_sizes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY, VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.page import Truth, write_page

@@ -102,9 +102,10 @@ def _score(
     # Here, for they need OpenCV, and training does not.
     from cope_training.evaluation.ablation import run_votings
     from cope_training.evaluation.inference import available_images
-    from cope_training.evaluation.metrics.ground_truth import find_scenes, read_ground_truth
+    from cope_training.evaluation.metrics.ground_truth import read_ground_truth
     from cope_training.evaluation.metrics.measure import measure
     from cope_training.evaluation.metrics.objects import load_objects
+    from cope_training.evaluation.metrics.scenes import find_scenes
     from cope_training.evaluation.voting import VotingModel
 
     scenes = find_scenes(options.data)

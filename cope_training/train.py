@@ -18,7 +18,7 @@ from cope_ros.core.errors import CopeError
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
-from cope_training.data.sources import build_source
+from cope_training.data.sources import build_source, check_recorded
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
@@ -98,6 +98,8 @@ def open_trainer(
     if options.meshes:
         config = config.of_objects(options.meshes)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
+    if ranks.is_first:
+        check_recorded(config, catalogue)
     trainer = Trainer(config, catalogue, device, ranks)
     if folder.exists():
         trainer.resume(checkpoints.load(folder), str(folder))

@@ -1,6 +1,7 @@
 """JSON files as people have them: any Unicode encoding, numbers as text, rows or matrices."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,20 @@ def read_json(path: Path) -> Any:
         CopeError: it is missing or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_without_repetition)
     except OSError as error:
         raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise CopeError(f"{path}: expected JSON, got {error}") from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's content; json itself would keep the last of several equal keys."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice!r} twice in one object")
+    return content
 
 
 def numbers(entry: Any, key: str, count: int, where: str) -> np.ndarray:
@@ -50,8 +60,8 @@ def whole_number(entry: Any, key: str, where: str) -> int:
         CopeError: the key is missing, or its value is no integer.
     """
     value = float(numbers(entry, key, 1, where)[0])
-    if value != round(value) or abs(value) > LARGEST:
-        raise CopeError(f"{where}: {key}: expected an integer, got {value}")
+    if isinstance(entry[key], bool) or value != round(value) or abs(value) > LARGEST:
+        raise CopeError(f"{where}: {key}: expected an integer, got {shortened(entry[key])}")
     return int(value)
 
 

@@ -18,7 +18,7 @@ from cope_ros.core.deployment.execution import halve
 from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.deployment.runtime import Estimate, Estimator, resolve_device
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import read_image
+from cope_training.data.photographs import read_image
 
 SAME_BOX = 3.0  # px: instances of both runs whose box corners are nearer are the same one
 LIMITS = (0.5, 0.2)  # mm at 1 m, degrees: what half precision may cost

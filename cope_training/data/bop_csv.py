@@ -15,7 +15,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_scene import ROTATION_TOLERANCE, describe_matrix
+from cope_training.data.bop_checks import are_rotations, describe_matrix
 from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates
 
 HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
@@ -127,8 +127,7 @@ def _parse_row(fields: list[str], obj_ids: Collection[int] | None) -> Row:
         raise ValueError(f"unknown obj_id {obj_id}: the data set has {sorted(obj_ids)}")
     score = _numbers(fields[3], "score", 1)[0]
     R = _numbers(fields[4], "R", 9).reshape(3, 3)
-    deviation = np.abs(R @ R.T - np.eye(3)).max()
-    if deviation > ROTATION_TOLERANCE or np.linalg.det(R) < 0:
+    if not are_rotations(R[None])[0]:
         raise ValueError(f"R is no rotation but {describe_matrix(R)}")
     t = _numbers(fields[5], "t", 3) * MM
     time = _numbers(fields[6], "time", 1)[0]

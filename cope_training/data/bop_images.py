@@ -1,38 +1,20 @@
-"""The images of a BOP scene folder: which are there, colour, instance masks, depth.
-
-Everything that reads photographs reads them here, so that training, evaluation and demo see the
-same pixels: those stored in the file, whatever its EXIF orientation says.
-"""
+"""The images of a BOP scene folder: which are there, instance masks, depth."""
 
 import logging
-import struct
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
 from cope_training.data.bop_json import image_number
+from cope_training.data.notes import note_once
+from cope_training.data.photographs import SUFFIXES, is_image_name, opened
 
 log = logging.getLogger(__name__)
 
-# In order of preference where a number has several files; compared in lower case.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 COLOR_FOLDERS = ("rgb", "gray")
-ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
-# What Pillow raises for files that are no images, or broken ones.
-IMAGE_ERRORS = (
-    *(OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error, zlib.error),
-    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
-
-
-def is_image_name(path: Path) -> bool:
-    """Whether a file's name is that of an image; files of the desktop such as ._a.jpg are not."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def list_images(scene: Path, folders: Iterable[str] = COLOR_FOLDERS) -> dict[int, Path]:
@@ -43,8 +25,9 @@ def list_images(scene: Path, folders: Iterable[str] = COLOR_FOLDERS) -> dict[int
     for name in folders:
         found, strays = _numbered_files(scene / name)
         if strays:
-            log.warning(
-                "%s: %d files are no images of the scene and left out, such as %s",
+            note_once(
+                log,
+                "%s: files that are no images of the scene are left out (%d), such as %s",
                 *(scene / name, len(strays), min(strays)),
             )
         if found:
@@ -58,7 +41,8 @@ def _numbered_files(folder: Path) -> tuple[dict[int, Path], list[str]]:
     for path in folder.iterdir() if folder.is_dir() else ():
         number = image_number(path.stem)
         if number is None or not is_image_name(path):
-            strays.append(path.name)
+            if path.is_file() and path.suffix != ".json":  # those of a scene lie beside ./
+                strays.append(path.name)
         elif path.is_file() and (number not in found or _rank(path) < _rank(found[number])):
             found[number] = path
     return found, strays
@@ -71,11 +55,11 @@ def _rank(path: Path) -> tuple[bool, int, str]:
 
 def numbered_file(folder: Path, stem: str) -> Path | None:
     """The image of that name in a folder, with whatever suffix; None where there is none."""
-    for suffix in SUFFIXES:
-        for name in (stem + suffix, stem + suffix.upper()):
-            if (folder / name).is_file():
-                return folder / name
-    return None
+    for suffix in SUFFIXES[:2]:  # BOP's own, without listing the folder
+        if (folder / (stem + suffix)).is_file():
+            return folder / (stem + suffix)
+    found = [path for path in folder.glob(f"{stem}.*") if is_image_name(path) and path.is_file()]
+    return min(found, key=_rank, default=None)
 
 
 def depth_file(scene: Path, image_id: int) -> Path | None:
@@ -84,62 +68,13 @@ def depth_file(scene: Path, image_id: int) -> Path | None:
     return numbered_file(folder, f"{image_id:06d}") or numbered_file(folder, str(image_id))
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) px as stored, from the file's first bytes alone.
-
-    Raises:
-        CopeError: it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except IMAGE_ERRORS as error:
-        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
-
-
-def read_image(path: Path | None, where: str = "") -> np.ndarray:
-    """(H, W, 3) uint8 RGB: gray is repeated, 16 bits become 8, transparency is ignored.
-
-    Args:
-        path: of the file; None where it is missing.
-        where: names the image in that case.
-
-    Raises:
-        CopeError: there is no such file or it is no image; names it.
-    """
-    if path is None:
-        raise CopeError(f"{where}: no image file")
-    try:
-        with Image.open(path) as image:
-            _note_orientation(image, path)
-            return _rgb(image, path)
-    except CopeError:
-        raise
-    except IMAGE_ERRORS as error:
-        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
-
-
-def _rgb(image: Image.Image, path: Path) -> np.ndarray:
-    """Pillow gives gray images of 16 bits as I;16 or I, and would clip them at 255."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-            raise CopeError(f"{path}: expected 8 or 16 bits per channel, got other numbers")
-        return np.repeat((values >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
-
-
-def _note_orientation(image: Image.Image, path: Path) -> None:
-    if image.getexif().get(ORIENTATION, 1) != 1 and str(path.parent) not in _noted:
-        _noted.add(str(path.parent))
-        log.warning(
-            "%s: says by EXIF that it is to be turned; the pixels are taken as stored", path
-        )
-
-
-_noted: set[str] = set()  # folders about which the word was said
+def note_no_scale(scene: Path) -> None:
+    """Says that depth images without a scale are left out: nobody knows their unit."""
+    note_once(
+        log,
+        "%s: depth images are left out where scene_camera.json gives no depth_scale (mm per unit)",
+        scene,
+    )
 
 
 def read_instances(
@@ -154,11 +89,26 @@ def read_instances(
         path = numbered_file(folder / "mask_visib", stem)
         if path is None:
             raise CopeError(f"{folder / 'mask_visib' / stem}.png: the mask is missing")
-        mask = read_image(path).any(axis=2)
+        mask = read_mask(path)
         if mask.shape != shape:
             raise CopeError(f"{path}: expected {shape[1]} x {shape[0]} px, got {mask.shape[::-1]}")
         labels[mask] = number
     return labels
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) bool: what is nearer to the mask's brightest value than to black.
+
+    Masks of 0 and 1, of 0 and 255 and of 16 bits are alike, and JPEG's traces around the edges
+    are left out. Transparency is ignored.
+
+    Raises:
+        CopeError: it cannot be read as an image; names it.
+    """
+    with opened(path) as image:
+        wide = image.mode in ("I", "F") or image.mode.startswith("I;16")
+        values = np.asarray(image if wide else image.convert("L"))
+    return values > values.max(initial=0) // 2
 
 
 def read_depth(path: Path, scale: float, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -172,18 +122,13 @@ def read_depth(path: Path, scale: float, size: tuple[int, int] | None = None) ->
     Raises:
         CopeError: it is no image, has several channels, or another size.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("L", "I", "F") and not image.mode.startswith("I;16"):
-                raise CopeError(f"{path}: expected a depth image of one channel, got {image.mode}")
-            depth = np.asarray(image, dtype=np.float64) * (scale * MM)
-    except CopeError:
-        raise
-    except IMAGE_ERRORS as error:
-        raise CopeError(f"{path}: cannot be read as a depth image ({error})") from error
+    with opened(path) as image:
+        if image.mode not in ("L", "I", "F") and not image.mode.startswith("I;16"):
+            raise CopeError(f"{path}: expected a depth image of one channel, got {image.mode}")
+        depth = np.asarray(image, dtype=np.float64) * (scale * MM)
     if size is not None and depth.shape[::-1] != size:
         raise CopeError(
             f"{path}: expected {size[0]} x {size[1]} px as its colour image, got "
             f"{depth.shape[1]} x {depth.shape[0]}"
         )
-    return np.where(np.isfinite(depth), depth, 0.0)
+    return np.where(np.isfinite(depth) & (depth > 0), depth, 0.0)

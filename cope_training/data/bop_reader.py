@@ -6,6 +6,7 @@ frames in metres.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,14 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import list_images, read_image, read_instances
-from cope_training.data.bop_scene import SCENE_GT, SceneTruth, read_scene_truth
+from cope_training.data.bop_checks import check_size
+from cope_training.data.bop_folders import find_scene_folders
+from cope_training.data.bop_images import list_images, read_instances
+from cope_training.data.bop_json import image_number
+from cope_training.data.bop_scene import SCENE_CAMERA, SCENE_GT, SceneTruth, read_scene_truth
 from cope_training.data.frames import Frame
+from cope_training.data.notes import note_once
+from cope_training.data.photographs import read_image
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # image numbers in a note
@@ -70,8 +76,8 @@ class BopDataset:
     def ids(self, index: int) -> tuple[int, int]:
         """BOP's scene_id and im_id of a frame; scene_id is -1 where the folder is no number."""
         scene, place = self._find(index)
-        name = scene.folder.name
-        return int(name) if name.isdigit() else -1, int(scene.image_ids[place])
+        number = image_number(scene.folder.name)
+        return -1 if number is None else number, int(scene.image_ids[place])
 
     def __getitem__(self, index: int) -> Frame:
         """Reads one frame; ``instance_map`` is None where the set has no mask_visib.
@@ -117,9 +123,7 @@ def scene_folders(folder: Path) -> list[Path]:
     Raises:
         CopeError: there is none.
     """
-    if (folder / SCENE_GT).is_file():
-        return [folder]
-    found = sorted(p.parent for p in folder.glob(f"*/{SCENE_GT}"))
+    found = list(find_scene_folders(folder, SCENE_GT).values())
     if not found:
         there = "" if folder.is_dir() else " (no such folder)"
         raise CopeError(f"{folder}: expected scene folders with {SCENE_GT}, got none{there}")
@@ -138,6 +142,9 @@ def read_scene(
     image_of_row = np.repeat(np.arange(len(kept)), np.diff(truth.first))
     index = {item.obj_id: c for c, item in enumerate(catalogue)}
     known = np.array([i in index for i in truth.obj_id.tolist()], dtype=bool)
+    if not known.all():
+        ids = sorted(set(truth.obj_id[~known].tolist()))
+        note_once(log, "%s: objects not in models_info are background: %s", folder.parent, ids)
     rows = np.flatnonzero(known & kept[image_of_row] & (truth.t[:, 2] > 0))
     counts = np.bincount(image_of_row[rows], minlength=len(kept))[kept]
     x, y, width, height = truth.bbox[rows].T
@@ -170,15 +177,29 @@ def check_annotated(truth: SceneTruth, paths: dict[int, Path], missing_images: s
             f"{f' ({len(missing)} in all)' if len(missing) > 1 else ''}"
         )
     note_gaps(truth, set(paths))
+    check_said_sizes(truth, paths)
+
+
+def check_said_sizes(truth: SceneTruth, paths: Mapping[int, Path]) -> None:
+    """Compares the images with the sizes that scene_camera.json says, if it does.
+
+    Raises:
+        CopeError: an image has another size, or is none.
+    """
+    for place in np.flatnonzero(truth.size[:, 0]):
+        im_id, (width, height) = int(truth.im_id[place]), truth.size[place].tolist()
+        if im_id in paths:
+            source = f"{truth.folder / SCENE_CAMERA}: image {im_id}"
+            check_size(paths[im_id], (width, height), source)
 
 
 def note_gaps(truth: SceneTruth, images: set[int]) -> None:
     """Says which annotations have no image and which images no annotation."""
     annotated = set(truth.im_id.tolist())
     for what, ids in (
-        ("annotations have no image", sorted(annotated - images)),
-        ("images have no annotation", sorted(images - annotated)),
+        ("annotations without image", sorted(annotated - images)),
+        ("images without annotation", sorted(images - annotated)),
     ):
         if ids:
             shown = ", ".join(str(i) for i in ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
-            log.warning("%s: %d %s and are left out: %s", truth.folder, len(ids), what, shown)
+            note_once(log, "%s: %s are left out (%d): %s", truth.folder, what, len(ids), shown)

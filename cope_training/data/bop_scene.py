@@ -15,15 +15,11 @@ import numpy as np
 from cope_ros.core.catalogue import MM
 from cope_ros.core.errors import CopeError
 from cope_ros.core.json_fields import intrinsics, numbers, shortened, whole_number
+from cope_training.data.bop_checks import check_truth
 from cope_training.data.bop_json import read_by_image
 
 SCENE_GT, SCENE_CAMERA = "scene_gt.json", "scene_camera.json"
 SCENE_GT_INFO = "scene_gt_info.json"
-# Largest deviation of R R^T from the identity. Generous, because LM-O's own poses are off by 0.01.
-ROTATION_TOLERANCE = 2e-2
-# An object nearer than its diameter that would still show this many pixels a thousand times
-# farther away was written in metres.
-METRES_PIXELS = 2.0
 INFO_KEYS = (("visib_fract", 1), ("bbox_obj", 4))
 HOW_TO_ANNOTATE = "bop_toolkit's scripts calc_gt_info.py and calc_gt_masks.py write it"
 
@@ -37,6 +33,7 @@ class SceneTruth:
     folder: Path
     im_id: np.ndarray  # (I,) int64
     K: np.ndarray  # (I, 3, 3) float64, px
+    size: np.ndarray  # (I, 2) int64 width, height of the image that K is for, 0 where not said
     depth_scale: np.ndarray  # (I,) float64 mm per unit of the depth images, 0 where not given
     first: np.ndarray  # (I + 1,) int64, rows first[i]:first[i + 1] belong to image i
     row: np.ndarray  # (R,) int64, place in the image's list in scene_gt, which names the masks
@@ -46,10 +43,10 @@ class SceneTruth:
     visibility: np.ndarray  # (R,) float64, NaN where scene_gt_info.json does not say
     bbox: np.ndarray  # (R, 4) float64 x, y, width, height of the whole silhouette, px, or NaN
 
-    def place_of(self, row: int) -> str:
-        """Which image and object of scene_gt.json a row is, for messages."""
+    def place_of(self, row: int, info: bool = False) -> str:
+        """Which image and object of scene_gt.json (or its info) a row is, for messages."""
         image = int(np.searchsorted(self.first, row, side="right")) - 1
-        where = self.folder / SCENE_GT
+        where = self.folder / (SCENE_GT_INFO if info else SCENE_GT)
         return f"{where}: image {self.im_id[image]}, object {self.row[row]}"
 
 
@@ -71,13 +68,14 @@ def read_scene_truth(
         raise CopeError(f"{folder / SCENE_GT_INFO}: no such file; {HOW_TO_ANNOTATE}")
     has_info = (folder / SCENE_GT_INFO).is_file()
     info = read_by_image(folder / SCENE_GT_INFO) if has_info else {}
-    K, scales, first, rows, seen = [], [], [0], [], []
+    K, sizes, scales, first, rows, seen = [], [], [], [0], [], []
     for im_id, entries in gt.items():
         for name, content in ((SCENE_CAMERA, camera), (SCENE_GT_INFO, info if has_info else gt)):
             if im_id not in content:
                 raise CopeError(f"{folder / name}: image {im_id} of {SCENE_GT} is missing")
         where = f"{folder / SCENE_CAMERA}: image {im_id}"
         K.append(intrinsics(camera[im_id], where))
+        sizes.append(said_size(camera[im_id], where))
         scales.append(depth_scale(camera[im_id], where))
         rows += _parse_image(entries, folder, im_id)
         count = len(rows) - first[-1]
@@ -90,6 +88,7 @@ def read_scene_truth(
         folder=folder,
         im_id=np.array(list(gt), dtype=np.int64),
         K=np.array(K, dtype=np.float64).reshape(-1, 3, 3),
+        size=np.array(sizes, dtype=np.int64).reshape(-1, 2),
         depth_scale=np.array(scales, dtype=np.float64),
         first=np.array(first, dtype=np.int64),
         row=table[:, 0].astype(np.int64),
@@ -99,9 +98,22 @@ def read_scene_truth(
         visibility=known[:, 0],
         bbox=known[:, 1:],
     )
-    _check_rotations(truth)
-    _check_translations(truth, diameters or {})
+    check_truth(truth, diameters or {})
     return truth
+
+
+def said_size(camera: Any, where: str) -> tuple[int, int]:
+    """(width, height) px in an entry of scene_camera.json or in camera.json; zeros if not there.
+
+    Raises:
+        CopeError: one of both is missing or is no integer over 0.
+    """
+    if not isinstance(camera, dict) or not {"width", "height"} & set(camera):
+        return 0, 0
+    width, height = (whole_number(camera, key, where) for key in ("width", "height"))
+    if min(width, height) < 1:
+        raise CopeError(f"{where}: width, height: expected over 0, got {width}, {height}")
+    return width, height
 
 
 def depth_scale(camera: Any, where: str) -> float:
@@ -110,7 +122,7 @@ def depth_scale(camera: Any, where: str) -> float:
     Raises:
         CopeError: it is no number over 0.
     """
-    if "depth_scale" not in camera:
+    if not isinstance(camera, dict) or "depth_scale" not in camera:
         return 0.0
     scale = float(numbers(camera, "depth_scale", 1, where)[0])
     if scale <= 0:
@@ -148,51 +160,3 @@ def _info(entry: Any, key: str, count: int, required: bool, where: str) -> list[
     if required or not isinstance(entry, dict) or key in entry:
         return numbers(entry, key, count, where).tolist()
     return [np.nan] * count
-
-
-def _check_rotations(truth: SceneTruth) -> None:
-    gram = truth.R @ truth.R.transpose(0, 2, 1)
-    off = np.abs(gram - np.eye(3)).max(axis=(1, 2)) > ROTATION_TOLERANCE
-    wrong = np.flatnonzero(off | (np.linalg.det(truth.R) < 0))
-    if len(wrong):
-        raise CopeError(
-            f"{truth.place_of(wrong[0])}: cam_R_m2c: expected a rotation, got "
-            f"{describe_matrix(truth.R[wrong[0]])}{_others(wrong)}"
-        )
-
-
-def describe_matrix(M: np.ndarray) -> str:
-    """What a (3, 3) matrix that is no rotation is instead."""
-    length = float(np.cbrt(abs(np.linalg.det(M))))
-    near = length > 0 and np.abs(M @ M.T / length**2 - np.eye(3)).max() <= ROTATION_TOLERANCE
-    if near and np.linalg.det(M) < 0:
-        return "a reflection (determinant -1)"
-    return f"one scaled by {length:.4g}" if near else f"{np.round(M, 4).tolist()}"
-
-
-def _check_translations(truth: SceneTruth, diameters: Mapping[int, float]) -> None:
-    hidden = truth.visibility <= 0  # synthetic sets list what stands behind the camera, too
-    behind = np.flatnonzero((truth.t[:, 2] <= 0) & ~hidden)
-    if len(behind):
-        z = truth.t[behind[0], 2] / MM
-        raise CopeError(
-            f"{truth.place_of(behind[0])}: cam_t_m2c: expected an object in front of the camera, "
-            f"got z = {z:.4g} mm{_others(behind)}"
-        )
-    size = np.array([diameters.get(i, 0.0) for i in truth.obj_id.tolist()])
-    distance = np.linalg.norm(truth.t, axis=1)
-    focal = np.repeat(truth.K[:, 0, 0], np.diff(truth.first))
-    near = np.flatnonzero(
-        (distance < size) & (focal * size * MM > METRES_PIXELS * distance) & ~hidden
-    )
-    if len(near):
-        row = near[0]
-        raise CopeError(
-            f"{truth.place_of(row)}: cam_t_m2c: {distance[row] / MM:.4g} mm from the camera, "
-            f"nearer than its diameter of {size[row] / MM:.4g} mm; expected mm, are these "
-            f"metres?{_others(near)}"
-        )
-
-
-def _others(rows: np.ndarray) -> str:
-    return f" ({len(rows)} objects of the scene)" if len(rows) > 1 else ""

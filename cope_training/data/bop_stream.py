@@ -4,6 +4,7 @@ Only the images' numbers are held of the whole set (4 bytes each). Ground truth 
 checked scene by scene when the sequence gets there, and kept for the scenes of one group.
 """
 
+import logging
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,18 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import depth_file, image_size, list_images, read_depth
+from cope_training.data.bop_checks import check_sizes
+from cope_training.data.bop_images import depth_file, list_images, note_no_scale, read_depth
 from cope_training.data.bop_json import read_by_image
 from cope_training.data.bop_reader import Scene, read_frame, read_scene, scene_folders
 from cope_training.data.bop_scene import HOW_TO_ANNOTATE, SCENE_CAMERA, SCENE_GT, SCENE_GT_INFO
 from cope_training.data.crops import cut
 from cope_training.data.frames import Frame
+from cope_training.data.notes import note_once
+from cope_training.data.photographs import image_size
 from cope_training.progress import shown
+
+log = logging.getLogger(__name__)
 
 SCENE_FILES = (SCENE_GT, SCENE_CAMERA, SCENE_GT_INFO)
 GROUP = 8  # scenes whose images are shuffled together; their ground truth is in memory
@@ -44,11 +50,10 @@ class BopStream:
             crop: px, side of the windows; 0 gives whole images.
 
         Raises:
-            CopeError: a scene lacks images, masks or a file of its ground truth; names it.
+            CopeError: a scene lacks a file of its ground truth, or none has an annotated image.
         """
         self._catalogue, self._seed, self._crop = catalogue, seed, crop
-        self._folders = scene_folders(folder)
-        self._ids = [_list_images(f) for f in self._folders]
+        self._folders, self._ids = _list_scenes(folder)
         self._first = np.cumsum([0] + [len(ids) for ids in self._ids])
         self._epoch, self._order = -1, np.zeros(0, np.int32)
         self._scenes: OrderedDict[int, Scene] = OrderedDict()
@@ -95,15 +100,19 @@ class BopStream:
             scene = read_scene(folder, self._catalogue, "skip")
             masks = folder / "mask_visib"
             names = {path.stem for path in masks.iterdir()} if masks.is_dir() else set()
+            size = image_size(scene.paths[0])
+            self._check_size(folder, size)
             for place, path in enumerate(scene.paths):
-                self._check_size(folder, image_size(path))
+                number, K = int(scene.image_ids[place]), scene.K[place].reshape(3, 3)
+                source = f"{folder / SCENE_CAMERA}: image {number}"
+                check_sizes((path, depth_file(folder, number)), size, K, source)
                 rows = scene.row[scene.first[place] : scene.first[place + 1]]
-                for row in rows.tolist():
-                    stem = f"{scene.image_ids[place]:06d}_{row:06d}"
-                    if stem not in names:
-                        raise CopeError(
-                            f"{masks / stem}.png: the mask is missing; {HOW_TO_ANNOTATE}"
-                        )
+                stems = [f"{number:06d}_{row:06d}" for row in rows.tolist()]
+                missing = [stem for stem in stems if stem not in names]
+                if missing:
+                    raise CopeError(
+                        f"{masks / missing[0]}.png: the mask is missing; {HOW_TO_ANNOTATE}"
+                    )
 
     def _check_size(self, folder: Path, size: tuple[int, int]) -> None:
         if self._crop > min(size):
@@ -158,23 +167,43 @@ def _depth(scene: Scene, place: int, size: tuple[int, int]) -> np.ndarray | None
     """(H, W) float32 m; None without a depth image or its scale."""
     path = depth_file(scene.folder, int(scene.image_ids[place]))
     scale = float(scene.depth_scale[place])
+    if path and not scale:
+        note_no_scale(scene.folder)
     return read_depth(path, scale, size).astype(np.float32) if path and scale else None
 
 
-def _list_images(folder: Path) -> np.ndarray:
-    """(I,) int32 numbers of a scene's annotated images that are there, ascending.
+def _list_scenes(folder: Path) -> tuple[list[Path], list[np.ndarray]]:
+    """The scenes of a split that have annotated images, and the (I,) int32 numbers of those.
 
     Raises:
-        CopeError: there are none, or a file is missing beside them.
+        CopeError: there are none, or a file of a scene's ground truth is missing.
+    """
+    found, empty = [], []
+    for scene in scene_folders(folder):
+        ids, reason = _list_images(scene)
+        if len(ids):
+            found.append((scene, ids))
+        else:
+            empty.append(reason)
+    if not found:
+        raise CopeError(empty[0])
+    if empty:
+        note_once(log, "%s: scenes without annotated images: %d: %s", folder, len(empty), empty[0])
+    return [scene for scene, _ in found], [ids for _, ids in found]
+
+
+def _list_images(folder: Path) -> tuple[np.ndarray, str]:
+    """(I,) int32 numbers of a scene's annotated images that are there; the reason if none is.
+
+    Raises:
+        CopeError: a file of its ground truth is missing.
     """
     for name in SCENE_FILES:
         if not (folder / name).is_file():
             hint = f"; {HOW_TO_ANNOTATE}" if name == SCENE_GT_INFO else ""
             raise CopeError(f"{folder / name}: expected a file of the scene, found none{hint}")
     images, annotated = list_images(folder), read_by_image(folder / SCENE_GT)
+    both = np.array([im_id for im_id in annotated if im_id in images], dtype=np.int32)
     if not images:
-        raise CopeError(f"{folder / 'rgb'}: expected images named by numbers, found none")
-    both = [im_id for im_id in annotated if im_id in images]
-    if not both:
-        raise CopeError(f"{folder / SCENE_GT}: annotates none of the {len(images)} images")
-    return np.array(both, dtype=np.int32)
+        return both, f"{folder / 'rgb'}: expected images named by numbers, found none"
+    return both, f"{folder / SCENE_GT}: annotates none of the {len(images)} images"

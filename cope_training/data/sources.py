@@ -134,6 +134,18 @@ class ScaledFrames:
         return scaled
 
 
+def check_recorded(config: TrainConfig, catalogue: Catalogue) -> None:
+    """Reads the ground truth of the BOP set once, if there is one: its faults come at the start.
+
+    Raises:
+        CopeError: names the file, the image and the key.
+    """
+    bop = config.data.bop
+    if bop.folder and bop.share > 0:
+        folder = Path(config.data.path("bop.folder")) / bop.split
+        BopStream(folder, catalogue, config.seed, bop.crop).check()
+
+
 def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     """The source that a configuration names.
 

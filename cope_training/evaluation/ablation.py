@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import read_image
+from cope_training.data.photographs import read_image
 from cope_training.evaluation.inference import available_images, check_same_objects, joined
-from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.measure import measure
 from cope_training.evaluation.metrics.objects import load_objects
 from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates, GroundTruth
 from cope_training.evaluation.voting import VotingModel, instance_rows
 from cope_training.progress import ProgressBar

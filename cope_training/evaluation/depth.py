@@ -6,10 +6,8 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.data.bop_images import read_depth
-from cope_training.data.bop_json import read_by_image
-from cope_training.data.bop_scene import SCENE_CAMERA, depth_scale
-from cope_training.evaluation.metrics.ground_truth import Scenes
 from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.rendering.meshes import Mesh, vertex_normals
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.scene import Placement
@@ -22,16 +20,11 @@ class MeasuredDepth:
 
     def __init__(self, scenes: Scenes) -> None:
         self._scenes = scenes
-        self._scale: dict[tuple[int, int], float] = {}
-        for scene_id, folder in scenes.scenes.items():
-            for im_id, camera in read_by_image(folder / SCENE_CAMERA).items():
-                where = f"{folder / SCENE_CAMERA}: image {im_id}"
-                self._scale[scene_id, im_id] = depth_scale(camera, where) or 1.0
 
     def __call__(self, scene_id: int, im_id: int) -> np.ndarray | None:
         """Reads the depth image."""
         path = self._scenes.depth_path(scene_id, im_id)
-        return None if path is None else read_depth(path, self._scale[scene_id, im_id])
+        return None if path is None else read_depth(path, self._scenes.depth_scale(scene_id, im_id))
 
 
 class RenderedDepth:

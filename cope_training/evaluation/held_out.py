@@ -8,12 +8,13 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import read_image
 from cope_training.data.frames import Frame
+from cope_training.data.photographs import read_image
 from cope_training.evaluation.inference import available_images
 from cope_training.evaluation.metrics.detection import with_boxes
-from cope_training.evaluation.metrics.ground_truth import find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.objects import load_objects
+from cope_training.evaluation.metrics.scenes import find_scenes
 from cope_training.rendering.scene_config import SceneConfig
 
 INSTANCES = (3, 16)  # per rendered image

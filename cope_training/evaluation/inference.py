@@ -11,10 +11,10 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_images import read_image
-from cope_training.evaluation.metrics.ground_truth import Scenes
+from cope_training.data.photographs import read_image
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
+from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.page import Frame, Results
 

@@ -22,9 +22,10 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.tracking import Tracker, TrackSettings
-from cope_training.data.bop_images import read_image
+from cope_training.data.photographs import read_image
 from cope_training.evaluation.inference import available_images
-from cope_training.evaluation.metrics.ground_truth import Scenes, find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_ground_truth
+from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.mot import MotScore, TruthFrame

@@ -177,7 +177,7 @@ def _ignored_signals(pid: int) -> int:
         (["--model", "{here}", "--images", "{here}/meshes"], "found none"),
         (
             ["--model", "{here}", "--images", "{here}/sequence", "--camera", "{here}/model.pt"],
-            "model.pt: expected readable JSON",
+            "model.pt: expected JSON",
         ),
     ],
 )

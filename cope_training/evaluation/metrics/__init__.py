@@ -8,9 +8,10 @@ from cope_training.evaluation.metrics.errors import (
     rotation_error,
     translation_error,
 )
-from cope_training.evaluation.metrics.ground_truth import find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.measure import Measurement, measure
 from cope_training.evaluation.metrics.objects import EvalObject, load_objects
+from cope_training.evaluation.metrics.scenes import find_scenes
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.metrics.vsd import vsd
 

@@ -1,91 +1,35 @@
 """Reads the ground truth of a BOP data set: poses, visibilities, boxes, targets.
 
-Accepts the root of a data set, a split folder (or any folder of scene folders), or one scene.
 Of images only names and sizes are read.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.json_fields import numbers, read_json, whole_number
-from cope_training.data.bop_images import depth_file, image_size, list_images
-from cope_training.data.bop_reader import note_gaps
+from cope_ros.core.json_fields import read_json, whole_number
+from cope_training.data.bop_reader import check_said_sizes, note_gaps
 from cope_training.data.bop_scene import (
     HOW_TO_ANNOTATE,
-    SCENE_GT,
     SCENE_GT_INFO,
     SceneTruth,
     read_scene_truth,
+    said_size,
 )
+from cope_training.data.notes import note_once
+from cope_training.data.photographs import image_size
+from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
 
 log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = (640, 480)  # px, where no camera.json and no image tells
-
-
-@dataclass(frozen=True)
-class Scenes:
-    """The scene folders of a data set and what lies beside them."""
-
-    root: Path
-    scenes: dict[int, Path]  # scene_id -> folder
-    targets: Path | None
-    models: Path | None  # folder with models_info.json
-
-    @cached_property
-    def images(self) -> dict[tuple[int, int], Path]:
-        """The colour (or gray) images that are there, by (scene_id, im_id)."""
-        found: dict[tuple[int, int], Path] = {}
-        for scene_id, folder in self.scenes.items():
-            found |= {(scene_id, im_id): path for im_id, path in list_images(folder).items()}
-        return found
-
-    def image_path(self, scene_id: int, im_id: int) -> Path | None:
-        """The colour (or gray) image, if it is there."""
-        return self.images.get((scene_id, im_id))
-
-    def depth_path(self, scene_id: int, im_id: int) -> Path | None:
-        """The depth image, if it is there."""
-        return depth_file(self.scenes[scene_id], im_id)
-
-
-def find_scenes(data: Path | str, split: str = "test") -> Scenes:
-    """Finds the scene folders under ``data``.
-
-    Raises:
-        CopeError: there is no scene.
-    """
-    data = Path(data).resolve()
-    if not data.is_dir():
-        raise CopeError(f"{data}: no such folder")
-    inner = data / split if (data / split).is_dir() else data
-    folders = [inner] if (inner / SCENE_GT).is_file() else sorted(inner.iterdir())
-    scenes = {int(f.name): f for f in folders if f.name.isdigit() and (f / SCENE_GT).is_file()}
-    if not scenes and (inner / SCENE_GT).is_file():
-        scenes = {0: inner}  # one scene whose folder has a name of its own
-    if not scenes:
-        raise CopeError(f"{data}: expected a BOP data set: no scene_gt.json here or in {split}/*/")
-    around = [data, inner, *inner.parents[:2]]
-    # Of several, those of the localisation task: the later ones name no objects.
-    targets = [p for f in around for p in sorted(f.glob("test_targets_bop*.json"))]
-    folders = [f / name for f in around for name in ("models_eval", "models", ".")]
-    models = [folder for folder in folders if (folder / "models_info.json").is_file()]
-    return Scenes(
-        data,
-        scenes,
-        targets[0] if targets and split == "test" else None,
-        models[0] if models else None,
-    )
 
 
 def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = None) -> GroundTruth:
@@ -140,13 +84,15 @@ def _note_gaps(
     scenes: Scenes, scene_id: int, truth: SceneTruth, named: set[tuple[int, int]] | None
 ) -> None:
     if np.isnan(truth.visibility).any():
-        log.warning(
+        note_once(
+            log,
             "%s: does not say how much is visible of each object; all count as fully visible; %s",
             *(truth.folder / SCENE_GT_INFO, HOW_TO_ANNOTATE),
         )
-    there = {im_id for scene, im_id in scenes.images if scene == scene_id}
+    there = {im_id: path for (scene, im_id), path in scenes.images.items() if scene == scene_id}
+    check_said_sizes(truth, there)
     if there and named is None:
-        note_gaps(truth, there)
+        note_gaps(truth, set(there))
 
 
 def _table(
@@ -211,28 +157,8 @@ def _image_size(scenes: Scenes, first: tuple[int, int]) -> tuple[int, int]:
     for folder in (scenes.root, *scenes.root.parents[:2]):
         path = folder / "camera.json"
         if path.is_file():
-            camera = read_json(path)
-            if isinstance(camera, dict) and {"width", "height"} <= set(camera):
-                width, height = (numbers(camera, k, 1, str(path))[0] for k in ("width", "height"))
-                return int(width), int(height)
+            width, height = said_size(read_json(path), str(path))
+            if width:
+                return width, height
     picture = scenes.image_path(*first)
     return DEFAULT_SIZE if picture is None else image_size(picture)
-
-
-def check_image_sizes(scenes: Scenes, gts: GroundTruth) -> None:
-    """Makes sure that images, depth images and camera.json have one size.
-
-    Raises:
-        CopeError: a file of another size, or one that is no image; names it.
-    """
-    for key in gts.images:
-        for path in (scenes.image_path(*key), scenes.depth_path(*key)):
-            if path is None:
-                continue
-            found = image_size(path)
-            if found != gts.image_size:
-                wide, high = gts.image_size
-                raise CopeError(
-                    f"{path}: expected {wide} x {high} px as in camera.json and the other "
-                    f"images, got {found[0]} x {found[1]}"
-                )

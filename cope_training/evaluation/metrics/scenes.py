@@ -1,0 +1,97 @@
+"""Where a BOP data set to evaluate on keeps its scenes, images, targets and models.
+
+Accepts the root of a data set, a split folder (or any folder of scene folders), or one scene.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cope_ros.core.errors import CopeError
+from cope_training.data.bop_checks import check_sizes
+from cope_training.data.bop_folders import find_scene_folders
+from cope_training.data.bop_images import depth_file, list_images, note_no_scale
+from cope_training.data.bop_json import read_by_image
+from cope_training.data.bop_scene import SCENE_CAMERA, SCENE_GT, depth_scale
+from cope_training.evaluation.metrics.tables import GroundTruth
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The scene folders of a data set and what lies beside them."""
+
+    root: Path
+    scenes: dict[int, Path]  # scene_id -> folder
+    targets: Path | None
+    models: Path | None  # folder with models_info.json
+
+    @cached_property
+    def images(self) -> dict[tuple[int, int], Path]:
+        """The colour (or gray) images that are there, by (scene_id, im_id)."""
+        found: dict[tuple[int, int], Path] = {}
+        for scene_id, folder in self.scenes.items():
+            found |= {(scene_id, im_id): path for im_id, path in list_images(folder).items()}
+        return found
+
+    def image_path(self, scene_id: int, im_id: int) -> Path | None:
+        """The colour (or gray) image, if it is there."""
+        return self.images.get((scene_id, im_id))
+
+    def depth_path(self, scene_id: int, im_id: int) -> Path | None:
+        """The depth image, if it is there and scene_camera.json gives its scale."""
+        path = depth_file(self.scenes[scene_id], im_id)
+        if path is not None and not self.depth_scale(scene_id, im_id):
+            note_no_scale(self.scenes[scene_id])
+            return None
+        return path
+
+    def depth_scale(self, scene_id: int, im_id: int) -> float:
+        """mm per unit of a depth image, 0 where scene_camera.json does not say."""
+        return self._depth_scales.get((scene_id, im_id), 0.0)
+
+    @cached_property
+    def _depth_scales(self) -> dict[tuple[int, int], float]:
+        scales: dict[tuple[int, int], float] = {}
+        for scene_id, folder in self.scenes.items():
+            for im_id, camera in read_by_image(folder / SCENE_CAMERA).items():
+                where = f"{folder / SCENE_CAMERA}: image {im_id}"
+                scales[scene_id, im_id] = depth_scale(camera, where)
+        return scales
+
+
+def find_scenes(data: Path | str, split: str = "test") -> Scenes:
+    """Finds the scene folders under ``data``.
+
+    Raises:
+        CopeError: there is no scene.
+    """
+    data = Path(data).resolve()
+    if not data.is_dir():
+        raise CopeError(f"{data}: no such folder")
+    inner = data / split if (data / split).is_dir() else data
+    scenes = find_scene_folders(inner, SCENE_GT)
+    if not scenes:
+        raise CopeError(f"{data}: expected a BOP data set: no scene_gt.json here or in {split}/*/")
+    around = [data, inner, *inner.parents[:2]]
+    # Of several, those of the localisation task: the later ones name no objects.
+    targets = [p for f in around for p in sorted(f.glob("test_targets_bop*.json"))]
+    folders = [f / name for f in around for name in ("models_eval", "models", ".")]
+    models = [folder for folder in folders if (folder / "models_info.json").is_file()]
+    return Scenes(
+        data,
+        scenes,
+        targets[0] if targets and split == "test" else None,
+        models[0] if models else None,
+    )
+
+
+def check_image_sizes(scenes: Scenes, gts: GroundTruth) -> None:
+    """Makes sure that images, depth images, intrinsics and camera.json fit in size.
+
+    Raises:
+        CopeError: a file of another size, or one that is no image; names it.
+    """
+    for scene_id, im_id in gts.images:
+        files = (scenes.image_path(scene_id, im_id), scenes.depth_path(scene_id, im_id))
+        source = f"{scenes.scenes[scene_id] / SCENE_CAMERA}: image {im_id}"
+        check_sizes(files, gts.image_size, gts.K[scene_id, im_id], source)
