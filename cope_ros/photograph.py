@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-from cope_ros.core.errors import CopeError
+from cope_training.data.photographs import opened
+from cope_training.rendering.files.pictures import rgb_pixels
 
 DIAGONAL_35MM = math.hypot(36.0, 24.0)  # mm; "35 mm equivalent" compares diagonals (CIPA DCG-001)
 MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # EXIF's FocalPlaneResolutionUnit
@@ -34,15 +35,12 @@ def read_photograph(path: Path, upright: bool) -> Photograph:
     Raises:
         CopeError: the file cannot be read as an image.
     """
-    try:
-        with Image.open(path) as image:
-            exif = image.getexif()
-            focal = focal_length(exif, image.size)
-            turned = exif.get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
-            shown = ImageOps.exif_transpose(image) if upright and turned else image
-            pixels = np.array(shown.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise CopeError(f"{path}: cannot be read as an image ({error})") from error
+    with opened(path) as image:
+        exif = image.getexif()
+        focal = focal_length(exif, image.size)
+        turned = exif.get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
+        shown = ImageOps.exif_transpose(image) if upright and turned else image
+        pixels = np.array(rgb_pixels(shown))
     return Photograph(pixels, focal, turned)
 
 

@@ -37,6 +37,7 @@ from cope_training.evaluation.metrics.scenes import Scenes, check_image_sizes, f
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY, VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 from cope_training.evaluation.page import Truth, write_page
+from cope_training.evaluation.plausible import check_near_targets
 from cope_training.evaluation.report import score_sections
 from cope_training.progress import ProgressBar
 
@@ -106,6 +107,7 @@ def _run(args: argparse.Namespace) -> int:
     check_image_sizes(scenes, gts)
     if runner is None:
         run, device = Run(read_results(args.results, set(objects)), np.zeros(0)), ""
+        check_near_targets(run.estimates, gts, objects, args.results)
     else:
         check_same_objects(runner.catalogue, objects, str(scenes.root))
         depth = MeasuredDepth(scenes) if args.depth else None

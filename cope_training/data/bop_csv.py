@@ -6,7 +6,9 @@ leave them, too: with a byte-order mark, spaces around the names, empty columns 
 such as ``1.0``, or without the header.
 """
 
+import codecs
 import csv
+import io
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates
 
 HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 TIME_TOLERANCE = 1e-3  # s, within which the times of an image's rows must agree (BOP)
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SHOWN_PROBLEMS = 20  # lines named in the error message
 
 Row = tuple[int, int, int, float, np.ndarray, np.ndarray, float]
@@ -59,15 +62,7 @@ def read_results(path: Path | str, obj_ids: Collection[int] | None = None) -> Es
             rotation, or a time that differs from that of another line of the same image.
     """
     path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, _stripped(row)) for row in reader]
-    except OSError as error:
-        raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CopeError(f"{path}: expected comma-separated text, got {error}") from error
-    lines = [(number, fields) for number, fields in lines if fields]
+    lines = _read_lines(path)
     if not lines:
         raise BopCsvError(path, [Problem(1, f"expected {','.join(HEADER)}, got an empty file")])
     has_header = tuple(name.lower() for name in lines[0][1]) == tuple(n.lower() for n in HEADER)
@@ -98,6 +93,26 @@ def write_results(path: Path | str, ests: Estimates) -> None:
                     f"{ests.time[row]:.9g}",
                 )
             )
+
+
+def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """The fields of each line that has any, with its number."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        text = content.decode("utf-16" if content.startswith(UTF16_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise BopCsvError(path, [Problem(line, f"expected UTF-8 text, got {error}")]) from error
+    reader = csv.reader(io.StringIO(text, newline=""))
+    try:
+        lines = [(reader.line_num, _stripped(row)) for row in reader]
+    except csv.Error as error:
+        problem = Problem(reader.line_num, f"expected comma-separated text, got {error}")
+        raise BopCsvError(path, [problem]) from error
+    return [(number, fields) for number, fields in lines if fields]
 
 
 def _parse_lines(

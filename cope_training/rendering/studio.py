@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.rendering.backgrounds import load_photographs
 from cope_training.rendering.meshes import Mesh, load_mesh
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
 from cope_training.rendering.prints import print_picture
@@ -19,7 +19,6 @@ from cope_training.rendering.surface_offset import with_surface_offset
 from cope_training.rendering.textures import procedural_picture, random_crop
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 TEXTURE_SIDE = 256
 PRINTS = 96
 SHAPES = 16  # of each known object, where they vary
@@ -71,24 +70,6 @@ def find_mesh(folder: Path, obj_id: int, prefer_texture: bool = True) -> Path:
     raise CopeError(
         f"{folder}: no mesh for object {obj_id}: expected meshes/obj_{obj_id:06d}.ply, .obj or .glb"
     )
-
-
-def load_photographs(folder: Path | str, limit: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Up to ``limit`` pictures of a folder, (H, W, 3) uint8, in random order.
-
-    Raises:
-        CopeError: the folder holds no picture.
-    """
-    paths = sorted(p for p in Path(folder).glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    if not paths:
-        raise CopeError(f"{folder}: expected pictures (jpg, png) for backgrounds, got none")
-    chosen = rng.permutation(len(paths))[:limit]
-    pictures = []
-    for i in chosen:
-        with Image.open(paths[i]) as image:
-            image.thumbnail((400, 400))
-            pictures.append(np.asarray(image.convert("RGB")))
-    return pictures
 
 
 class Studio:

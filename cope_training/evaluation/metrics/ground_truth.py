@@ -6,13 +6,12 @@ Of images only names and sizes are read.
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.json_fields import read_json, whole_number
+from cope_ros.core.json_fields import read_json
 from cope_training.data.bop_reader import check_said_sizes, note_gaps
 from cope_training.data.bop_scene import (
     HOW_TO_ANNOTATE,
@@ -26,6 +25,7 @@ from cope_training.data.photographs import image_size
 from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
+from cope_training.evaluation.metrics.targets import read_targets
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +44,32 @@ def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = N
     Raises:
         CopeError: a file is missing or a key is, with both named.
     """
-    wanted = None if only is None else set(only)
-    counts, named = None, None
-    if scenes.targets is not None:
-        counts, named = _read_targets(scenes.targets)
-        named = {key for key in named if key[0] in scenes.scenes}
-        wanted = named if wanted is None else wanted & named
+    targets = None if scenes.targets is None else read_targets(scenes.targets)
     sizes = known_sizes(scenes)
     truths = {i: read_scene_truth(folder, sizes) for i, folder in scenes.scenes.items()}
     for scene_id, truth in truths.items():
         _check_objects(truth, sizes)
-        _note_gaps(scenes, scene_id, truth, named)
+        _note_gaps(scenes, scene_id, truth, named=targets is not None)
     images = [(i, im) for i, truth in truths.items() for im in truth.im_id.tolist()]
-    images = [key for key in images if wanted is None or key in wanted]
+    if targets is not None:
+        targets.check(_annotated(truths), frozenset(images))
+        images = [key for key in images if key in targets.images]
+    if only is not None:
+        wanted = set(only)
+        images = [key for key in images if key in wanted]
     if not images:
         raise CopeError(f"{scenes.root}: no image to evaluate")
-    return _table(scenes, truths, images, counts)
+    return _table(scenes, truths, images, None if targets is None else targets.counts)
+
+
+def _annotated(truths: Mapping[int, SceneTruth]) -> Counter[tuple[int, int, int]]:
+    """Instances by scene_id, im_id and obj_id."""
+    found: Counter[tuple[int, int, int]] = Counter()
+    for scene_id, truth in truths.items():
+        of_rows = np.repeat(truth.im_id, np.diff(truth.first)).tolist()
+        objects = truth.obj_id.tolist()
+        found.update((scene_id, i, o) for i, o in zip(of_rows, objects, strict=True))
+    return found
 
 
 def known_sizes(scenes: Scenes) -> dict[int, float]:
@@ -80,9 +90,8 @@ def _check_objects(truth: SceneTruth, sizes: Mapping[int, float]) -> None:
         )
 
 
-def _note_gaps(
-    scenes: Scenes, scene_id: int, truth: SceneTruth, named: set[tuple[int, int]] | None
-) -> None:
+def _note_gaps(scenes: Scenes, scene_id: int, truth: SceneTruth, named: bool) -> None:
+    """Says what is missing beside the annotations; images only if no targets file names them."""
     if np.isnan(truth.visibility).any():
         note_once(
             log,
@@ -91,7 +100,7 @@ def _note_gaps(
         )
     there = {im_id: path for (scene, im_id), path in scenes.images.items() if scene == scene_id}
     check_said_sizes(truth, there)
-    if there and named is None:
+    if there and not named:
         note_gaps(truth, set(there))
 
 
@@ -99,10 +108,10 @@ def _table(
     scenes: Scenes,
     truths: Mapping[int, SceneTruth],
     images: list[tuple[int, int]],
-    counts: dict[tuple[int, int, int], int] | None,
+    counts: Mapping[tuple[int, int, int], int] | None,
 ) -> GroundTruth:
     """The rows of the given images, in their order."""
-    K = {}
+    K, chosen = {}, set(images)
     parts: list[tuple[np.ndarray, ...]] = []
     for scene, truth in truths.items():
         numbers_of_rows = np.repeat(truth.im_id, np.diff(truth.first))
@@ -128,29 +137,8 @@ def _table(
         boxes=boxes,
         K={key: K[key] for key in images},
         image_size=_image_size(scenes, images[0]),
-        inst_count={key: n for key, n in counts.items() if key[:2] in set(images)},
+        inst_count={key: n for key, n in counts.items() if key[:2] in chosen},
     )
-
-
-def _read_targets(
-    path: Path,
-) -> tuple[dict[tuple[int, int, int], int] | None, set[tuple[int, int]]]:
-    """The asked counts, None in the form of BOP24's detection task, and the named images."""
-    entries = read_json(path)
-    if not isinstance(entries, list):
-        raise CopeError(f"{path}: expected a list of targets, got a {type(entries).__name__}")
-    counts: dict[tuple[int, int, int], int] = {}
-    named: set[tuple[int, int]] = set()
-    for place, entry in enumerate(entries):
-        where = f"{path}: target {place}"
-        image = whole_number(entry, "scene_id", where), whole_number(entry, "im_id", where)
-        named.add(image)
-        if "obj_id" in entry or "inst_count" in entry:
-            obj_id = whole_number(entry, "obj_id", where)
-            counts[(*image, obj_id)] = whole_number(entry, "inst_count", where)
-    if counts and len({key[:2] for key in counts}) < len(named):
-        raise CopeError(f"{path}: expected obj_id and inst_count in all targets or in none")
-    return counts or None, named
 
 
 def _image_size(scenes: Scenes, first: tuple[int, int]) -> tuple[int, int]:
