@@ -97,12 +97,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     progress = ProgressBar()
-    scenes = find_scenes(args.data, args.split)
+    scenes = find_scenes(args.data, args.split).with_models(args.model)
     runner = None
     if args.model is not None:
         runner = Estimator.load(args.model, args.device)
         runner.configure(score_threshold=args.score_threshold)
-    objects = load_objects(_models_folder(scenes, args.model))
+    objects = load_objects(scenes.models_folder)
     gts = with_boxes(_ground_truth(scenes, args), objects)
     check_image_sizes(scenes, gts)
     if runner is None:
@@ -117,14 +117,6 @@ def _run(args: argparse.Namespace) -> int:
         result.summary["time_s_per_image"] = float(run.image_seconds.mean())
     _write(args, scenes, gts, objects, run, result, device)
     return 0
-
-
-def _models_folder(scenes: Scenes, model: Path | None) -> Path:
-    if scenes.models is not None:
-        return scenes.models
-    if model is not None and model.is_dir() and (model / "models_info.json").is_file():
-        return model
-    raise CopeError(f"{scenes.root}: no models_info.json in models_eval/, models/ or beside it")
 
 
 def _ground_truth(scenes: Scenes, args: argparse.Namespace) -> GroundTruth:

@@ -108,8 +108,8 @@ def _score(
     from cope_training.evaluation.metrics.scenes import find_scenes
     from cope_training.evaluation.voting import VotingModel
 
-    scenes = find_scenes(options.data)
-    objects = load_objects(scenes.models or Path(config.data.path("meshes")))
+    scenes = find_scenes(options.data).with_models(Path(config.data.path("meshes")))
+    objects = load_objects(scenes.models_folder)
     gts = read_ground_truth(scenes)
     gts = read_ground_truth(scenes, available_images(scenes, gts)[: options.limit])
     voting = VotingModel(model, options.device, options.score_threshold)

@@ -77,8 +77,8 @@ def ablate(
 ) -> dict[str, Any]:
     """Scores of every way of voting of one model on (the first ``limit`` images of) a data set."""
     progress = ProgressBar()
-    scenes = find_scenes(data)
-    objects = load_objects(scenes.models if scenes.models is not None else model)
+    scenes = find_scenes(data).with_models(model)
+    objects = load_objects(scenes.models_folder)
     voting_model = VotingModel(model, device, threshold)
     check_same_objects(voting_model.catalogue, objects, str(data))
     gts = read_ground_truth(scenes)

@@ -23,10 +23,8 @@ def benchmark(results: Path, data: Path) -> dict[str, float]:
     """
     start = time.perf_counter()
     scenes = find_scenes(data)
-    if scenes.models is None:
-        raise CopeError(f"{data}: no models_info.json in models_eval/ or models/")
+    objects = load_objects(scenes.models_folder)
     gts = read_ground_truth(scenes)
-    objects = load_objects(scenes.models)
     seconds = {"data set": time.perf_counter() - start}
     before = time.perf_counter()
     ests = read_results(results, set(objects))

@@ -51,8 +51,8 @@ def recorded(data: Path, model: Path, catalogue: Catalogue) -> Iterator[Frame]:
     Raises:
         CopeError: data, images or meshes are missing.
     """
-    scenes = find_scenes(data)
-    objects = load_objects(scenes.models or (model if model.is_dir() else model.parent))
+    scenes = find_scenes(data).with_models(model)
+    objects = load_objects(scenes.models_folder)
     gts = read_ground_truth(scenes)
     gts = with_boxes(read_ground_truth(scenes, available_images(scenes, gts)), objects)
     index = {item.obj_id: c for c, item in enumerate(catalogue)}

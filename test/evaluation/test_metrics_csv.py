@@ -90,12 +90,22 @@ def test_times_of_one_image_must_agree(tmp_path: Path) -> None:
         read_results(path)
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "\x00\xff"])
-def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", 1),
+        ("a,b\n1,2\n", 1),
+        ("scene_id;im_id;obj_id;score;R;t;time\n", 1),
+        (HEADER + "\xff", 2),
+        (HEADER + "9" * 200_000, 2),
+    ],
+)
+def test_other_files_are_refused_with_the_line(tmp_path: Path, content: str, line: int) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(CopeError, match="expected"):
+    with pytest.raises(BopCsvError, match="expected") as caught:
         read_results(path)
+    assert caught.value.problems[0].line == line
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -129,12 +139,13 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         f"{HEADER}1.0,2.0,3.0,0.5,{IDENTITY},0 0 1000,-1\n",
         f'{HEADER}1,2,3,0.5,"{IDENTITY}","0 0 1000",-1\n',
         f"{HEADER}1,2,3,0.5,{IDENTITY},0 0 1000,-1\n".replace("\n", "\r\n"),
+        f"{HEADER}1,2,3,0.5,{IDENTITY},0 0 1000,-1\n".encode("utf-16"),
     ],
-    ids=["bom", "spaces", "case", "no header", "trailing commas", "1.0", "quoted", "crlf"],
+    ids=["bom", "spaces", "case", "no header", "trailing commas", "1.0", "quoted", "crlf", "utf16"],
 )
-def test_files_as_spreadsheets_leave_them_are_read(tmp_path: Path, text: str) -> None:
+def test_files_as_spreadsheets_leave_them_are_read(tmp_path: Path, text: str | bytes) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(text.encode("utf-8"))
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     read = read_results(path, obj_ids={3})
     assert (read.scene_id.tolist(), read.im_id.tolist(), read.obj_id.tolist()) == ([1], [2], [3])
     np.testing.assert_allclose(read.t, [[0.0, 0.0, 1.0]])

@@ -126,3 +126,9 @@ def test_large_photographs_are_drawn_small(tmp_path: Path, estimator: FakeEstima
     assert estimator.seen[0][0].shape == (2000, 4000, 3)
     assert Image.open(tmp_path / "p_cope.jpg").size == (1600, 800)
     assert np.asarray(Image.open(tmp_path / "p_cope.jpg")).std() > 1  # something is drawn
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    Image.fromarray(np.full((6, 8), 40000, np.uint16)).save(path)
+    assert (read_photograph(path, upright=False).pixels == 156).all()

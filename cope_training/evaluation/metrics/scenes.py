@@ -3,7 +3,7 @@
 Accepts the root of a data set, a split folder (or any folder of scene folders), or one scene.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from cope_training.data.bop_json import read_by_image
 from cope_training.data.bop_scene import SCENE_CAMERA, SCENE_GT, depth_scale
 from cope_training.evaluation.metrics.tables import GroundTruth
 
+MODELS_INFO = "models_info.json"
+
 
 @dataclass(frozen=True)
 class Scenes:
@@ -24,6 +26,30 @@ class Scenes:
     scenes: dict[int, Path]  # scene_id -> folder
     targets: Path | None
     models: Path | None  # folder with models_info.json
+
+    def with_models(self, model: Path | None = None) -> "Scenes":
+        """The same with the models of a model directory (or model.pt) where it has none.
+
+        Raises:
+            CopeError: neither has a models_info.json.
+        """
+        if self.models is not None:
+            return self
+        folder = model.parent if model is not None and model.is_file() else model
+        if folder is None or not (folder / MODELS_INFO).is_file():
+            raise CopeError(f"{self.root}: no {MODELS_INFO} in models_eval/, models/ or beside it")
+        return replace(self, models=folder)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where the models are.
+
+        Raises:
+            CopeError: as ``with_models``.
+        """
+        models = self.with_models().models
+        assert models is not None
+        return models
 
     @cached_property
     def images(self) -> dict[tuple[int, int], Path]:
@@ -76,7 +102,7 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
     # Of several, those of the localisation task: the later ones name no objects.
     targets = [p for f in around for p in sorted(f.glob("test_targets_bop*.json"))]
     folders = [f / name for f in around for name in ("models_eval", "models", ".")]
-    models = [folder for folder in folders if (folder / "models_info.json").is_file()]
+    models = [folder for folder in folders if (folder / MODELS_INFO).is_file()]
     return Scenes(
         data,
         scenes,
