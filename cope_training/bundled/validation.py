@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cope_ros.core.catalogue import Catalogue
 from cope_training.bundled.physics import Tray
 from cope_training.bundled.room import Arrangement, Camera, Room, look_at, write_camera
 from cope_training.data.bop_writer import BopSceneWriter
@@ -61,13 +62,14 @@ def random_view(rng: np.random.Generator, tray: Tray, focal: float) -> np.ndarra
 def make_validation(models: Path, folder: Path, scenes: int, seed: int) -> None:
     """Writes ``folder/validation/00000n`` for each scene, each with a camera of its own."""
     os.environ.setdefault("LP_NUM_THREADS", "1")
+    classes = len(Catalogue.from_models_info(models / "models_info.json"))
     for scene in range(scenes):
         rng = np.random.default_rng([seed, scene])
         focal = float(rng.uniform(*FOCAL))
         middle = np.array(SIZE) / 2.0 + rng.normal(0.0, 4.0, 2)
         K = np.array([[focal, 0.0, middle[0]], [0.0, focal, middle[1]], [0.0, 0.0, 1.0]])
         camera = Camera(K, SIZE)
-        plan = random_arrangement(rng, 3)
+        plan = random_arrangement(rng, classes)
         room = Room(models, (plan,), camera, rng)
         path = folder / "validation" / f"{scene + 1:06d}"
         writer = BopSceneWriter(path, room.catalogue, JPEG_QUALITY)
