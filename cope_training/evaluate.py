@@ -101,7 +101,7 @@ def _run(args: argparse.Namespace) -> int:
     runner = None
     if args.model is not None:
         runner = Estimator.load(args.model, args.device)
-        runner.configure(score_threshold=args.score_threshold)
+        runner.configure(score_threshold=args.score_threshold, depth=args.depth)
     objects = load_objects(scenes.models_folder)
     gts = with_boxes(_ground_truth(scenes, args), objects)
     check_image_sizes(scenes, gts)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.graph_check import check_graph
-from cope_ros.core.deployment.model_file import load_model, save_model
+from cope_ros.core.deployment.model_file import SURFACE_POINTS, load_model, save_model
 from cope_ros.core.detection.covariance import KEY as COVARIANCE
 from cope_ros.core.detection.covariance import set_factors
 from cope_ros.core.errors import CopeError
@@ -22,10 +22,12 @@ from cope_ros.core.network.build import build_estimator, build_network
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.layers import HalfStoredLinear
 from cope_ros.core.network.presets import NetworkConfig, get_preset
-from cope_ros.core.renamed import check_layers
+from cope_ros.core.refinement.depth_fit import POINTS
 from cope_ros.core.types import Instances
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
+from cope_training.exported import network_of, surfaces_of, trained_surfaces
+from cope_training.tasks.refiner.surface_points import surface_points
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
 
@@ -44,6 +46,7 @@ def export_network(
     training: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     covariance: dict[str, Any] | None = None,
+    surfaces: Tensor | None = None,
 ) -> None:
     """Writes ``path`` (model.pt); fails if the file computes otherwise or holds no CUDA graph.
 
@@ -53,6 +56,8 @@ def export_network(
         candidate_threshold: of hypotheses, where it is higher.
         training, metrics: go into the file's metadata as they are.
         covariance: factors per class (``core.calibration``); None leaves the spread as it is.
+        surfaces: (C, P, 6) m of the objects, see ``CopeEstimator``; without them the file takes
+            no depth.
 
     Raises:
         CopeError: size not a multiple of 32, or a check of the file failed.
@@ -63,7 +68,7 @@ def export_network(
     fold_batch_norm(network)
     _store_in_half(network)
     network = network.to(memory_format=torch.channels_last)
-    estimator = build_estimator(network, config, catalogue, max_instances)
+    estimator = build_estimator(network, config, catalogue, max_instances, surfaces)
     estimator.score_threshold.fill_(score_threshold)
     estimator.candidate_threshold.fill_(candidate_threshold)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
@@ -81,6 +86,8 @@ def export_network(
     }
     if covariance is not None:
         metadata[COVARIANCE] = covariance
+    if surfaces is not None:
+        metadata[SURFACE_POINTS] = surfaces.shape[1]
     save_model(scripted, metadata, path)
     try:
         check_parity(estimator, path)
@@ -123,7 +130,10 @@ def check_parity(estimator: torch.nn.Module, path: Path) -> None:
         K = torch.tensor([[200.0, 0, width / 2], [0, 200.0, height / 2], [0, 0, 1]])
         K = K.expand(batch, 3, 3)
         with torch.inference_mode():
-            expected, got = Instances(*estimator(image, K)), Instances(*loaded(image, K))
+            inputs = [image, K]
+            if getattr(estimator, "depth_fit", None) is not None:
+                inputs.append(0.2 + torch.rand(shape[:3], generator=generator))
+            expected, got = Instances(*estimator(*inputs)), Instances(*loaded(*inputs))
         for name, a, b in zip(Instances._fields, expected, got, strict=True):
             if not torch.allclose(a.float(), b.float(), atol=PARITY, rtol=PARITY):
                 worst = (a.float() - b.float()).abs().max().item()
@@ -131,9 +141,16 @@ def check_parity(estimator: torch.nn.Module, path: Path) -> None:
 
 
 def export_checkpoint(
-    checkpoint: checkpoints.Checkpoint, path: Path, input_size: tuple[int, int] = (640, 480)
+    checkpoint: checkpoints.Checkpoint,
+    path: Path,
+    input_size: tuple[int, int] = (640, 480),
+    meshes: Path | None = None,
 ) -> None:
     """Exports a checkpoint's averaged weights, with how they were trained.
+
+    Args:
+        meshes: models folder whose surfaces depth is compared with; else the training's, if it
+            is there.
 
     Raises:
         CopeError: as ``export_network``.
@@ -156,41 +173,28 @@ def export_checkpoint(
         score_threshold=config.score_threshold,
         candidate_threshold=config.candidate_threshold,
         training=training,
+        surfaces=trained_surfaces(meshes, config.data.meshes, checkpoint.catalogue),
     )
 
 
-def network_of(source: Path) -> tuple[CopeNetwork, NetworkConfig, Catalogue, dict[str, Any]]:
-    """The network of an exported model, built anew with the file's weights, and its metadata.
-
-    Raises:
-        CopeError: the weights do not fit the network of this version.
-    """
-    scripted, metadata = load_model(source, torch.device("cpu"))
-    if "network" not in metadata:
-        raise CopeError(f"{source}: does not say which network it holds; export it again")
-    layers = NetworkConfig.from_dict(metadata["network"])
-    catalogue = Catalogue.from_dict(metadata["models_info"], str(source))
-    network = build_network(layers, catalogue)
-    fold_batch_norm(network)
-    names, state = set(network.state_dict()), scripted.state_dict()
-    check_layers((name.removeprefix("network.") for name in state), str(source))
-    weights = {name: state[f"network.{name}"] for name in names if f"network.{name}" in state}
-    checkpoints.load_weights(network, weights, str(source))
-    return network.eval(), layers, catalogue, metadata
-
-
-def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) -> None:
+def export_again(
+    source: Path, path: Path, covariance: dict[str, Any] | None, meshes: Path | None = None
+) -> None:
     """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
 
     Args:
         source: model.pt or the directory that holds it.
         covariance: as in ``export_network``.
+        meshes: models folder for the surfaces; else those of ``source``, if it has any.
 
     Raises:
         CopeError: as ``export_network``; the weights do not fit the network of this version.
     """
     network, layers, catalogue, metadata = network_of(source)
     width, height = metadata["input_size"]
+    surfaces = (
+        surface_points(meshes, catalogue, POINTS) if meshes is not None else surfaces_of(source)
+    )
     export_network(
         network,
         layers,
@@ -203,6 +207,7 @@ def export_again(source: Path, path: Path, covariance: dict[str, Any] | None) ->
         training=metadata["training"],
         metrics=metadata["metrics"],
         covariance=covariance,
+        surfaces=surfaces,
     )
 
 
@@ -228,14 +233,19 @@ def _commit() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
     parser = argparse.ArgumentParser(prog="cope_export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder written by cope_train")
+    parser.add_argument("source", type=Path, help="checkpoint folder of cope_train, or a model.pt")
     parser.add_argument("model", type=Path, help="model.pt to write")
     parser.add_argument("--width", type=int, default=640, help="px of the network's input")
     parser.add_argument("--height", type=int, default=480, help="px of the network's input")
+    parser.add_argument("--meshes", type=Path, help="models folder, for depth (the training's)")
     options = parser.parse_args(arguments)
     try:
-        saved = checkpoints.load(options.checkpoint)
-        export_checkpoint(saved, options.model, (options.width, options.height))
+        if options.source.suffix == ".pt":
+            factors = load_model(options.source, torch.device("cpu"))[1].get(COVARIANCE)
+            export_again(options.source, options.model, factors, options.meshes)
+        else:
+            saved, size = checkpoints.load(options.source), (options.width, options.height)
+            export_checkpoint(saved, options.model, size, options.meshes)
     except CopeError as error:
         print(f"cope_export: {error}", file=sys.stderr)
         return 1

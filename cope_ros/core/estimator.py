@@ -1,6 +1,6 @@
 """The pipeline: an image and its intrinsics in, padded instances out (paper, Figure 2).
 
-    image, K -> network -> hypotheses -> clustering -> instances -> refinement
+    image, K -> network -> hypotheses -> clustering -> instances -> refinement [-> depth fit]
 
 This module is what gets exported; every step has a fixed shape and nothing waits for the
 device in between. Which refinement there is, ``refinement.stages`` reads off the network.
@@ -14,8 +14,9 @@ from cope_ros.core.detection.covariance import CovarianceCalibration
 from cope_ros.core.detection.hypotheses import HypothesisDecoder
 from cope_ros.core.detection.instances import InstanceClustering
 from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners, catalogue_diameters
+from cope_ros.core.refinement.depth_fit import DepthFit
 from cope_ros.core.refinement.stages import build_refinement
-from cope_ros.core.types import Hypotheses, Instances, RefinementInputs, mask_out
+from cope_ros.core.types import Hypotheses, Instances, RefinementInputs, mask_out, with_depth
 
 
 class CopeEstimator(nn.Module):
@@ -31,6 +32,8 @@ class CopeEstimator(nn.Module):
         by_diameter: whether targets were standardised by diameter (else by stride).
         score_power: exponent of scores in votes, beside consistency; 0 as published.
         max_instances: M, rows of the padded output.
+        surfaces: (C, P, 6) m, points of each object's surface about its box's centre, and
+            normals; what depth is compared with. Without them depth is ignored.
     """
 
     score_threshold: Tensor
@@ -46,6 +49,7 @@ class CopeEstimator(nn.Module):
         by_diameter: bool,
         score_power: float = 0.0,
         max_instances: int = 100,
+        surfaces: Tensor | None = None,
     ) -> None:
         super().__init__()
         corners, diameters = catalogue_corners(catalogue), catalogue_diameters(catalogue)
@@ -54,18 +58,21 @@ class CopeEstimator(nn.Module):
         self.cluster = InstanceClustering(catalogue, score_power, max_instances)
         self.calibrate = CovarianceCalibration(len(catalogue))
         self.refinement = build_refinement(network, catalogue)
+        self.depth_fit = None if surfaces is None else DepthFit(surfaces, corners, diameters)
         self.register_buffer("score_threshold", torch.tensor(0.5))
         self.register_buffer("candidate_threshold", torch.tensor(0.0))
         self.register_buffer("iou_threshold", torch.tensor(0.5))
         self.register_buffer("n_hypotheses", torch.tensor(10))
         self.register_buffer("enabled", torch.ones(len(catalogue), dtype=torch.bool))
 
-    def forward(self, image: Tensor, K: Tensor) -> Instances:
+    def forward(self, image: Tensor, K: Tensor, depth: Tensor | None = None) -> Instances:
         """Estimates all instances.
 
         Args:
             image: (B, H, W, 3) uint8 RGB, H and W multiples of 32.
             K: (B, 3, 3) float intrinsics of that image, px.
+            depth: (B, H, W) float m along the optical axis, 0 where unknown; poses are fitted to
+                it where the estimator knows the objects' surfaces.
 
         Returns:
             Padded instances, best first.
@@ -77,7 +84,14 @@ class CopeEstimator(nn.Module):
         for stage in self.refinement.values():
             instances = stage(inputs, instances)
         instances = mask_out(instances, instances.score < self.score_threshold)
-        return self.calibrate.instances(instances)
+        instances = self.calibrate.instances(instances)
+        if self.depth_fit is not None and depth is not None:
+            R, t, covariance, share = self.depth_fit(
+                depth, inputs.K, instances.class_index, instances.R, instances.t,
+                instances.covariance,
+            )  # fmt: skip
+            instances = with_depth(instances, R, t, covariance, share)
+        return instances
 
     @torch.jit.export
     def hypothesis_threshold(self) -> Tensor:

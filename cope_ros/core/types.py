@@ -68,12 +68,31 @@ class Instances(NamedTuple):
     boxes: Tensor  # (B, M, 4) float, amodal box of the best hypothesis or a refined pose, px
     keypoints: Tensor  # (B, M, 8, 2) float, of the most consistent hypothesis or a refined pose
     support: Tensor  # (B, M) int64, hypotheses in the cluster
+    depth_share: Tensor  # (B, M) float, of the surface that depth confirms; 0: by the image alone
 
 
 def from_outputs(outputs: Sequence[Tensor]) -> Instances:
     """What a model file returns; those of older exports know nothing of depth."""
     missing = len(Instances._fields) - len(outputs)
     return Instances(*outputs, *[torch.zeros_like(outputs[2])] * missing)
+
+
+def with_depth(
+    found: Instances, R: Tensor, t: Tensor, covariance: Tensor, share: Tensor
+) -> Instances:
+    """The same instances with poses and covariances fitted to depth; all are (B, M, ...)."""
+    return Instances(
+        found.valid,
+        found.class_index,
+        found.score,
+        R,
+        t,
+        covariance,
+        found.boxes,
+        found.keypoints,
+        found.support,
+        share,
+    )
 
 
 def replace_non_finite(h: Hypotheses) -> tuple[Hypotheses, Tensor]:
@@ -124,6 +143,7 @@ def with_poses(found: Instances, score: Tensor, poses: PoseBatch) -> Instances:
         found.boxes,
         found.keypoints,
         found.support,
+        found.depth_share,
     )
 
 
@@ -139,6 +159,7 @@ def with_covariance(found: Instances, covariance: Tensor) -> Instances:
         found.boxes,
         found.keypoints,
         found.support,
+        found.depth_share,
     )
 
 
@@ -158,6 +179,7 @@ def with_boxes(found: Instances, boxes: Tensor, keypoints: Tensor) -> Instances:
         torch.cat((boxes, found.boxes[:, n:]), 1),
         torch.cat((keypoints, found.keypoints[:, n:]), 1),
         found.support,
+        found.depth_share,
     )
 
 
@@ -173,6 +195,7 @@ def mask_out(found: Instances, gone: Tensor) -> Instances:
         found.boxes,
         found.keypoints,
         found.support,
+        found.depth_share,
     )
 
 
@@ -215,4 +238,5 @@ def select_rows(found: Instances, row: Tensor) -> Instances:
         found.boxes[first, row],
         found.keypoints[first, row],
         found.support[first, row],
+        found.depth_share[first, row],
     )

@@ -12,7 +12,8 @@ from cope_ros.core.network.build import build_estimator, build_network
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_training.bench.planted import PlantedNetwork, plant
-from cope_training.export import network_of, script
+from cope_training.export import script
+from cope_training.exported import network_of
 
 INPUT_SIZE = (640, 480)
 FOCAL = 600.0  # px, of the planted scenes' camera

@@ -23,7 +23,8 @@ from cope_ros.core.types import Instances, rank_within_class
 from cope_training.engine.checkpoint import Initial
 from cope_training.engine.configuration import DataConfig
 from cope_training.engine.initialization import OBJECT_LAYERS, fill_object_surfaces, take_over
-from cope_training.export import export_network, network_of
+from cope_training.export import export_network
+from cope_training.exported import network_of
 
 CATALOGUE = make_catalogue()
 CONFIG = PRESETS["lite_contour"]

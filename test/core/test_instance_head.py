@@ -167,6 +167,7 @@ def make_found(instances: int = 60) -> tuple[Instances, Tensor]:
         torch.zeros(1, rows, 4),
         torch.zeros(1, rows, 8, 2),
         torch.full((1, rows), 5),
+        torch.zeros(1, rows),
     )
     return found, torch.tensor([[[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]])
 

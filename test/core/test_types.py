@@ -26,6 +26,7 @@ def make_instances(score: Tensor, class_index: Tensor, valid: Tensor) -> Instanc
         number[..., None].expand(-1, -1, 4),
         number[..., None, None].expand(-1, -1, 8, 2),
         number.long(),
+        number,
     )
 
 

@@ -46,6 +46,7 @@ class Gauge(nn.Module):
             torch.zeros(1, 2, 4),
             torch.zeros(1, 2, 8, 2),
             torch.ones(1, 2, dtype=torch.int64),
+            torch.zeros(1, 2),
         )
 
 

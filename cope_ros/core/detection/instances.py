@@ -72,6 +72,7 @@ class InstanceClustering(nn.Module):
             h.boxes.gather(1, rows.unsqueeze(-1).expand(-1, -1, 4)),
             keypoints,
             support.gather(1, rows),
+            torch.zeros_like(valid, dtype=h.score.dtype),
         )
 
     def average(

@@ -1,5 +1,7 @@
 """From a configuration to modules: the one place where the parts are put together."""
 
+from torch import Tensor
+
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.cope_network import CopeNetwork
@@ -21,9 +23,13 @@ def score_power(pose_head: str) -> float:
 
 
 def build_estimator(
-    network: CopeNetwork, config: NetworkConfig, catalogue: Catalogue, max_instances: int = 100
+    network: CopeNetwork,
+    config: NetworkConfig,
+    catalogue: Catalogue,
+    max_instances: int = 100,
+    surfaces: Tensor | None = None,
 ) -> CopeEstimator:
-    """The inference pipeline around a network, in evaluation mode."""
+    """The inference pipeline around a network, in evaluation mode; see ``CopeEstimator``."""
     by_diameter = config.standardization == "diameter"
     power = score_power(config.pose_head)
-    return CopeEstimator(network, catalogue, by_diameter, power, max_instances).eval()
+    return CopeEstimator(network, catalogue, by_diameter, power, max_instances, surfaces).eval()
