@@ -26,7 +26,7 @@ from cope_ros.core.refinement.depth_fit import POINTS
 from cope_ros.core.types import Instances
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
-from cope_training.exported import network_of, surfaces_of, trained_surfaces
+from cope_training.exported import network_of, surfaces_of, thresholds_of, trained_surfaces
 from cope_training.tasks.refiner.surface_points import surface_points
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
@@ -72,7 +72,6 @@ def export_network(
     estimator.score_threshold.fill_(score_threshold)
     estimator.candidate_threshold.fill_(candidate_threshold)
     set_factors(estimator.calibrate, covariance, catalogue.class_ids)
-    scripted = script(estimator)
     metadata = {
         "preset": preset,
         "network": config.to_dict(),
@@ -88,7 +87,12 @@ def export_network(
         metadata[COVARIANCE] = covariance
     if surfaces is not None:
         metadata[SURFACE_POINTS] = surfaces.shape[1]
-    save_model(scripted, metadata, path)
+    _save_checked(estimator, metadata, path)
+
+
+def _save_checked(estimator: nn.Module, metadata: dict[str, Any], path: Path) -> None:
+    """Writes the file; it is removed again if it computes otherwise or holds no CUDA graph."""
+    save_model(script(estimator), metadata, path)
     try:
         check_parity(estimator, path)
         check_graph(load_model(path, torch.device("cpu"))[0], str(path))
@@ -203,23 +207,12 @@ def export_again(
         preset=metadata["preset"],
         input_size=(width, height),
         max_instances=metadata["max_instances"],
-        **_thresholds(metadata),
+        **thresholds_of(metadata),
         training=metadata["training"],
         metrics=metadata["metrics"],
         covariance=covariance,
         surfaces=surfaces,
     )
-
-
-def _thresholds(metadata: dict[str, Any]) -> dict[str, float]:
-    """Both thresholds of a file; one of before there were two let all refined instances pass."""
-    names = ("score_threshold", "candidate_threshold")
-    if names[1] in metadata:
-        return {name: float(metadata[name]) for name in names}
-    threshold = float(metadata.get(names[0], SCORE_THRESHOLD))
-    config = NetworkConfig.from_dict(metadata["network"])
-    refined = config.instance_head is not None or config.crop_head is not None
-    return dict(zip(names, (0.0, threshold) if refined else (threshold, 0.0), strict=True))
 
 
 def _commit() -> str:

@@ -17,6 +17,7 @@ from cope_ros.core.network.presets import NetworkConfig
 from cope_ros.core.refinement.depth_fit import POINTS
 from cope_ros.core.renamed import check_layers
 from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.configuration import SCORE_THRESHOLD
 from cope_training.tasks.refiner.surface_points import surface_points
 
 
@@ -44,6 +45,17 @@ def surfaces_of(source: Path) -> Tensor | None:
     """(C, P, 6) m of an exported model, None where it takes no depth."""
     found = load_model(source, torch.device("cpu"))[0].state_dict().get("depth_fit.surface")
     return None if found is None else found.float().mT
+
+
+def thresholds_of(metadata: dict[str, Any]) -> dict[str, float]:
+    """Both thresholds of a file; one of before there were two let all refined instances pass."""
+    names = ("score_threshold", "candidate_threshold")
+    if names[1] in metadata:
+        return {name: float(metadata[name]) for name in names}
+    threshold = float(metadata.get(names[0], SCORE_THRESHOLD))
+    config = NetworkConfig.from_dict(metadata["network"])
+    refined = config.instance_head is not None or config.crop_head is not None
+    return dict(zip(names, (0.0, threshold) if refined else (threshold, 0.0), strict=True))
 
 
 def trained_surfaces(meshes: Path | None, trained_on: str, catalogue: Catalogue) -> Tensor | None:
