@@ -76,6 +76,9 @@ def write_planted(candidate: Candidate, path: Path, max_instances: int = 100) ->
     planted.load_state_dict(candidate.network.state_dict())
     planted = planted.to(memory_format=torch.channels_last)
     estimator = build_estimator(planted, candidate.config, candidate.catalogue, max_instances)
+    # What a second stage that learned nothing says of an instance does not count.
+    estimator.score_threshold.fill_(0.0)
+    estimator.candidate_threshold.fill_(SCORE_THRESHOLD)
     scripted = script(estimator)
     metadata = {
         "preset": candidate.preset,
