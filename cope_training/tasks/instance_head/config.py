@@ -24,3 +24,4 @@ class InstanceHeadTraining(InstanceHeadLossConfig):
     dense_share: float = 0.5  # of the starts that are dense poses
     dense_from: float = 0.15  # share of the training after which they are
     rounds: int = 2
+    instances: int = 0  # of each image, drawn at random, that it learns from; 0: all

@@ -129,19 +129,20 @@ class InstanceHeadTask(nn.Module):
 
     def _refine(self, shared: Tensor, starts: Starts, batch: FrameBatch) -> dict[str, Tensor]:
         """Weighted losses of all rounds and the share of right poses before and after."""
-        head, shape = self.network.instance_head, batch.valid.shape
+        head = self.network.instance_head
         assert head is not None
         size = torch.tensor(batch.image.shape[2:0:-1], device=shared.device, dtype=torch.float32)
-        image = torch.arange(shape[0], device=shared.device).unsqueeze(1).expand(shape)
-        row = torch.arange(shape[1], device=shared.device).expand(shape)
-        classes, K = batch.class_index.flatten(), batch.K[image.flatten()]
         counts = self._counts(batch, head.regions.centers, size)
-        R, t = starts.R.flatten(0, 1), starts.t.flatten(0, 1)
-        R_gt, t_gt = batch.R.flatten(0, 1), batch.t.flatten(0, 1)
+        row = self._drawn(counts)
+        image = torch.arange(len(row), device=shared.device).unsqueeze(1).expand_as(row).flatten()
+        row = row.flatten()
+        classes, K, counts = batch.class_index[image, row], batch.K[image], counts[image, row]
+        R, t = starts.R[image, row], starts.t[image, row]
+        R_gt, t_gt = batch.R[image, row], batch.t[image, row]
         totals: dict[str, Tensor] = {}
         for number in range(self.config.rounds):
             R_gt, t_gt = self.align(R_gt, t_gt, R, classes)
-            truth = Truth(image.flatten(), row.flatten(), classes, counts, R_gt, t_gt, K)
+            truth = Truth(image, row, classes, counts, R_gt, t_gt, K)
             regions = head.regions(classes, R, t, K, size)
             cells = cells_of(batch, truth, regions)
             prediction = head(shared, classes, regions)
@@ -157,13 +158,22 @@ class InstanceHeadTask(nn.Module):
         return totals
 
     def _counts(self, batch: FrameBatch, centers: Tensor, size: Tensor) -> Tensor:
-        """(B * N,) bool: seen well enough, the centre in the image or near it."""
+        """(B, N) bool: seen well enough, the centre in the image or near it."""
         center = batch.t + (batch.R @ centers[batch.class_index].unsqueeze(-1)).squeeze(-1)
         pixel = (batch.K.unsqueeze(1) @ center.unsqueeze(-1)).squeeze(-1)
         pixel = pixel[..., :2] / pixel[..., 2:].clamp_min(1e-3) / size
         inside = ((pixel > -CENTER_MARGIN) & (pixel < 1.0 + CENTER_MARGIN)).all(-1)
         seen = batch.visibility >= self.config.visibility
-        return (batch.valid & inside & seen).flatten()
+        return batch.valid & inside & seen
+
+    def _drawn(self, counts: Tensor) -> Tensor:
+        """(B, n) rows of the instances to learn from: a few that count at random, or all."""
+        total = counts.shape[1]
+        few = min(self.config.instances or total, total)
+        if few == total:
+            return torch.arange(total, device=counts.device).expand_as(counts)
+        chance = counts + torch.rand(counts.shape, device=counts.device)
+        return chance.topk(few, 1).indices
 
 
 class JointLoss:
