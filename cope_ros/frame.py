@@ -18,7 +18,7 @@ from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.distortion import Undistorter
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.input.intrinsics import Camera
-from cope_ros.tracking import Tracker, TrackSettings
+from cope_ros.tracking import FrameTime, Moment, Tracker, TrackSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Instances:
     estimate: Any  # rows of class_index, score, R, t, covariance, ... (see ``core.runtime``)
     slots: np.ndarray  # (N,) int64, unique within a class
     ids: list[str]  # names of the TF frames
+    moment: Moment  # when that was, and what was strange about it
     impossible: int = 0  # more that the estimator found, but nowhere a camera can see them
 
 
@@ -84,23 +85,26 @@ class FrameEstimator:
             raise FrameError(Cause.ESTIMATE, f"estimator: {error}") from error
 
     def number(
-        self, stamp: float, estimate: Any, limit: int, settings: TrackSettings, prefix: str
+        self, taken: FrameTime, estimate: Any, limit: int, settings: TrackSettings, prefix: str
     ) -> Instances:
         """The rows to publish, at most ``limit``, with slots that stay with their objects.
 
         Args:
-            stamp: s, of the image.
+            taken: stamp and arrival of the image.
             prefix: of the names of the TF frames.
         """
         possible = self._limits.possible(estimate)
         rows = np.flatnonzero(possible)[:limit]
-        tracked = self._tracker.track(stamp, select(estimate, rows), settings)
+        moment = self._tracker.clock.moment(taken)
+        if moment.anew:
+            self._tracker.restart()
+        tracked = self._tracker.track(moment.time, select(estimate, rows), settings)
         shown = tracked.slots >= 0
         kept, slots = select(tracked.estimate, shown), tracked.slots[shown]
         class_ids = self._estimator.catalogue.class_ids
         names = [class_ids[index] for index in kept.class_index.tolist()]
         ids = [f"{prefix}{name}_{slot}" for name, slot in zip(names, slots.tolist(), strict=True)]
-        return Instances(kept, slots, ids, len(possible) - int(possible.sum()))
+        return Instances(kept, slots, ids, moment, len(possible) - int(possible.sum()))
 
 
 def select(estimate: Any, rows: np.ndarray) -> Any:

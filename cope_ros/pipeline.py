@@ -29,9 +29,10 @@ from cope_ros.output.messages import MessageWriter
 from cope_ros.output.publishers import Outputs
 from cope_ros.output.visualization import Scene
 from cope_ros.parameters import Parameters
-from cope_ros.tracking import Tracker
+from cope_ros.tracking import FrameTime, Moment, Tracker
 
 SECOND = 1_000_000_000  # ns
+NEWS = 30.0  # s between two lines about new starts
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,12 @@ class Processor:
         monitor.mark("estimate")
         if self._tools.control.take_reset():
             self._tools.tracker.reset()
-        stamp = header.stamp.sec + header.stamp.nanosec / SECOND
+        taken = FrameTime(header.stamp.sec + header.stamp.nanosec / SECOND, pair.arrived)
         found = self._frames.number(
-            stamp, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
+            taken, estimate, parameters.max_instances, parameters.tracking, parameters.tf_prefix
         )
         self._tell_impossible(found.impossible)
+        self._tell_time(found.moment)
         if depth is not None:
             self._tools.depth.count_instances(found.estimate.depth_share)
         self._tools.control.check_enabled()
@@ -112,6 +114,16 @@ class Processor:
             "compare camera_info with the camera"
         )
         self._tools.notices.hold("inference", {"impossible": text} if count else {})
+
+    def _tell_time(self, moment: Moment) -> None:
+        text = (
+            "stamps of the images do not advance from frame to frame: ids follow the images' "
+            "arrival; TF and whoever pairs by stamp need a driver that sets header.stamp"
+        )
+        self._tools.notices.hold("age", {"stamps": text} if moment.by_arrival else {})
+        if moment.anew:
+            text = f"{moment.anew}: tracks and their numbers start anew"
+            self._tools.notices.warn("anew", text, every=NEWS)
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative

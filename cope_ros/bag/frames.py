@@ -11,7 +11,7 @@ from cope_ros.bag.decoding import BagBridge
 from cope_ros.frame import FrameEstimator, Instances
 from cope_ros.input.decoding import check_image, rgb_from_image, size_of
 from cope_ros.input.intrinsics import camera_from_info
-from cope_ros.tracking import Tracker, TrackSettings
+from cope_ros.tracking import FrameTime, Tracker, TrackSettings
 
 SECOND = 1_000_000_000  # ns
 MAX_INSTANCES = 100  # as the node's max_instances
@@ -99,5 +99,8 @@ class FrameReader:
         self.notes |= {note.key: note.text for note in camera.notes}
         image = self._frames.rectify(rgb_from_image(self._bridge, message), camera)
         estimate = self._frames.estimate(image, camera.K)
-        found = self._frames.number(stamp / SECOND, estimate, MAX_INSTANCES, self._settings, "")
+        taken = FrameTime(stamp / SECOND, time / SECOND)
+        found = self._frames.number(taken, estimate, MAX_INSTANCES, self._settings, "")
+        if found.moment.by_arrival:
+            self.notes["stamps"] = "stamps of the images do not advance: ids follow the recording's"
         return PosedFrame(time, stamp, message.header, image, camera.K, found)

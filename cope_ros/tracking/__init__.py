@@ -3,7 +3,8 @@
 numpy and scipy alone; nothing here imports ROS or torch.
 """
 
+from cope_ros.tracking.frame_clock import FrameTime, Moment
 from cope_ros.tracking.settings import TrackSettings
 from cope_ros.tracking.tracker import Tracked, Tracker, left_to_right
 
-__all__ = ["TrackSettings", "Tracked", "Tracker", "left_to_right"]
+__all__ = ["FrameTime", "Moment", "TrackSettings", "Tracked", "Tracker", "left_to_right"]

@@ -7,13 +7,13 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.tracking.association import associate
+from cope_ros.tracking.frame_clock import FrameClock
 from cope_ros.tracking.motion import CameraMotion, displacement
 from cope_ros.tracking.settings import TrackSettings
 from cope_ros.tracking.slot_pool import SlotPool
 from cope_ros.tracking.symmetry import Symmetries, moved_covariance
 from cope_ros.tracking.tracks import UNPUBLISHED, Tracks
 
-JUMP = 1.0  # s: a stamp that much older than the last is a new start, less is a late frame
 MAX_LOST = 256  # tracks out of sight that are remembered, the latest; bounds time and memory
 
 
@@ -57,7 +57,8 @@ class Tracker:
         self._slots = SlotPool()
         self._tracks = Tracks.empty()
         self._camera = CameraMotion()
-        self._last: float | None = None  # s, the newest stamp
+        self.clock = FrameClock()  # of the camera whose frames these are
+        self._last: float | None = None  # s, the newest time
         self._update: _Update | None = None
         self.prepare(catalogue or Catalogue(()))
 
@@ -77,23 +78,26 @@ class Tracker:
         self._release(np.ones(len(self._tracks), dtype=bool))
         self._camera = CameraMotion()
 
-    def track(self, stamp: float, estimate: Any, settings: TrackSettings) -> Tracked:
+    def restart(self) -> None:
+        """Forgets every track, slot and time: a recording began again, as tf2 sees it."""
+        self.reset()
+        self._slots.clear()
+        self._last = None
+
+    def track(self, time: float, estimate: Any, settings: TrackSettings) -> Tracked:
         """Slots of an image's instances.
 
-        Stamps may repeat or be late by less than JUMP: such frames find the tracks as they
-        are and move nothing. An older stamp (a bag's loop, simulated time) starts anew, slots
-        included, as tf2 does.
-
         Args:
-            stamp: s, of the image.
+            time: s, as ``clock`` tells it. A frame that is not newer than the newest
+                finds the tracks as they are and moves nothing.
             estimate: a dataclass with ``class_index, R, t, covariance`` (see ``core.runtime``).
         """
         self.settle()
-        dt = self._elapsed(stamp)
+        dt = 0.0 if self._last is None else max(time - self._last, 0.0)
+        now = self._last = time if self._last is None else max(self._last, time)
         if not settings.enable:
             self.reset()
             return Tracked(estimate, left_to_right(estimate))
-        now = self._last if self._last is not None else stamp
         self._advance(dt, now, settings)
         seen = self._sightings(estimate)
         rows, owners = self._associate(seen, dt, settings)
@@ -118,16 +122,6 @@ class Tracker:
         if self._update is not None:
             update, self._update = self._update, None
             self._tracks.update(update.owners, update.z, update.R)
-
-    def _elapsed(self, stamp: float) -> float:
-        """Seconds since the last frame, 0 for a late one; starts anew where time jumped back."""
-        if self._last is not None and stamp < self._last - JUMP:
-            self.reset()
-            self._slots.clear()
-            self._last = None
-        dt = 0.0 if self._last is None else max(stamp - self._last, 0.0)
-        self._last = stamp if self._last is None else max(self._last, stamp)
-        return dt
 
     def _advance(self, dt: float, now: float, settings: TrackSettings) -> None:
         self._release(now - self._tracks.seen > settings.timeout)

@@ -8,13 +8,13 @@ from node_fakes import CATALOGUE, FakeEstimator, make_estimate
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.frame import FrameEstimator
-from cope_ros.tracking import Tracker, TrackSettings
+from cope_ros.tracking import FrameTime, Tracker, TrackSettings
 
 
 def numbered(estimate, catalogue=CATALOGUE, limit=100):
     estimator = FakeEstimator(answer=estimate, catalogue=catalogue)
     frames = FrameEstimator(estimator, Tracker(catalogue))
-    return frames.number(1.0, estimate, limit, TrackSettings(), "")
+    return frames.number(FrameTime(1.0, 1.0), estimate, limit, TrackSettings(), "")
 
 
 @pytest.mark.parametrize("z", [0.099, 0.0, -0.011, -1.0, np.nan, np.inf, -np.inf])
@@ -61,3 +61,42 @@ def test_no_instances_are_no_fault():
     empty = make_estimate(3)
     rows = {name: getattr(empty, name)[:0] for name in vars(empty)}
     assert numbered(replace(empty, **rows)).ids == []
+
+
+def cups(x: float):
+    """One cup at ``x`` m."""
+    estimate = make_estimate(3)
+    estimate.t[1, 0] = x
+    return replace(estimate, **{name: value[1:2] for name, value in vars(estimate).items()})
+
+
+@pytest.mark.parametrize("confirm", [1, 3])
+@pytest.mark.parametrize("stamps", [lambda s: 0.0, lambda s: -7.5, int, lambda s: 2.0 * int(s / 2)])
+def test_ids_stay_with_moving_objects_where_stamps_do_not_advance(stamps, confirm):
+    """A cup of 0.1 m goes 0.2 m/s: with a clock that stood still it would leave its gate."""
+    tracker = Tracker(CATALOGUE)
+    frames = FrameEstimator(FakeEstimator(catalogue=CATALOGUE), tracker)
+    settings, seen, told = TrackSettings(confirm=confirm), [], False
+    for number in range(40):
+        now = number / 10
+        taken = FrameTime(stamps(now), 500.0 + now)
+        found = frames.number(taken, cups(-0.4 + 0.2 * now), 100, settings, "")
+        seen += found.ids
+        told |= found.moment.by_arrival
+    assert set(seen) == {"cup_0"}
+    assert len(seen) >= 34
+    assert told
+
+
+@pytest.mark.parametrize("length", [4, 8, 30])
+def test_a_loop_gives_the_numbers_of_its_first_turn(length):
+    frames = FrameEstimator(FakeEstimator(catalogue=CATALOGUE), Tracker(CATALOGUE))
+    ids = set()
+    for number in range(5 * length):
+        now = number % length / 10
+        taken = FrameTime(100.0 + now, number / 10)
+        found = frames.number(taken, cups(0.3 * now), 100, TrackSettings(), "")
+        ids |= set(found.ids)
+        if number % length == length - 1:  # each turn ends as the first did
+            assert found.ids == ["cup_0"]
+    assert "cup_0" in ids

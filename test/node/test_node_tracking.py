@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 
 import numpy as np
+import pytest
 from node_fakes import FakeEstimator, gray, make_estimate, make_image, make_info
 from node_harness import running
 from rclpy.parameter import Parameter
@@ -67,3 +68,32 @@ def test_confirmation_is_a_live_parameter() -> None:
         refused = rig.node.set_parameters([Parameter("track.confirm", value=0)])
     assert counts == [0, 3, 3]
     assert not refused[0].successful
+
+
+@pytest.mark.parametrize("stamps", [[0] * 14, [1000 * (i // 5) for i in range(14)]])
+def test_drivers_without_a_clock_get_confirmed_ids_and_one_line(stamps) -> None:
+    """All stamps zero, or whole seconds: tracks are confirmed by the images' arrival."""
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        assert rig.node.set_parameters([Parameter("track.confirm", value=3)])[0].successful
+        counts, ids = [], set()
+        for number, stamp in enumerate(stamps):
+            rig.send(make_image(gray(), stamp), make_info(stamp=stamp))
+            found = rig.wait_for(number + 1).detections
+            counts.append(len(found))
+            ids |= {d.id for d in found}
+        notices = rig.node.notices.standing
+    assert counts[-3:] == [3, 3, 3]
+    assert ids == {"carton_0", "carton_1", "cup_0"}
+    assert ["do not advance" in text for text in notices["age"]] == [True]
+
+
+def test_a_short_loop_starts_anew_and_goes_on() -> None:
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        seen = []
+        for number in range(15):
+            stamp = 1000 + 100 * (number % 5)
+            rig.send(make_image(gray(), stamp), make_info(stamp=stamp))
+            seen.append({d.id for d in rig.wait_for(number + 1).detections})
+    assert seen == [{"carton_0", "carton_1", "cup_0"}] * 15

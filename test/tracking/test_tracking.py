@@ -9,7 +9,7 @@ from tracking_scene import CATALOGUE, ROW, SETTINGS, Watcher, camera_motion, mak
 
 from cope_ros.tracking import Tracker, left_to_right
 from cope_ros.tracking.slot_pool import REST
-from cope_ros.tracking.tracker import JUMP, MAX_LOST
+from cope_ros.tracking.tracker import MAX_LOST
 
 RATES = (30.0, 10.0, 4.0)
 
@@ -140,11 +140,13 @@ def test_memory_stays_bounded_when_the_clock_stands_still() -> None:
     assert len(tracker) <= MAX_LOST + 20
 
 
-def test_a_loop_of_the_recording_starts_anew() -> None:
+def test_a_restart_forgets_time_and_slots_too() -> None:
     watcher = Watcher()
     watcher.see(100.0, ROW)
     watcher.see(104.0, ROW + np.array([0, 0.5, 0]))
-    assert watcher.see(104.0 - JUMP - 0.1, ROW).tolist() == [0, 1, 2, 3, 4]
+    watcher.tracker.restart()
+    assert watcher.see(1.0, ROW).tolist() == [0, 1, 2, 3, 4]
+    assert watcher.see(1.1, ROW + np.array([0.02, 0, 0])).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_reset_forgets_the_objects_but_not_the_slots_in_tf2() -> None:
