@@ -107,10 +107,13 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
         line = content[: error.start].count(b"\n") + 1
         raise BopCsvError(path, [Problem(line, f"expected UTF-8 text, got {error}")]) from error
     reader = csv.reader(io.StringIO(text, newline=""))
+    lines, begins = [], 1  # a quoted field may go on over several lines
     try:
-        lines = [(reader.line_num, _stripped(row)) for row in reader]
+        for row in reader:
+            lines.append((begins, _stripped(row)))
+            begins = reader.line_num + 1
     except csv.Error as error:
-        problem = Problem(reader.line_num, f"expected comma-separated text, got {error}")
+        problem = Problem(begins, f"expected comma-separated text, got {error}")
         raise BopCsvError(path, [problem]) from error
     return [(number, fields) for number, fields in lines if fields]
 

@@ -84,7 +84,7 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, dict[str, Any]]:
                 raise ValueError("a file that ends early")
             columns = table.reshape(element.count, width).T
             tables[element.name] = {
-                name: column.astype(kind)
+                name: _cast(column, kind)
                 for (name, kind, _), column in zip(element.properties, columns, strict=True)
             }
             at += width * element.count
@@ -96,11 +96,20 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, dict[str, Any]]:
                 at += 1 if length else 0
                 if at + size > len(values):
                     raise ValueError("a file that ends early")
-                item = values[at : at + size].astype(kind)
+                item = _cast(values[at : at + size], kind)
                 rows[name].append(item if length else item[0])
                 at += size
         tables[element.name] = _gathered(rows, element)
     return tables
+
+
+def _cast(values: np.ndarray, kind: str) -> np.ndarray:
+    """Numbers of a text as the header's type; ``ValueError`` where they do not fit."""
+    if np.issubdtype(np.dtype(kind), np.integer):
+        limits = np.iinfo(kind)
+        if not ((values >= limits.min) & (values <= limits.max)).all():
+            raise ValueError(f"a number that is no {np.dtype(kind).name}")
+    return values.astype(kind)
 
 
 def _binary(body: bytes, elements: list[_Element], order: str) -> dict[str, dict[str, Any]]:
