@@ -113,7 +113,10 @@ class CopeNode(LifecycleNode):
         """Starts the worker and subscribes."""
         matcher = self._depth_matcher()
         mailbox = Mailbox(
-            self.counters.count_dropped, lambda: self.parameters.sync_policy, depth=matcher
+            self.counters.count_dropped,
+            lambda: self.parameters.sync_policy,
+            depth=matcher,
+            any_frame=lambda: self.parameters.sync_any_frame_id,
         )
         try:
             depth = self.depth_counters if matcher is not None else None

@@ -90,6 +90,12 @@ class Parameters(DepthParameters):
         live=True,
         check=one_of("exact", "latest"),
     )
+    sync_any_frame_id: bool = entry(
+        "sync.any_frame_id",
+        False,
+        "Take camera_info whose frame_id is another than the image's",
+        live=True,
+    )
     score_threshold: float = entry(
         "score_threshold", 0.5, "Least score; unset: the model's own", live=True, span=(0.0, 1.0)
     )

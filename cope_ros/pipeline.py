@@ -95,6 +95,7 @@ class Processor:
         )
         self._tell_impossible(found.impossible)
         self._tell_time(found.moment)
+        self._tell_frame(header, parameters)
         if depth is not None:
             self._tools.depth.count_instances(found.estimate.depth_share)
         self._tools.control.check_enabled()
@@ -124,6 +125,14 @@ class Processor:
         if moment.anew:
             text = f"{moment.anew}: tracks and their numbers start anew"
             self._tools.notices.warn("anew", text, every=NEWS)
+
+    def _tell_frame(self, header: Any, parameters: Parameters) -> None:
+        text = (
+            "images have no frame_id, so that no TF frames are sent and nobody can place the "
+            "detections: set it in the camera's driver"
+        )
+        nameless = parameters.tf_enable and not header.frame_id
+        self._tools.notices.hold("output", {"frame_id": text} if nameless else {})
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative

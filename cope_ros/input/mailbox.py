@@ -43,15 +43,21 @@ def stamp_of(message: Any) -> Stamp:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
-def mismatch(image: Any, info: Any) -> FrameError | None:
+def mismatch(image: Any, info: Any, any_frame: bool = False) -> FrameError | None:
     """Why ``info`` does not describe ``image``, None where it does.
 
-    A compressed image tells its size only after decoding; it is compared then.
+    A frame_id that is empty in one of the two, or has a leading slash as in ROS 1, is no
+    contradiction. A compressed image tells its size only after decoding; it is compared then.
+
+    Args:
+        any_frame: the frame_id does not matter.
     """
-    if image.header.frame_id != info.header.frame_id:
-        got = f"'{info.header.frame_id[:80]}'"
-        expected = f"'{image.header.frame_id[:80]}'"
-        text = f"camera_info: expected frame_id {expected} (the image's), got {got}"
+    wanted, given = (message.header.frame_id.lstrip("/") for message in (image, info))
+    if wanted != given and wanted and given and not any_frame:
+        text = (
+            f"camera_info: expected frame_id '{wanted[:80]}' (the image's), got '{given[:80]}'; "
+            "if it is of this camera all the same, set sync.any_frame_id:=true"
+        )
         return FrameError(Cause.FRAME_ID, text)
     if hasattr(image, "width"):
         try:
@@ -70,12 +76,20 @@ class Mailbox:
         policy: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
         depth: DepthMatcher | None = None,
+        any_frame: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``policy`` tells the current sync.policy; without ``depth`` none is looked for."""
+        """An empty mailbox.
+
+        Args:
+            policy: tells the current sync.policy.
+            depth: finds depth images; without it none is looked for.
+            any_frame: tells the current sync.any_frame_id.
+        """
         self._on_drop = on_drop
         self._policy = policy
         self._clock = clock
         self._depth = depth
+        self._any_frame = any_frame
         self._changed = threading.Condition()
         self._images: deque[_Waiting] = deque()  # oldest first
         self._infos: OrderedDict[Stamp, Any] = OrderedDict()  # in order of arrival
@@ -179,7 +193,7 @@ class Mailbox:
         image = waiting.image
         exact = self._infos.get(stamp_of(image))
         if exact is not None:
-            error = mismatch(image, exact)
+            error = self._mismatch(image, exact)
             if error is not None:
                 raise error
             self._streak += 1
@@ -187,7 +201,7 @@ class Mailbox:
         overdue = self._clock() - waiting.arrived >= SYNC_WAIT
         if self._policy() == "latest" and (overdue or self._streak < EXACT_STREAK):
             for info in reversed(self._infos.values()):
-                if mismatch(image, info) is None:
+                if self._mismatch(image, info) is None:
                     self._streak = 0
                     return info
         if overdue:
@@ -201,7 +215,11 @@ class Mailbox:
         if self._policy() == "exact":
             text = "camera_info: expected stamp {}.{:09d} (the image's), newest is {}.{:09d}"
             return FrameError(Cause.UNPAIRED, text.format(*stamp_of(image), *stamp_of(newest)))
-        return mismatch(image, newest) or FrameError(Cause.UNPAIRED, "camera_info came too late")
+        late = FrameError(Cause.UNPAIRED, "camera_info came too late")
+        return self._mismatch(image, newest) or late
+
+    def _mismatch(self, image: Any, info: Any) -> FrameError | None:
+        return mismatch(image, info, self._any_frame())
 
     def _left_behind(self, image: Any) -> FrameError:
         if stamp_of(image) in self._infos or (self._policy() == "latest" and self._infos):

@@ -1,10 +1,15 @@
-"""The node's subscriptions: images, camera_info and depth into the mailbox."""
+"""The node's subscriptions: images, camera_info and depth into the mailbox.
+
+camera_info is subscribed to twice: as a stream, and as what a publisher keeps for those that come
+later (transient local), since some drivers send it once. DDS offers no one subscription that takes
+both from every publisher.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -50,14 +55,18 @@ class Inputs:
         self._counters = counters
         self._depth = depth
         self.subscriptions: list[Subscription] = []
+        self._kept: list[Subscription] = []  # of what publishers keep for latecomers
+        self._streams = False  # whether camera_info came as a stream
         wanted = topics.input_topics(node, parameters().image_transport == topics.COMPRESSED)
         kind = CompressedImage if wanted.compressed else Image
         try:
             self._subscribe(kind, wanted.image, self._put_image, IMAGE_DEPTH)
             self._subscribe(CameraInfo, wanted.info, self._put_info, INFO_DEPTH)
+            self._subscribe_kept(CameraInfo, wanted.info, self._put_kept_info)
             if depth is not None:
                 self._subscribe(Image, topics.DEPTH, self._put_depth, IMAGE_DEPTH)
                 self._subscribe(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info, INFO_DEPTH)
+                self._subscribe_kept(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info)
         except RuntimeError:
             self.destroy()
             raise
@@ -74,9 +83,9 @@ class Inputs:
 
     def destroy(self) -> None:
         """Unsubscribes."""
-        for subscription in self.subscriptions:
+        for subscription in [*self.subscriptions, *self._kept]:
             self._node.destroy_subscription(subscription)
-        self.subscriptions = []
+        self.subscriptions, self._kept = [], []
 
     def _subscribe(
         self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int
@@ -88,6 +97,14 @@ class Inputs:
             )
         )
 
+    def _subscribe_kept(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> None:
+        qos = QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        )
+        self._kept.append(self._node.create_subscription(kind, topic, callback, qos))
+
     def _put_image(self, message: Image | CompressedImage) -> None:
         self._counters.count_received(message.header.frame_id)
         try:
@@ -98,7 +115,13 @@ class Inputs:
             self._counters.count_dropped(error)
 
     def _put_info(self, message: CameraInfo) -> None:
+        self._streams = True
         self._counters.count_info()
+        self._mailbox.put_info(message)
+
+    def _put_kept_info(self, message: CameraInfo) -> None:
+        if not self._streams:  # those of a stream come here too
+            self._counters.count_info()
         self._mailbox.put_info(message)
 
     def _put_depth(self, message: Image) -> None:

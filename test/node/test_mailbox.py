@@ -13,9 +13,12 @@ class Desk:
     """A mailbox with a clock of its own; each look waits for nothing."""
 
     def __init__(self, policy="latest"):
-        self.now, self.policy, self.drops = 0.0, policy, []
+        self.now, self.policy, self.drops, self.any_frame = 0.0, policy, [], False
         self.box = Mailbox(
-            lambda error: self.drops.append(error.cause), lambda: self.policy, lambda: self.now
+            lambda error: self.drops.append(error.cause),
+            lambda: self.policy,
+            lambda: self.now,
+            any_frame=lambda: self.any_frame,
         )
 
     def image(self, sec, width=64, frame_id="camera"):
@@ -29,6 +32,28 @@ class Desk:
     def take(self):
         pair = self.box.take(0.0)
         return pair and (pair.image.header.stamp.sec, pair.info.header.stamp.sec)
+
+
+@pytest.mark.parametrize("policy", ["exact", "latest"])
+@pytest.mark.parametrize("frames", [("", "camera"), ("camera", ""), ("/camera", "camera"),
+                                    ("camera", "/camera"), ("", "")])  # fmt: skip
+def test_an_empty_frame_id_and_a_leading_slash_contradict_nothing(policy, frames):
+    desk = Desk(policy)
+    desk.info(1, frame_id=frames[1])
+    desk.image(1, frame_id=frames[0])
+    assert desk.take() == (1, 1)
+
+
+@pytest.mark.parametrize("policy", ["exact", "latest"])
+def test_another_frame_id_is_taken_when_told_so(policy):
+    desk = Desk(policy)
+    desk.info(1, frame_id="camera_link")
+    desk.image(1, frame_id="camera_optical")
+    assert desk.take() is None
+    assert desk.drops == [Cause.FRAME_ID] or desk.policy == "latest"
+    desk.any_frame = True
+    desk.image(1, frame_id="camera_optical")
+    assert desk.take() == (1, 1)
 
 
 @pytest.mark.parametrize("policy", ["exact", "latest"])

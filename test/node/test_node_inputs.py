@@ -5,9 +5,14 @@ import array
 import cv2
 import numpy as np
 import pytest
+import rclpy
 from node_fakes import FakeEstimator, gray, make_image, make_info
 from node_harness import running
-from sensor_msgs.msg import CompressedImage
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from cope_ros.diagnostics.measurements import resident_mib
 from cope_ros.input.drops import Cause
@@ -93,3 +98,50 @@ def test_quality_of_service_can_be_overridden():
         (output,) = rig.client.get_publishers_info_by_topic("/cope/detections")
     assert endpoint.qos_profile.reliability.name == "RELIABLE"
     assert output.qos_profile.reliability.name == "RELIABLE"
+
+
+KEPT = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def test_camera_info_that_was_published_once_before_the_node_came_is_received():
+    """As drivers that latch it do: transient local, one message, nobody there yet."""
+    context = Context()
+    rclpy.init(context=context)
+    driver = Node("driver", context=context)
+    publisher = driver.create_publisher(CameraInfo, "camera_info", KEPT)
+    publisher.publish(make_info(stamp=1))
+    try:
+        with running(FakeEstimator()) as rig:
+            rig.connect()
+            rig.wait(lambda: rig.node.counters.infos == 1, "the kept camera_info")
+            for number in range(3):
+                rig.send(make_image(gray(), 1000 + number), None)
+                rig.wait_for(number + 1)
+            assert rig.node.counters.infos == 1
+    finally:
+        driver.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def test_images_without_a_frame_id_are_estimated_and_named_once():
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        for number in range(3):
+            image = make_image(gray(), 1000 + number)
+            image.header.frame_id = ""
+            rig.send(image, make_info(stamp=1000 + number))
+            assert rig.wait_for(number + 1).detections
+        notices = rig.node.notices.standing["output"]
+        assert not rig.transforms
+    assert ["no frame_id" in text for text in notices] == [True]
+
+
+def test_camera_info_of_another_frame_is_refused_until_told_otherwise():
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        rig.send(make_image(gray(), 1000), make_info(stamp=1000, frame_id="camera_link"))
+        rig.wait_for_drop(Cause.FRAME_ID)
+        assert "sync.any_frame_id" in rig.node.counters.reasons[Cause.FRAME_ID]
+        rig.node.set_parameters([Parameter("sync.any_frame_id", value=True)])
+        rig.send(make_image(gray(), 1100), make_info(stamp=1100, frame_id="camera_link"))
+        assert rig.wait_for(1).detections
