@@ -21,6 +21,8 @@ TRAIN_CONFIG ?= config/training/object.yaml
 MINUTES ?= 20
 MESSAGES ?= 100000
 TRIALS ?= 200
+# Of each property test of files.
+EXAMPLES ?= 500
 
 # A sourced ROS must not mix with the environment's own.
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -34,13 +36,14 @@ ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 export ROS_AUTOMATIC_DISCOVERY_RANGE
 
 .DEFAULT_GOAL := help
-.PHONY: announce help setup demo test lint train-demo eval ablation runtime bench tracking calibrate supervision bench-train soak bench-node clean
+.PHONY: announce help setup demo test lint train-demo eval ablation runtime bench tracking calibrate supervision bench-train soak fuzz-files bench-node clean
 
 help: ## show this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{printf "  %-12s%s\n", $$1, $$2}'
 	@echo "Variables: PYTHON (interpreter of .venv), IMAGES, CAMERA, MODEL (demo),"
-	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES, TRIALS (soak)"
+	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES, TRIALS (soak),"
+	@echo "  EXAMPLES (fuzz-files)"
 
 setup: ## create or update .venv; seconds when nothing has changed
 	@command -v $(PYTHON) > /dev/null || \
@@ -91,6 +94,9 @@ calibrate: setup ## fit the covariances of the demo's model and write them into 
 soak: setup ## faults and fuzzed messages for MINUTES at 30 Hz, then signals; out/soak/summary.json
 	$(RUN) -m tools.soak.run --minutes $(MINUTES) --messages $(MESSAGES)
 	$(RUN) -m tools.soak.signals --trials $(TRIALS)
+
+fuzz-files: setup ## EXAMPLES (500) of each way in which files of people are wrong
+	COPE_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest test/fuzz
 
 bench-node: setup ## the node's latency minus its estimator's; out/bench/node.json
 	$(RUN) -m tools.bench_node.run

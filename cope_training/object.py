@@ -8,55 +8,76 @@ adds the next object. Then: ``cope_train --config config/training/object.yaml --
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_ros.core.symmetry import MAX_TURNS
 from cope_training.rendering.meshes import Mesh, load_mesh, models_info_entry, save_ply
-from cope_training.tasks.symmetries import MAX_HYPOTHESES, axis_rotation
+from cope_training.rendering.symmetry_search import Found, SymmetrySearch, texture_colors
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": MM}
 SIZES = (0.01, 2.0)  # m, diameters beyond which a unit was probably mistaken
+WRONG = 0.05  # of the diameter: what a claimed symmetry may leave between surface and itself
 AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-def symmetries(text: str, center: np.ndarray) -> dict[str, Any]:
-    """BOP's symmetry entries, in mm.
+def claimed(text: str, search: SymmetrySearch) -> list[Found]:
+    """The turns that a user claims, each measured on the mesh.
 
     Args:
-        text: ``none``, ``z:any`` for a body of revolution about the z axis, or ``z:4`` for one
-            that looks the same after every quarter turn; x and y alike.
-        center: (3,) mm, a point of the axis.
+        text: ``none``; ``auto`` for what the mesh shows; ``box`` for half turns about x, y and z;
+            or a list such as ``z:any,x:2``: a body of revolution about z that may also stand on its
+            head. Axes pass through the centroid of the surface.
 
     Raises:
-        CopeError: another text.
+        CopeError: another text, or a turn that leaves the surface far from itself.
     """
-    if text == "none":
-        return {}
-    axis, _, count = text.partition(":")
-    valid = count == "any" or (count.isdigit() and 2 <= int(count) <= MAX_HYPOTHESES)
-    if axis not in AXES or not valid:
-        raise CopeError(
-            f"symmetry: expected none, or an axis and any or 2 to {MAX_HYPOTHESES} as in z:any "
-            f"or z:2, got {text!r}"
-        )
-    if count == "any":
-        return {"symmetries_continuous": [{"axis": AXES[axis], "offset": center.tolist()}]}
+    if text.strip().lower() == "auto":
+        return search.propose()
+    words = {"none": "", "box": "x:2,y:2,z:2"}.get(text.strip().lower(), text)
+    found = []
+    for word in filter(None, (part.strip().lower() for part in words.split(","))):
+        name, _, count = word.partition(":")
+        valid = count == "any" or (count.isdecimal() and 2 <= int(count) <= MAX_TURNS)
+        if name not in AXES or not valid:
+            raise CopeError(
+                f"symmetry: expected none, auto, box, or axes with any or 2 to {MAX_TURNS} as in "
+                f"z:any or x:2,z:4, got {text!r}"
+            )
+        order = 0 if count == "any" else int(count)
+        deviation = search.turn(np.array(AXES[name]), order)
+        if deviation.surface > WRONG * search.diameter:
+            raise CopeError(
+                f"symmetry: {word} leaves the surface {1000 * deviation.surface:.1f} mm off "
+                f"itself; the mesh shows {spelled(search.propose())}"
+            )
+        found.append(Found(np.array(AXES[name]), order, deviation))
+    return found
+
+
+def spelled(found: Sequence[Found]) -> str:
+    """Turns and how exact they are, for people."""
     rows = []
-    for turn in range(1, int(count)):
-        T = np.eye(4)
-        T[:3, :3] = axis_rotation(np.array(AXES[axis]), 2 * np.pi * turn / int(count))
-        T[:3, 3] = center - T[:3, :3] @ center
-        rows.append(np.round(T, 9).reshape(-1).tolist())
-    return {"symmetries_discrete": rows}
+    for turn in found:
+        names = [name for name, axis in AXES.items() if np.allclose(np.abs(turn.axis), axis)]
+        axis = names[0] if names else "({:.3f} {:.3f} {:.3f})".format(*turn.axis)
+        rows.append(f"{axis}:{turn.order or 'any'} (within {turn.deviation})")
+    return ", ".join(rows) or "none"
 
 
-def add_object(folder: Path, mesh_path: Path, name: str, unit: str, symmetry: str) -> int:
+def add_object(
+    folder: Path,
+    mesh_path: Path,
+    name: str,
+    unit: str,
+    symmetry: str,
+    tell: Callable[[str], object] = lambda text: None,
+) -> int:
     """Adds a mesh to a models folder.
 
     Args:
@@ -64,7 +85,8 @@ def add_object(folder: Path, mesh_path: Path, name: str, unit: str, symmetry: st
         mesh_path: PLY, OBJ, GLB, STL: whatever trimesh reads.
         name: of the class in the messages.
         unit: of the mesh file, one of UNITS.
-        symmetry: see ``symmetries``.
+        symmetry: see ``claimed``.
+        tell: is told what symmetries are taken, and which the mesh shows.
 
     Returns:
         The object's obj_id.
@@ -84,10 +106,16 @@ def add_object(folder: Path, mesh_path: Path, name: str, unit: str, symmetry: st
     if name in {entry["name"] for entry in info.values()}:
         raise CopeError(f"{info_path}: an object is named {name!r} already")
     obj_id = max((int(key) for key in info), default=0) + 1
-    center = 0.5 * (mesh.vertices.min(0) + mesh.vertices.max(0)).astype(float) / MM
-    info[str(obj_id)] = models_info_entry(mesh, name, symmetries(symmetry, np.round(center, 6)))
+    search = SymmetrySearch(mesh)
+    turns = claimed(symmetry, search)
+    group = search.group(turns)
+    info[str(obj_id)] = models_info_entry(mesh, name, group.to_dict())
     _write_meshes(folder, obj_id, mesh)
     info_path.write_text(json.dumps(info, indent=2) + "\n")
+    tell(f"symmetries taken: {spelled(turns)}")
+    shown = search.propose()
+    if not search.group(shown).within(group):
+        tell(f"the mesh shows {spelled(shown)}; --symmetry auto takes that")
     return obj_id
 
 
@@ -101,14 +129,6 @@ def _write_meshes(folder: Path, obj_id: int, mesh: Mesh) -> None:
     save_ply(folder / "meshes" / f"obj_{obj_id:06d}.ply", mesh)
 
 
-def texture_colors(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(V, 3) uint8: the (H, W, 3) texture at each vertex, (0, 0) at its bottom left."""
-    height, width = texture.shape[:2]
-    column = np.floor((uv[:, 0] % 1.0) * width).astype(int).clip(0, width - 1)
-    row = np.floor((1.0 - uv[:, 1] % 1.0) * height).astype(int).clip(0, height - 1)
-    return texture[row, column]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="cope_object", description=__doc__)
@@ -119,12 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", help="of the class in the messages (the file's)")
     parser.add_argument("--unit", choices=list(UNITS), default="m", help="of the mesh file (m)")
     parser.add_argument(
-        "--symmetry", default="none", help="none, z:any (revolution), z:2 (half turn), x:4 ..."
+        "--symmetry",
+        default="none",
+        help="none, auto (what the mesh shows), box, or a list: z:any (revolution), z:any,x:2",
     )
     options = parser.parse_args(arguments)
     name = options.name or options.mesh.stem
     try:
-        obj_id = add_object(options.out, options.mesh, name, options.unit, options.symmetry)
+        obj_id = add_object(options.out, options.mesh, name, options.unit, options.symmetry, print)
         added = Catalogue.from_models_info(options.out / "models_info.json")
     except CopeError as error:
         print(f"cope_object: {error}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """The known objects: extents, diameters and symmetries, from BOP's models_info.json."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +8,14 @@ from typing import Any
 import numpy as np
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.json_fields import numbers, read_json, shortened
+from cope_ros.core.symmetry import SymmetryGroup, close_group
 
 MM = 1e-3  # BOP files are in millimetres, everything else here in metres
 REQUIRED_KEYS = ("diameter", "min_x", "min_y", "min_z", "size_x", "size_y", "size_z")
 # The order in which a box's corners are listed: x varies slowest, z fastest.
 CORNER_SIGNS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
-
-
-@dataclass(frozen=True)
-class ContinuousSymmetry:
-    """Any rotation about the line through ``offset`` (m) along the unit vector ``axis``."""
-
-    axis: np.ndarray  # (3,)
-    offset: np.ndarray  # (3,) m
+SLACK = 1.05  # diameters and sizes of one mesh agree but for rounding
 
 
 @dataclass(frozen=True)
@@ -33,8 +27,7 @@ class ObjectModel:
     diameter: float  # m, largest distance between two vertices (paper, Eq. 1)
     box_min: np.ndarray  # (3,) m, smallest corner of the axis-aligned box of the mesh
     box_size: np.ndarray  # (3,) m
-    symmetries_discrete: np.ndarray  # (S, 4, 4) without the identity, translation in m
-    symmetries_continuous: tuple[ContinuousSymmetry, ...]
+    symmetry: SymmetryGroup
 
     @property
     def corners(self) -> np.ndarray:
@@ -49,7 +42,7 @@ class ObjectModel:
     @property
     def is_symmetric(self) -> bool:
         """Whether any rotation but the identity leaves the object looking the same."""
-        return len(self.symmetries_discrete) > 0 or len(self.symmetries_continuous) > 0
+        return not self.symmetry.trivial
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of models_info.json (mm) that describes this object, with its name."""
@@ -57,16 +50,7 @@ class ObjectModel:
         entry: dict[str, Any] = {"name": self.class_id, "diameter": self.diameter / MM}
         entry |= {f"min_{axis}": float(v) for axis, v in zip("xyz", low, strict=True)}
         entry |= {f"size_{axis}": float(v) for axis, v in zip("xyz", size, strict=True)}
-        if len(self.symmetries_discrete):
-            in_mm = self.symmetries_discrete.copy()
-            in_mm[:, :3, 3] /= MM
-            entry["symmetries_discrete"] = [S.reshape(16).tolist() for S in in_mm]
-        if self.symmetries_continuous:
-            entry["symmetries_continuous"] = [
-                {"axis": s.axis.tolist(), "offset": (s.offset / MM).tolist()}
-                for s in self.symmetries_continuous
-            ]
-        return entry
+        return entry | self.symmetry.to_dict()
 
 
 @dataclass(frozen=True)
@@ -108,13 +92,7 @@ class Catalogue:
         Raises:
             CopeError: the file is missing, is not JSON, or an entry is incomplete.
         """
-        try:
-            data = json.loads(Path(path).read_text())
-        except OSError as error:
-            raise CopeError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise CopeError(f"{path}: expected JSON, got {error}") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_json(Path(path)), str(path))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "models_info") -> "Catalogue":
@@ -125,11 +103,10 @@ class Catalogue:
         """
         if not isinstance(data, Mapping) or not data:
             raise CopeError(f"{source}: expected a non-empty mapping of obj_id to model")
-        try:
-            ids = sorted(int(key) for key in data)
-        except ValueError as error:
-            raise CopeError(f"{source}: expected integer obj_ids as keys, got {error}") from error
-        objects = tuple(_parse(i, data[str(i)], source) for i in ids)
+        keys = {_obj_id(key, source): key for key in data}
+        if len(keys) < len(data):
+            raise CopeError(f"{source}: an obj_id twice among {shortened(sorted(data))}")
+        objects = tuple(_parse(i, data[keys[i]], source) for i in sorted(keys))
         names = [o.class_id for o in objects]
         if len(set(names)) != len(names):
             raise CopeError(f"{source}: names are not unique: {sorted(names)}")
@@ -140,43 +117,61 @@ class Catalogue:
         return {str(o.obj_id): o.to_dict() for o in self.objects}
 
 
-def _parse(obj_id: int, entry: Mapping[str, Any], source: str) -> ObjectModel:
+def _obj_id(key: str, source: str) -> int:
+    text = str(key).strip()
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise CopeError(f"{source}: expected integer obj_ids as keys, got {shortened(key)}")
+    return int(text)
+
+
+def _parse(obj_id: int, entry: Any, source: str) -> ObjectModel:
     where = f"{source}: object {obj_id}"
-    missing = [key for key in REQUIRED_KEYS if key not in entry]
-    if missing:
-        raise CopeError(f"{where}: missing {', '.join(missing)}")
-    numbers = np.array([float(entry[key]) for key in REQUIRED_KEYS])
-    if not np.isfinite(numbers).all() or numbers[0] <= 0 or (numbers[4:] <= 0).any():
-        raise CopeError(f"{where}: diameter and sizes must be positive, got {numbers.tolist()}")
+    values = np.array([numbers(entry, key, 1, where)[0] for key in REQUIRED_KEYS])
+    diameter, low, size = values[0], values[1:4], values[4:7]
+    if diameter <= 0 or (size <= 0).any():
+        raise CopeError(f"{where}: diameter and sizes must be positive, got {values.tolist()}")
+    if not max(size) / SLACK <= diameter <= SLACK * np.linalg.norm(size):
+        raise CopeError(
+            f"{where}: diameter: expected {max(size):.6g} to {np.linalg.norm(size):.6g} mm of "
+            f"something as large as size_x, size_y, size_z, got {diameter:.6g}"
+        )
+    name = entry.get("name")
+    if name is not None and not (isinstance(name, str) and name.strip()):
+        raise CopeError(f"{where}: name: expected a text, got {shortened(name)}")
     return ObjectModel(
         obj_id=obj_id,
-        class_id=str(entry.get("name", f"obj_{obj_id:06d}")),
-        diameter=numbers[0] * MM,
-        box_min=numbers[1:4] * MM,
-        box_size=numbers[4:7] * MM,
-        symmetries_discrete=_parse_discrete(entry.get("symmetries_discrete", []), where),
-        symmetries_continuous=_parse_continuous(entry.get("symmetries_continuous", []), where),
+        class_id=f"obj_{obj_id:06d}" if name is None else name,
+        diameter=float(diameter * MM),
+        box_min=low * MM,
+        box_size=size * MM,
+        symmetry=_symmetry(entry, diameter * MM, where),
     )
 
 
-def _parse_discrete(rows: Any, where: str) -> np.ndarray:
-    flat = np.array(rows, dtype=float).reshape(-1, 16)
-    if len(flat) != len(rows):
-        raise CopeError(f"{where}: symmetries_discrete: expected 16 numbers each")
-    matrices = flat.reshape(-1, 4, 4)
-    R = matrices[:, :3, :3]
-    if not np.allclose(R @ R.transpose(0, 2, 1), np.eye(3), atol=1e-3):
-        raise CopeError(f"{where}: symmetries_discrete: expected rotations")
-    matrices[:, :3, 3] *= MM
-    return matrices
+def _symmetry(entry: Mapping[str, Any], diameter: float, where: str) -> SymmetryGroup:
+    """The group of an entry's generators; null and an empty list are none."""
+    discrete, lines = [], []
+    for row in _listed(entry, "symmetries_discrete", where):
+        T = numbers({"each": row}, "each", 16, f"{where}: symmetries_discrete").reshape(4, 4)
+        T[:3, 3] *= MM
+        discrete.append(T)
+    for row in _listed(entry, "symmetries_continuous", where):
+        inside = f"{where}: symmetries_continuous"
+        axis = numbers(row, "axis", 3, inside)
+        if np.linalg.norm(axis) < 1e-9:
+            raise CopeError(f"{inside}: axis: expected a direction, got {axis.tolist()}")
+        lines.append((axis / np.linalg.norm(axis), numbers(row, "offset", 3, inside) * MM))
+    try:
+        return close_group(np.array(discrete).reshape(-1, 4, 4), lines, diameter)
+    except CopeError as error:
+        raise CopeError(f"{where}: symmetries: {error}") from error
 
 
-def _parse_continuous(rows: Any, where: str) -> tuple[ContinuousSymmetry, ...]:
-    parsed = []
-    for row in rows:
-        axis = np.array(row["axis"], dtype=float)
-        norm = np.linalg.norm(axis)
-        if axis.shape != (3,) or norm < 1e-9:
-            raise CopeError(f"{where}: symmetries_continuous: expected an axis of length 3")
-        parsed.append(ContinuousSymmetry(axis / norm, np.array(row["offset"], dtype=float) * MM))
-    return tuple(parsed)
+def _listed(entry: Mapping[str, Any], key: str, where: str) -> list[Any]:
+    """The list under a key; one mapping alone counts as a list of it."""
+    value = entry.get(key)
+    if value is None or isinstance(value, list):
+        return value or []
+    if isinstance(value, dict) and "axis" in value:
+        return [value]
+    raise CopeError(f"{where}: {key}: expected a list, got {shortened(value)}")

@@ -44,7 +44,7 @@ def numbers(entry: Any, key: str, count: int, where: str) -> np.ndarray:
     """
     value = required(entry, key, where)
     try:
-        found = np.array(value, dtype=float).reshape(-1)
+        found = np.array([] if isinstance(value, bool) else value, dtype=float).reshape(-1)
     except (TypeError, ValueError, OverflowError):
         found = np.zeros(0)
     if len(found) != count or not np.isfinite(found).all():

@@ -8,7 +8,7 @@ out of sight runs away.
 
 import numpy as np
 
-from cope_ros.tracking.symmetry import rotations, skew
+from cope_ros.core.rotations import rotations, skew
 
 TWIST_SIGMA = np.array([0.3] * 3 + [0.5] * 3)  # m/s and rad/s: cameras on hands and arms
 TWIST_MEMORY = 1.0  # s after which a motion is half forgotten, about

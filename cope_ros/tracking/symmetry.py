@@ -5,30 +5,30 @@ brings R S nearest to R_ref maximises trace(spin^T M). M's trace, its part along
 sine are linear in R^T R_ref, so that the maximum has a closed form behind one matrix product.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue, ObjectModel
+from cope_ros.core.rotations import rotations, skew
 
 
 class Symmetries:
     """The symmetries of a catalogue's objects, padded to the same number S.
 
     Args:
-        catalogue: the objects; of several continuous axes the first counts, as in the core.
+        catalogue: the objects.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         objects = list(catalogue)
-        count = 1 + max((len(o.symmetries_discrete) for o in objects), default=0)
+        count = max((len(o.symmetry.members) for o in objects), default=1)
         self._T = np.tile(np.eye(4), (len(objects), count, 1, 1))  # (C, S, 4, 4)
         self._axis = np.zeros((len(objects), 3))
         self._offset = np.zeros((len(objects), 3))
         for c, item in enumerate(objects):
-            self._T[c, 1 : 1 + len(item.symmetries_discrete)] = item.symmetries_discrete
-            for symmetry in item.symmetries_continuous[:1]:
-                self._axis[c], self._offset[c] = symmetry.axis, symmetry.offset
+            group = item.symmetry
+            self._T[c, : len(group.members)] = group.members
+            self._axis[c], self._offset[c] = group.axis, group.offset
+        self._sphere = np.array([o.symmetry.sphere for o in objects], dtype=bool)
         self.diameters = np.array([o.diameter for o in objects])  # (C,) m
         self._centers = np.array([_fixed_point(o) for o in objects]).reshape(
             -1, 3
@@ -47,7 +47,8 @@ class Symmetries:
         """
         trace, sine, along = self._products(R, class_index, R_ref)
         best = (along + np.hypot(trace - along, sine)).max(axis=1)
-        return np.arccos(np.clip(0.5 * (best - 1.0), -1.0, 1.0))
+        angle = np.arccos(np.clip(0.5 * (best - 1.0), -1.0, 1.0))
+        return np.where(self._sphere[class_index], 0.0, angle)
 
     def align(
         self, R: np.ndarray, t: np.ndarray, class_index: np.ndarray, R_ref: np.ndarray
@@ -65,6 +66,8 @@ class Symmetries:
         S = self._T[class_index, best]
         t = t + (R @ S[:, :3, 3:])[..., 0]
         R = R @ S[:, :3, :3]
+        sphere = self._sphere[class_index]
+        spin[sphere] = np.swapaxes(R[sphere], 1, 2) @ R_ref[sphere]
         offset = self._offset[class_index][..., None]
         return R @ spin, t + (R @ (offset - spin @ offset))[..., 0]
 
@@ -92,40 +95,13 @@ class Symmetries:
 
 def _fixed_point(item: ObjectModel) -> np.ndarray:
     """(3,) m in the mesh's frame: the box's centre, averaged over the symmetries."""
-    center = item.box_center
-    for symmetry in item.symmetries_continuous[:1]:
-        along = (center - symmetry.offset) @ symmetry.axis
-        center = symmetry.offset + along * symmetry.axis
-    images: Iterable[np.ndarray] = (S[:3, :3] @ center + S[:3, 3] for S in item.symmetries_discrete)
-    return np.mean([center, *images], axis=0)
-
-
-def skew(w: np.ndarray) -> np.ndarray:
-    """(..., 3) -> (..., 3, 3) with ``skew(w) @ v == cross(w, v)``."""
-    W = np.zeros((*w.shape[:-1], 3, 3))
-    for i, j, k in ((2, 1, 0), (0, 2, 1), (1, 0, 2)):
-        W[..., i, j] = w[..., k]
-        W[..., j, i] = -w[..., k]
-    return W
-
-
-def rotations(w: np.ndarray) -> np.ndarray:
-    """Rotation vectors (..., 3) in rad -> matrices (..., 3, 3), by Rodrigues' formula."""
-    angle = np.sqrt((w * w).sum(axis=-1))[..., None, None]
-    W = skew(w)
-    a = np.sinc(angle / np.pi)
-    b = 0.5 * np.sinc(0.5 * angle / np.pi) ** 2
-    return np.eye(3) + a * W + b * (W @ W)
-
-
-def rotation_vectors(R: np.ndarray) -> np.ndarray:
-    """Matrices (..., 3, 3) -> rotation vectors (..., 3) in rad, below pi."""
-    twice = np.stack(
-        [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1
-    )
-    sine = 0.5 * np.linalg.norm(twice, axis=-1)
-    angle = np.arctan2(sine, 0.5 * (np.trace(R, axis1=-2, axis2=-1) - 1.0))
-    return twice * (0.5 * angle / np.maximum(sine, 1e-9))[..., None]
+    center, group = item.box_center, item.symmetry
+    if group.sphere:
+        return group.offset
+    if group.continuous:
+        center = group.offset + (center - group.offset) @ group.axis * group.axis
+    images = [S[:3, :3] @ center + S[:3, 3] for S in group.members]
+    return np.asarray(np.mean(images, axis=0))
 
 
 def moved_covariance(covariance: np.ndarray, shift: np.ndarray) -> np.ndarray:

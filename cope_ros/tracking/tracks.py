@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from cope_ros.core.rotations import rotation_vectors, rotations
 from cope_ros.tracking.motion import NOISE, OWN_MEMORY, OWN_SIGMA, decay
-from cope_ros.tracking.symmetry import rotation_vectors, rotations
 
 UNPUBLISHED = -1
 ROTATION_GAIN = 0.5  # of a sighting: one wrong rotation does not turn a symmetric object around

@@ -15,7 +15,8 @@ from scipy.stats import chi2
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.runtime import Estimate
-from cope_ros.tracking.symmetry import Symmetries, moved_covariance, rotation_vectors
+from cope_ros.core.rotations import rotation_vectors
+from cope_ros.tracking.symmetry import Symmetries, moved_covariance
 from cope_training.data.frames import Frame
 
 MIN_IOU = 0.5  # of the amodal boxes of an estimate and the object it is taken for
@@ -101,12 +102,7 @@ def _compare(
     t_est, classes = found.t[rows].astype(float), found.class_index[rows]
     R, t = symmetries.align(found.R[rows].astype(float), t_est, classes, R_gt)
     turn = rotation_vectors(R_gt @ np.swapaxes(R, 1, 2))
-    axes = np.array(
-        [
-            o.symmetries_continuous[0].axis if o.symmetries_continuous else np.zeros(3)
-            for o in catalogue
-        ]
-    )
+    axes = np.array([o.symmetry.axis for o in catalogue])
     return Samples(
         class_index=classes,
         t=t,

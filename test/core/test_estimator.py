@@ -135,4 +135,4 @@ def test_catalogue_round_trip() -> None:
     assert again.class_ids == catalogue.class_ids
     for a, b in zip(again, catalogue, strict=True):
         assert (abs(a.corners - b.corners) < 1e-12).all()
-        assert (abs(a.symmetries_discrete - b.symmetries_discrete) < 1e-12).all()
+        assert (abs(a.symmetry.members - b.symmetry.members) < 1e-12).all()

@@ -92,7 +92,7 @@ def test_alignment_undoes_a_symmetry(class_index: int) -> None:
     catalogue = symmetric_catalogue()
     R, t = random_rotations(10, dtype=torch.float32), torch.randn(10, 3)
     if class_index == 1:
-        S = torch.tensor(catalogue[1].symmetries_discrete[0]).float()
+        S = torch.tensor(catalogue[1].symmetry.members[1]).float()
         R_sym, offset = S[:3, :3], S[:3, 3]
     else:
         R_sym = geometry.exp_so3(torch.tensor([0.0, 0.0, 2.1]))

@@ -7,8 +7,8 @@ import numpy as np
 from core_factory import make_catalogue
 
 from cope_ros.core.deployment.runtime import Estimate
+from cope_ros.core.rotations import rotations
 from cope_ros.tracking import Tracker, TrackSettings
-from cope_ros.tracking.symmetry import rotations
 
 CATALOGUE = make_catalogue()
 SETTINGS = TrackSettings()

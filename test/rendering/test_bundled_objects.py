@@ -71,8 +71,8 @@ def test_sizes_are_as_described():
     assert np.allclose(cup.box_size, [0.080, 0.080, 0.100], atol=2e-5)
     assert np.allclose(box.box_size, [0.160, 0.100, 0.045], atol=2e-5)
     assert not carton.is_symmetric
-    assert len(cup.symmetries_continuous) == 1
-    assert len(box.symmetries_discrete) == 1
+    assert cup.symmetry.continuous
+    assert len(box.symmetry.members) == 2
 
 
 def test_both_kinds_of_mesh_show_the_same(renderer):

@@ -6,8 +6,9 @@ from scipy.spatial.transform import Rotation
 from tracking_scene import CATALOGUE, SETTINGS, make_estimate
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.rotations import rotation_vectors, rotations
 from cope_ros.tracking import Tracker
-from cope_ros.tracking.symmetry import Symmetries, moved_covariance, rotation_vectors, rotations
+from cope_ros.tracking.symmetry import Symmetries, moved_covariance
 from cope_training.evaluation.metrics.objects import symmetry_transforms
 
 AXIS = np.array([1.0, 2.0, 2.0]) / 3.0

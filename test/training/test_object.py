@@ -11,7 +11,6 @@ from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.deployment.runtime import Estimator
-from cope_ros.core.errors import CopeError
 from cope_training import object, render, train
 from cope_training.data.bop_reader import BopDataset
 from cope_training.engine.configuration import load_config
@@ -45,7 +44,7 @@ def test_a_textured_mesh_becomes_an_object(tmp_path: Path) -> None:
     assert item.box_size == pytest.approx([0.09, 0.06, 0.12], abs=1e-6)
     assert item.box_center == pytest.approx([0.01, 0.02, 0.03], abs=1e-6)
     assert item.diameter == pytest.approx(np.linalg.norm([0.09, 0.06, 0.12]))
-    turned = item.symmetries_discrete[0] @ [0.01 + 0.045, 0.02, 0.0, 1.0]
+    turned = item.symmetry.members[1] @ [0.01 + 0.045, 0.02, 0.0, 1.0]
     assert turned[:3] == pytest.approx([0.01 - 0.045, 0.02, 0.0])  # about the box's own axis
     assert objects.meshes[0].texture is not None  # what is rendered
     plain = trimesh.load(out / "meshes" / "obj_000001.ply", process=False)
@@ -65,21 +64,10 @@ def test_objects_are_added_and_bodies_of_revolution_keep_their_axis(tmp_path: Pa
     assert object.add_object(out, tmp_path / "can.stl", "can", "mm", "z:any") == 2
     catalogue = Catalogue.from_models_info(out / "models_info.json")
     assert catalogue.class_ids == ("tea", "can")
-    symmetry = catalogue[1].symmetries_continuous[0]
+    symmetry = catalogue[1].symmetry
     assert symmetry.axis == pytest.approx([0, 0, 1])
     assert symmetry.offset[:2] == pytest.approx([5 * MM, 0], abs=1e-6)
     assert not catalogue[0].is_symmetric
-
-
-def test_quarter_turns_make_a_group() -> None:
-    center = np.array([10.0, -5.0, 3.0])
-    rows = object.symmetries("y:4", center)["symmetries_discrete"]
-    turns = [np.eye(4), *(np.reshape(r, (4, 4)) for r in rows)]
-    assert len(turns) == 4
-    for a in turns:
-        assert a @ [*center, 1] == pytest.approx([*center, 1])
-        for b in turns:
-            assert min(np.abs(a @ b - c).max() for c in turns) < 1e-8
 
 
 def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -90,9 +78,26 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> No
     assert object.main([mesh, "--out", out]) == 0
     assert object.main([mesh, "--out", out]) == 1
     assert "'tea' already" in capsys.readouterr().err
-    for text in ("z", "w:2", "z:1", "z:99"):
-        with pytest.raises(CopeError, match="symmetry: expected none"):
-            object.symmetries(text, np.zeros(3))
+    assert object.main([mesh, "--out", out, "--name", "other", "--symmetry", "z:any"]) == 1
+    assert "mm off itself; the mesh shows" in capsys.readouterr().err
+    assert len(Catalogue.from_models_info(Path(out) / "models_info.json")) == 1
+
+
+def test_what_the_mesh_shows_is_said_and_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    trimesh.creation.cylinder(33.0, 100.0, sections=96).export(tmp_path / "can.stl")
+    arguments = [str(tmp_path / "can.stl"), "--unit", "mm", "--out", str(tmp_path / "mine")]
+    assert object.main([*arguments, "--name", "one"]) == 0
+    said = capsys.readouterr().out
+    assert "symmetries taken: none" in said
+    assert "the mesh shows z:any (within 0.0" in said
+    assert object.main([*arguments, "--name", "two", "--symmetry", "auto"]) == 0
+    assert "the mesh shows" not in capsys.readouterr().out
+    one, two = Catalogue.from_models_info(tmp_path / "mine" / "models_info.json")
+    assert not one.is_symmetric
+    assert two.symmetry.continuous
+    assert len(two.symmetry.members) == 2
 
 
 def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:

@@ -6,9 +6,10 @@ import torch
 from core_factory import make_catalogue
 
 from cope_ros.core import geometry
+from cope_ros.core.rotations import about, plane_basis
 from cope_training.data.frames import Frame
-from cope_training.tasks import symmetries
 from cope_training.tasks.dense.targets import BACKGROUND, IGNORE, TargetBuilder, VisibilityRules
+from cope_training.tasks.symmetric_poses import SymmetricPoses
 
 SIDE = 128
 FOCAL = 300.0
@@ -115,13 +116,13 @@ def test_a_continuous_symmetry_has_one_pose_per_view() -> None:
     catalogue = make_catalogue()
     rng = np.random.default_rng(0)
     R = geometry.exp_so3(torch.tensor(rng.normal(size=3))).numpy()
-    poses = np.tile(np.eye(4), (5, 1, 1))
-    for i, angle in enumerate(np.linspace(0, 5, 5)):
-        poses[i, :3, :3] = R @ symmetries.axis_rotation(np.array([0.0, 0, 1]), angle)
-        poses[i, :3, 3] = [0.05, -0.1, 0.7]
-    canonical = symmetries.hypotheses(poses, np.full(5, 2), catalogue)
-    assert np.allclose(canonical[1:], canonical[:1], atol=1e-9)
-    camera = -canonical[0, 0, :3, :3].T @ canonical[0, 0, :3, 3]
-    e1, e2 = symmetries.plane_basis(np.array([0.0, 0, 1]))
+    turns = about(np.array([0.0, 0, 1]), np.linspace(0, 5, 5), np.zeros(3))[:, :3, :3]
+    t = torch.tensor([0.05, -0.1, 0.7]).double().expand(5, 3)
+    symmetric = SymmetricPoses(catalogue)
+    R_all, t_all = symmetric(torch.from_numpy(R @ turns), t, torch.full((5,), 2))
+    assert torch.allclose(R_all[1:], R_all[:1], atol=1e-9)
+    assert torch.allclose(t_all[1:], t_all[:1], atol=1e-9)
+    camera = -R_all[0, 0].numpy().T @ t_all[0, 0].numpy()
+    e1, e2 = plane_basis(np.array([0.0, 0, 1]))
     assert camera @ e2 == pytest.approx(0, abs=1e-9)
     assert camera @ e1 > 0

@@ -26,26 +26,28 @@ class SymmetryAligner(nn.Module):
     axis: Tensor
     offset: Tensor
     continuous: Tensor
+    sphere: Tensor
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__()
-        count = 1 + max(len(o.symmetries_discrete) for o in catalogue)
+        groups = [o.symmetry for o in catalogue]
+        count = max(len(group.members) for group in groups)
         R = torch.eye(3).repeat(len(catalogue), count, 1, 1)
         t = torch.zeros(len(catalogue), count, 3)
         axis = torch.zeros(len(catalogue), 3)
         offset = torch.zeros(len(catalogue), 3)
-        for c, item in enumerate(catalogue):
-            for s, S in enumerate(item.symmetries_discrete):
-                R[c, s + 1] = geometry.nearest_rotation(torch.tensor(S[:3, :3])).float()
-                t[c, s + 1] = torch.tensor(S[:3, 3]).float()
-            for symmetry in item.symmetries_continuous[:1]:
-                axis[c] = torch.tensor(symmetry.axis).float()
-                offset[c] = torch.tensor(symmetry.offset).float()
+        for c, group in enumerate(groups):
+            members = torch.from_numpy(group.members).float()
+            R[c, : len(members)], t[c, : len(members)] = members[:, :3, :3], members[:, :3, 3]
+            axis[c] = torch.from_numpy(group.axis).float()
+            offset[c] = torch.from_numpy(group.offset).float()
+        sphere = torch.tensor([group.sphere for group in groups])
         self.register_buffer("R_sym", R, persistent=False)
         self.register_buffer("t_sym", t, persistent=False)
         self.register_buffer("axis", axis, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("continuous", axis.norm(dim=-1) > 0.5, persistent=False)
+        self.register_buffer("sphere", sphere, persistent=False)
 
     def forward(
         self, R: Tensor, t: Tensor, R_ref: Tensor, class_index: Tensor
@@ -105,9 +107,11 @@ class SymmetryAligner(nn.Module):
     def _turn(
         self, R: Tensor, t: Tensor, R_ref: Tensor, class_index: Tensor
     ) -> tuple[Tensor, Tensor]:
-        turn = geometry.turn_about_axis(R.transpose(1, 2) @ R_ref, self.axis[class_index])
+        relative = R.transpose(1, 2) @ R_ref
+        turn = geometry.turn_about_axis(relative, self.axis[class_index])
         eye = torch.eye(3, dtype=R.dtype, device=R.device)
         turn = torch.where(self.continuous[class_index].view(-1, 1, 1), turn, eye)
+        turn = torch.where(self.sphere[class_index].view(-1, 1, 1), relative, turn)
         offset = self.offset[class_index].unsqueeze(-1)
         # Turning about a line through the offset: p -> turn (p - offset) + offset.
         t = t + (R @ (offset - turn @ offset)).squeeze(-1)

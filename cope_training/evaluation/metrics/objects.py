@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError, cKDTree
 
-from cope_ros.core.catalogue import MM, Catalogue, ContinuousSymmetry, ObjectModel
+from cope_ros.core.catalogue import MM, Catalogue, ObjectModel
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.files.reader import read_mesh
 
@@ -82,11 +82,7 @@ def symmetry_transforms(model: ObjectModel) -> np.ndarray:
     Returns:
         (S, 4, 4) float64, translations in m, the identity first.
     """
-    discrete = np.concatenate([np.eye(4)[None], model.symmetries_discrete.reshape(-1, 4, 4)])
-    if not model.symmetries_continuous:
-        return discrete
-    turns = np.concatenate([_turns(symmetry) for symmetry in model.symmetries_continuous])
-    return (turns[None] @ discrete[:, None]).reshape(-1, 4, 4)
+    return model.symmetry.sampled(int(np.ceil(np.pi / MAX_SYMMETRY_STEP)))
 
 
 def load_objects(folder: Path | str, wanted: set[int] | None = None) -> dict[int, EvalObject]:
@@ -117,15 +113,3 @@ def _load(model: ObjectModel, path: Path) -> EvalObject:
     mesh = read_mesh(path, allow_missing_texture=True)  # only the shape is measured
     faces = mesh.faces.astype(np.int64)
     return EvalObject(model, mesh.vertices * MM, faces, symmetry_transforms(model))
-
-
-def _turns(symmetry: ContinuousSymmetry) -> np.ndarray:
-    """(315, 4, 4): rotations about the axis, the identity first (Rodrigues' formula)."""
-    steps = int(np.ceil(np.pi / MAX_SYMMETRY_STEP))
-    angles = (2 * np.pi / steps * np.arange(steps))[:, None, None]
-    x, y, z = symmetry.axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    turns = np.tile(np.eye(4), (steps, 1, 1))
-    turns[:, :3, :3] = np.eye(3) + np.sin(angles) * cross + (1 - np.cos(angles)) * cross @ cross
-    turns[:, :3, 3] = symmetry.offset - turns[:, :3, :3] @ symmetry.offset
-    return turns

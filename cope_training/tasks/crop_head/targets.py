@@ -13,7 +13,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.refinement.crop_network import STRIDE
 from cope_training.data.frames import Frame
-from cope_training.tasks import symmetries
+from cope_training.tasks.symmetric_poses import SymmetricPoses
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class CropHeadTargetBuilder:
     """Builds targets of crops with one instance each."""
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+        self.symmetric = SymmetricPoses(catalogue)
 
     def __call__(self, frames: Sequence[Frame]) -> CropHeadTargets:
         """Targets of a batch.
@@ -63,9 +63,9 @@ class CropHeadTargetBuilder:
             CopeError: a crop without instance map, depth, or exactly one instance.
         """
         check_crops(frames)
-        class_index = np.concatenate([f.class_index for f in frames])
-        poses = np.concatenate([f.T_cam_obj for f in frames])
-        hypotheses = torch.from_numpy(symmetries.hypotheses(poses, class_index, self.catalogue))
+        class_index = torch.from_numpy(np.concatenate([f.class_index for f in frames])).long()
+        poses = torch.from_numpy(np.concatenate([f.T_cam_obj for f in frames]))
+        R, t = self.symmetric(poses[:, :3, :3], poses[:, :3, 3], class_index)
         K = torch.from_numpy(np.stack([f.K for f in frames])).float()
         labels = torch.from_numpy(np.stack([_thinned(f.instance_map) for f in frames]))
         depth = torch.from_numpy(np.stack([_thinned(f.depth) for f in frames])).float()
@@ -74,10 +74,10 @@ class CropHeadTargetBuilder:
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         pixels = torch.stack((x, y), -1).expand(len(K), -1, -1, -1)
         return CropHeadTargets(
-            class_index=torch.from_numpy(class_index).long(),
+            class_index=class_index,
             K=K,
-            R=hypotheses[:, :, :3, :3].float(),
-            t=hypotheses[:, :, :3, 3].float(),
+            R=R.float(),
+            t=t.float(),
             visible=((labels == 0) & (depth > 0)).float(),
             points=points_seen(pixels, depth, K),
         )
