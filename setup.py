@@ -42,7 +42,7 @@ setup(
     ],
     extras_require={
         "bags": ["rosbags", "rosbags-image", "mcap", "imageio-ffmpeg", "tqdm"],
-        "training": [
+        "train": [
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
             *["safetensors", "tqdm", "tensorboard"],
         ],
@@ -58,6 +58,7 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
+            "cope = cope_ros.commands:main",
             "cope_node = cope_ros.main:main",
             "cope_rviz = cope_ros.rviz:main",
             "cope_bag = cope_ros.bag:main",

@@ -1,12 +1,13 @@
-"""Where the bundled models lie: in the installed package or in a checkout. Needs no ROS."""
+"""Where bundled models and configurations lie: installed, or in a checkout. Needs no ROS."""
 
 import os
+import sys
 from pathlib import Path
 
 from cope_ros.core.errors import CopeError
 
 PACKAGE = "cope_ros"
-CHECKOUT = Path(__file__).resolve().parent.parent / "models"
+ROOT = Path(__file__).resolve().parent.parent  # of a checkout, or site-packages
 
 
 def package_share() -> Path | None:
@@ -21,6 +22,13 @@ def package_share() -> Path | None:
         return None
 
 
+def bundled_folders(name: str) -> list[Path]:
+    """Where a folder such as ``models`` may lie: the ROS package's, pip's, the checkout's."""
+    share = package_share()
+    places = [share] if share is not None else []
+    return [place / name for place in (*places, Path(sys.prefix) / "share" / PACKAGE, ROOT)]
+
+
 def model_path(name: str) -> Path:
     """The model's directory or file: a bundled model of that name, else the path as it is.
 
@@ -33,8 +41,7 @@ def model_path(name: str) -> Path:
         path = Path(name).expanduser()
     except RuntimeError as error:  # ~nobody
         raise CopeError(f"'{name}': {error}") from error
-    share = package_share()
-    folders = [CHECKOUT] if share is None else [share / "models", CHECKOUT]
+    folders = bundled_folders("models")
     bare = len(path.parts) == 1 and not name.startswith((".", "~"))
     places = [folder / name for folder in folders] if bare else []
     places.append(path)
@@ -43,3 +50,21 @@ def model_path(name: str) -> Path:
             return place
     looked = ", ".join(str(place) for place in places)
     raise CopeError(f"'{name}' not found; looked for {looked}")
+
+
+def config_path(name: Path | str) -> Path:
+    """A training's configuration: a bundled one by its bare name, else the path as it is.
+
+    Raises:
+        CopeError: a bare name that no bundled configuration has; lists those there are.
+    """
+    path = Path(name)
+    if path.suffix or len(path.parts) > 1 or path.is_file():
+        return path
+    known: dict[str, Path] = {}
+    for folder in bundled_folders("config/training"):
+        known = {item.stem: item for item in sorted(folder.glob("*.yaml"))} | known
+    if path.name not in known:
+        names = ", ".join(known) or "none is installed"
+        raise CopeError(f"config: no file '{name}' and no bundled configuration of it; {names}")
+    return known[path.name]

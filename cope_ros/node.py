@@ -21,7 +21,6 @@ from rclpy.parameter import Parameter
 from cope_ros import overrides, parameters, startup
 from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
-from cope_ros.depth_parameters import OFF, REQUIRED
 from cope_ros.diagnostics.console import ready
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.depth_counters import DepthCounters
@@ -30,7 +29,6 @@ from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Model
 from cope_ros.diagnostics.status import Diagnostics, Sources
 from cope_ros.input import topics
-from cope_ros.input.depth_pairing import DepthMatcher
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.input.subscriptions import Inputs
 from cope_ros.model_threshold import ModelThreshold
@@ -111,7 +109,7 @@ class CopeNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the worker and subscribes."""
-        matcher = self._depth_matcher()
+        matcher = startup.depth_matcher(self._estimator, lambda: self.parameters, self.notices)
         mailbox = Mailbox(
             self.counters.count_dropped,
             lambda: self.parameters.sync_policy,
@@ -196,16 +194,6 @@ class CopeNode(LifecycleNode):
             self.outputs = None
         self._estimator = None
         startup.free_memory()
-
-    def _depth_matcher(self) -> DepthMatcher | None:
-        """What finds the depth images; None where none are wanted."""
-        if startup.wants_depth(self._estimator, self.parameters):
-            required = self.parameters.depth_mode == REQUIRED
-            return DepthMatcher(required, lambda: self.parameters.depth_max_difference)
-        if self.parameters.depth_mode != OFF:
-            text = f"depth.mode is '{self.parameters.depth_mode}', but {startup.NO_SURFACES}"
-            self.notices.warn("no_surfaces", text, part="inference")
-        return None
 
     def _model(self) -> Model | None:
         loaded = self._estimator is not None

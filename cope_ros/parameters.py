@@ -91,10 +91,7 @@ class Parameters(DepthParameters):
         check=one_of("exact", "latest"),
     )
     sync_any_frame_id: bool = entry(
-        "sync.any_frame_id",
-        False,
-        "Take camera_info whose frame_id is another than the image's",
-        live=True,
+        "sync.any_frame_id", False, "Take camera_info of another frame_id too", live=True
     )
     score_threshold: float = entry(
         "score_threshold", 0.5, "Least score; unset: the model's own", live=True, span=(0.0, 1.0)
@@ -208,12 +205,8 @@ def refusal(parameters: Iterable[Parameter]) -> str | None:
 
 def defaults() -> dict[str, Any]:
     """The default of every parameter by its name, lists as rclpy holds them."""
-    return {
-        item.metadata["spec"].name: list(item.default)
-        if isinstance(item.default, tuple)
-        else item.default
-        for item in fields(Parameters)
-    }
+    values = ((item.metadata["spec"].name, item.default) for item in fields(Parameters))
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
 
 
 def declare(node: Node, others: Collection[str] = (), shared: Collection[str] = ()) -> None:

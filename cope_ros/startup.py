@@ -15,7 +15,9 @@ from cope_ros.core.deployment.fallback import FallbackEstimator
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.depth_parameters import OFF, REQUIRED
+from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Model
+from cope_ros.input.depth_pairing import DepthMatcher
 from cope_ros.parameters import ParameterError, Parameters
 
 LOG = logging.getLogger("cope_ros")
@@ -103,6 +105,20 @@ def configure(estimator: Any, parameters: Parameters) -> None:
 def wants_depth(estimator: Any, parameters: Parameters) -> bool:
     """Whether depth images are asked for and of use."""
     return parameters.depth_mode != OFF and bool(estimator.takes_depth)
+
+
+def depth_matcher(
+    estimator: Any, parameters: Callable[[], Parameters], notices: Notices
+) -> DepthMatcher | None:
+    """What finds the depth images; None where none are wanted, or the model takes none."""
+    wanted = parameters()
+    if wants_depth(estimator, wanted):
+        required = wanted.depth_mode == REQUIRED
+        return DepthMatcher(required, lambda: parameters().depth_max_difference)
+    if wanted.depth_mode != OFF:
+        text = f"depth.mode is '{wanted.depth_mode}', but {NO_SURFACES}"
+        notices.warn("no_surfaces", text, part="inference")
+    return None
 
 
 def describe(estimator: FallbackEstimator, parameters: Parameters) -> Model:

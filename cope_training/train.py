@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from cope_ros.bundled import model_path
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
@@ -26,6 +27,8 @@ from cope_training.engine.reporting import Reporter
 from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.rendering.scene_config import SceneConfig
+
+NO_WEIGHTS = "none"  # of --init
 
 
 class _StopRequest:
@@ -54,11 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cope_train", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="training configuration, YAML")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="YAML file, or a bundled one's name such as object",
+    )
     parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
     parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
     parser.add_argument(
-        "--init", type=Path, help="start from a checkpoint or model.pt, of other objects too"
+        "--init",
+        help="begin with the weights of a checkpoint, a model's folder or a bundled model, of "
+        "other objects too (the configuration's); none: ImageNet's",
     )
     parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
     parser.add_argument("--samples", type=int, help="training images in all; may change on resume")
@@ -106,9 +116,11 @@ def open_trainer(
         story = f"resumed {folder} at crop {trainer.step * config.batch}"
     else:
         names = trainer.network.state_dict().keys()
-        initial = checkpoints.load_initial(options.init, names) if options.init else None
+        source = config.init if options.init is None else options.init
+        beginning = None if source in ("", NO_WEIGHTS) else model_path(source)
+        initial = None if beginning is None else checkpoints.load_initial(beginning, names)
         report = trainer.start(initial)
-        story = f"started from {options.init or 'ImageNet'}; pose head alone: {report}"
+        story = f"started from {beginning or 'ImageNet'}; pose head alone: {report}"
     if ranks.is_first:
         print(story, flush=True)
     return trainer

@@ -24,6 +24,7 @@ from tools.setup_progress import Bar, PipProgress
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "cope-setup.json"
+COMMAND = VENV / "bin" / "cope"  # one of those that link_project makes
 LOG = VENV / "setup.log"
 REQUIREMENTS = ("requirements.txt", "requirements-ros.txt", "requirements-train.txt")
 REQUIREMENTS_DEV = ("requirements-dev.txt",)
@@ -83,7 +84,7 @@ def expected_stamp() -> dict[str, str]:
     overlay = [p for p in (ROOT / "overlay").rglob("*") if p.is_file() and p.suffix != ".pyc"]
     packages = digest([*requirements, ROOT / CONSTRAINTS])
     sources = digest([*overlay, ROOT / "tools" / "build_overlay.py"], packages)
-    return {"packages": packages, "overlay": sources}
+    return {"packages": packages, "overlay": sources, "commands": digest([ROOT / "setup.py"])}
 
 
 def read_stamp() -> dict[str, str]:
@@ -177,8 +178,15 @@ def site_packages() -> Path:
 
 
 def link_project() -> None:
-    """Make the project's packages importable from any directory."""
-    (site_packages() / "cope_ros_project.pth").write_text(f"{ROOT}\n")
+    """Put the project's commands on the environment's path, running from this checkout."""
+    (site_packages() / "cope_ros_project.pth").unlink(missing_ok=True)  # how it was done before
+    command = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+    # "compat" puts the whole checkout on the path, with the demo and the tools.
+    command += ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    command += ["--config-settings", "editable_mode=compat", "--editable", str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        fail(pip_failure(done.stdout + done.stderr))
 
 
 def build_overlay(bar: Bar) -> None:
@@ -194,7 +202,7 @@ def build_overlay(bar: Bar) -> None:
 def main() -> None:
     """Bring .venv up to date; returns at once when it is."""
     expected, done = expected_stamp(), read_stamp()
-    if done == expected:
+    if done == expected and COMMAND.exists():
         return
     packages_missing = done.get("packages") != expected["packages"]
     time = "5 GB of packages, some minutes" if packages_missing else "about a minute"
@@ -206,7 +214,9 @@ def main() -> None:
     if packages_missing:
         install_packages(bar)
         STAMP.write_text(json.dumps({"packages": expected["packages"]}))
-    build_overlay(bar)
+    if packages_missing or done.get("overlay") != expected["overlay"]:
+        build_overlay(bar)
+        STAMP.write_text(json.dumps({name: expected[name] for name in ("packages", "overlay")}))
     link_project()
     STAMP.write_text(json.dumps(expected))
     bar.show(1.0, "done")

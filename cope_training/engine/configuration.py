@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cope_ros.bundled import config_path
 from cope_ros.core.errors import CopeError
 from cope_training.engine.nested_config import build, merged
 from cope_training.tasks.crop_head.config import CropHeadTraining
@@ -169,6 +170,7 @@ class TrainConfig:
     task: str = DENSE  # what learns: the dense part of a network, its crop_head or its refiner
     preset: str = "lite"
     pretrained: str = "mobilenet_v2"  # ImageNet weights to start from, "" for none
+    init: str = ""  # model to begin with instead, of other objects too: a bundled one or a path
     seed: int = 1
     samples: int = 200_000  # training images in all
     hours: float = 0.0  # of training, which set the schedule where they end before ``samples``
@@ -216,9 +218,13 @@ class TrainConfig:
 def load_config(path: Path | str) -> TrainConfig:
     """Reads a training configuration from YAML.
 
+    Args:
+        path: of the file, or the bare name of a bundled one.
+
     Raises:
         CopeError: the file is missing or a key is unknown; names the file and the key.
     """
+    path = config_path(path)
     try:
         data = yaml.safe_load(Path(path).read_text()) or {}
     except OSError as error:
