@@ -60,6 +60,7 @@ setup(
         "console_scripts": [
             "cope = cope_ros.commands:main",
             "cope_node = cope_ros.main:main",
+            "cope_check = cope_ros.check.command:main",
             "cope_rviz = cope_ros.rviz:main",
             "cope_bag = cope_ros.bag:main",
             "cope_pose = cope_ros.pose:main",

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -27,11 +27,20 @@ def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
     if publishers:
         fault = fault_of(name, kind, subscription.qos_profile, publishers)
         return Topic(name, len(publishers), fault, _nodes(publishers))
+    return Topic(name, 0, absence_of(node, name, kind))
+
+
+def absence_of(node: Node, name: str, kind: str) -> str:
+    """The sentence for a topic that nobody publishes, as ``node`` sees the system."""
     others = _published(node, kind, name)
-    if not others and kind in TWINS:
-        twins = _published(node, TWINS[kind], name)
-        return Topic(name, 0, absence(name, kind, [], twins))
-    return Topic(name, 0, absence(name, kind, others))
+    twins = _published(node, TWINS[kind], name) if not others and kind in TWINS else []
+    return absence(name, kind, others, twins)
+
+
+def keeps(publishers: Sequence[TopicEndpointInfo]) -> bool:
+    """Whether one keeps messages for those that come later (transient local)."""
+    kept = DurabilityPolicy.TRANSIENT_LOCAL
+    return any(publisher.qos_profile.durability == kept for publisher in publishers)
 
 
 def _nodes(publishers: Sequence[TopicEndpointInfo]) -> tuple[str, ...]:

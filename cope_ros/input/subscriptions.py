@@ -1,19 +1,21 @@
 """The node's subscriptions: images, camera_info and depth into the mailbox.
 
-camera_info is subscribed to twice: as a stream, and as what a publisher keeps for those that come
-later (transient local), since some drivers send it once. DDS offers no one subscription that takes
-both from every publisher.
+camera_info is subscribed to as a stream. Some drivers send it once and keep it for those that come
+later (transient local); where such a publisher appears, a second subscription takes that. It is not
+made before, since every other driver would warn of incompatible QoS.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cope_ros.control import Control
+from cope_ros.diagnostics.connections import keeps
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.input import topics
@@ -25,6 +27,7 @@ from cope_ros.parameters import Parameters
 from cope_ros.qos import overridable
 
 IMAGE_DEPTH, INFO_DEPTH = 1, 10
+LOOK = 0.5  # s between two looks for publishers that keep camera_info
 
 
 class Inputs:
@@ -55,18 +58,23 @@ class Inputs:
         self._counters = counters
         self._depth = depth
         self.subscriptions: list[Subscription] = []
-        self._kept: list[Subscription] = []  # of what publishers keep for latecomers
+        self._kept: dict[str, Subscription] = {}  # of what publishers keep, by topic
+        self._latecomers: dict[str, Callable[[Any], None]] = {}  # where that is looked for
+        self._timer = node.create_timer(
+            LOOK, self._look_for_kept, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self._streams = False  # whether camera_info came as a stream
         wanted = topics.input_topics(node, parameters().image_transport == topics.COMPRESSED)
         kind = CompressedImage if wanted.compressed else Image
         try:
             self._subscribe(kind, wanted.image, self._put_image, IMAGE_DEPTH)
             self._subscribe(CameraInfo, wanted.info, self._put_info, INFO_DEPTH)
-            self._subscribe_kept(CameraInfo, wanted.info, self._put_kept_info)
+            self._latecomers[wanted.info] = self._put_kept_info
             if depth is not None:
                 self._subscribe(Image, topics.DEPTH, self._put_depth, IMAGE_DEPTH)
                 self._subscribe(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info, INFO_DEPTH)
-                self._subscribe_kept(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info)
+                info = node.resolve_topic_name(topics.DEPTH_INFO)
+                self._latecomers[info] = mailbox.put_depth_info
         except RuntimeError:
             self.destroy()
             raise
@@ -83,9 +91,10 @@ class Inputs:
 
     def destroy(self) -> None:
         """Unsubscribes."""
-        for subscription in [*self.subscriptions, *self._kept]:
+        self._node.destroy_timer(self._timer)
+        for subscription in [*self.subscriptions, *self._kept.values()]:
             self._node.destroy_subscription(subscription)
-        self.subscriptions, self._kept = [], []
+        self.subscriptions, self._kept = [], {}
 
     def _subscribe(
         self, kind: Any, topic: str, callback: Callable[[Any], None], depth: int
@@ -97,13 +106,19 @@ class Inputs:
             )
         )
 
-    def _subscribe_kept(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> None:
+    def _look_for_kept(self) -> None:
+        for topic, callback in self._latecomers.items():
+            publishers = self._node.get_publishers_info_by_topic(topic)
+            if topic not in self._kept and keeps(publishers):
+                self._subscribe_kept(topic, callback)
+
+    def _subscribe_kept(self, topic: str, callback: Callable[[Any], None]) -> None:
         qos = QoSProfile(
             depth=1,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        self._kept.append(self._node.create_subscription(kind, topic, callback, qos))
+        self._kept[topic] = self._node.create_subscription(CameraInfo, topic, callback, qos)
 
     def _put_image(self, message: Image | CompressedImage) -> None:
         self._counters.count_received(message.header.frame_id)

@@ -103,6 +103,14 @@ def test_quality_of_service_can_be_overridden():
 KEPT = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def test_publishers_that_keep_nothing_are_not_warned_of(capfd):
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        rig.send(make_image(gray(), 1000), make_info(stamp=1000))
+        rig.wait_for(1)
+    assert "incompatible" not in "".join(capfd.readouterr())
+
+
 def test_camera_info_that_was_published_once_before_the_node_came_is_received():
     """As drivers that latch it do: transient local, one message, nobody there yet."""
     context = Context()

@@ -13,7 +13,7 @@ from cope_training.engine.configuration import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"cope_object", "cope_train", "cope_eval", "cope_render", "cope_export", "cope_calibrate",
-         "cope_bag", "cope_pose", "cope_node", "cope_rviz"}  # fmt: skip
+         "cope_bag", "cope_pose", "cope_node", "cope_rviz", "cope_check"}  # fmt: skip
 BIN = Path(sys.executable).parent
 
 
