@@ -179,7 +179,8 @@ def test_other_objects_under_the_same_ids_are_refused(
     root = scene.write(tmp_path / "toys")
     path = root / "models" / "models_info.json"
     info = json.loads(path.read_text())
-    info["2"]["diameter"] *= 1.5
+    sizes = {key: value for key, value in info["2"].items() if isinstance(value, float)}
+    info["2"] |= {key: 1.5 * value for key, value in sizes.items()}
     path.write_text(json.dumps(info))
     arguments = ["--model", "models/knowing", "--data", str(root), "--out", str(tmp_path)]
     assert evaluate.main(arguments) == 1
