@@ -2,9 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,16 +18,8 @@ from cope_ros.core.network.presets import PRESETS
 ROOT = Path(__file__).resolve().parents[2]
 # What the presets' files consist of; torch 2.11, the oldest that is supported, loads all of it.
 OPERATIONS = frozenset((ROOT / "test" / "data" / "operations.txt").read_text().split())
-# Files of an export that put other operations into them: to be exported again.
-OUTDATED = ("68929c2d",)
 
-
-def shipped() -> Iterator[Any]:
-    """The model files of the repository; outdated ones are known to fail."""
-    for path in sorted((ROOT / "models").glob("*/model.pt")):
-        old = path.with_suffix(".sha256").read_text().startswith(OUTDATED)
-        fails = pytest.mark.xfail(old, reason="exported before graphs were checked", strict=True)
-        yield pytest.param(path, marks=fails, id=path.parent.name)
+SHIPPED = sorted((ROOT / "models").glob("*/model.pt"))
 
 
 # Faults in TorchScript, and the operation that is to be named.
@@ -151,7 +142,7 @@ def test_no_preset_has_faults_or_operations_that_an_old_torch_lacks(preset: str)
     assert set(torch.jit.export_opnames(model)) <= OPERATIONS
 
 
-@pytest.mark.parametrize("path", list(shipped()))
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.parent.name)
 def test_no_shipped_model_has_faults_or_operations_that_an_old_torch_lacks(path: Path) -> None:
     model, _ = load_model(path, torch.device("cpu"))
     assert set(torch.jit.export_opnames(model)) <= OPERATIONS
