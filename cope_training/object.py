@@ -2,137 +2,120 @@
 
 Writes ``models_info.json`` (BOP's, mm), ``meshes/obj_000001.ply`` with vertex colours and, where
 the mesh has a texture, ``textured/obj_000001.ply`` with it. Called again with the same folder it
-adds the next object. Then: ``cope_train --config config/training/object.yaml --meshes FOLDER``.
+adds the next object; a BOP folder with meshes beside its models_info.json keeps that layout.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
-from cope_ros.core.symmetry import MAX_TURNS
-from cope_training.rendering.meshes import Mesh, load_mesh, models_info_entry, save_ply
-from cope_training.rendering.symmetry_search import Found, SymmetrySearch, texture_colors
+from cope_training.command import command_parser, run_command
+from cope_training.data.models_folder import ModelsFolder, cleaned_name
+from cope_training.rendering.files.reader import MeshFile, read_mesh
+from cope_training.rendering.meshes import Mesh, mesh_of, models_info_entry, save_ply
+from cope_training.rendering.symmetry_claims import claimed, spelled
+from cope_training.rendering.symmetry_search import SymmetrySearch, texture_colors
 
-UNITS = {"m": 1.0, "cm": 0.01, "mm": MM}
+UNITS = {"m": 1.0, "cm": 0.01, "mm": MM, "inch": 0.0254}
 SIZES = (0.01, 2.0)  # m, diameters beyond which a unit was probably mistaken
-WRONG = 0.05  # of the diameter: what a claimed symmetry may leave between surface and itself
-AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-
-
-def claimed(text: str, search: SymmetrySearch) -> list[Found]:
-    """The turns that a user claims, each measured on the mesh.
-
-    Args:
-        text: ``none``; ``auto`` for what the mesh shows; ``box`` for half turns about x, y and z;
-            or a list such as ``z:any,x:2``: a body of revolution about z that may also stand on its
-            head. Axes pass through the centroid of the surface.
-
-    Raises:
-        CopeError: another text, or a turn that leaves the surface far from itself.
-    """
-    if text.strip().lower() == "auto":
-        return search.propose()
-    words = {"none": "", "box": "x:2,y:2,z:2"}.get(text.strip().lower(), text)
-    found = []
-    for word in filter(None, (part.strip().lower() for part in words.split(","))):
-        name, _, count = word.partition(":")
-        valid = count == "any" or (count.isdecimal() and 2 <= int(count) <= MAX_TURNS)
-        if name not in AXES or not valid:
-            raise CopeError(
-                f"symmetry: expected none, auto, box, or axes with any or 2 to {MAX_TURNS} as in "
-                f"z:any or x:2,z:4, got {text!r}"
-            )
-        order = 0 if count == "any" else int(count)
-        deviation = search.turn(np.array(AXES[name]), order)
-        if deviation.surface > WRONG * search.diameter:
-            raise CopeError(
-                f"symmetry: {word} leaves the surface {1000 * deviation.surface:.1f} mm off "
-                f"itself; the mesh shows {spelled(search.propose())}"
-            )
-        found.append(Found(np.array(AXES[name]), order, deviation))
-    return found
-
-
-def spelled(found: Sequence[Found]) -> str:
-    """Turns and how exact they are, for people."""
-    rows = []
-    for turn in found:
-        names = [name for name, axis in AXES.items() if np.allclose(np.abs(turn.axis), axis)]
-        axis = names[0] if names else "({:.3f} {:.3f} {:.3f})".format(*turn.axis)
-        rows.append(f"{axis}:{turn.order or 'any'} (within {turn.deviation})")
-    return ", ".join(rows) or "none"
 
 
 def add_object(
     folder: Path,
     mesh_path: Path,
     name: str,
-    unit: str,
-    symmetry: str,
+    unit: str = "m",
+    symmetry: str = "none",
     tell: Callable[[str], object] = lambda text: None,
-) -> int:
-    """Adds a mesh to a models folder.
+    *,
+    force: bool = False,
+    allow_missing_texture: bool = False,
+) -> Catalogue:
+    """Adds a mesh to a models folder, whole or not at all.
 
     Args:
         folder: made where missing.
-        mesh_path: PLY, OBJ, GLB, STL: whatever trimesh reads.
+        mesh_path: of any format that ``files.reader`` knows.
         name: of the class in the messages.
         unit: of the mesh file, one of UNITS.
         symmetry: see ``claimed``.
-        tell: is told what symmetries are taken, and which the mesh shows.
+        tell: is told what was taken of the mesh, its size and its symmetries.
+        force: take sizes that look like a mistaken unit.
 
     Returns:
-        The object's obj_id.
+        The folder's catalogue; the object is its last.
 
     Raises:
         CopeError: the mesh or the folder's ``models_info.json`` is broken, the name is taken,
             or the size makes no sense.
     """
-    mesh = load_mesh(mesh_path, UNITS[unit])
-    if not SIZES[0] <= mesh.diameter <= SIZES[1]:
-        raise CopeError(
-            f"{mesh_path}: expected a diameter of {SIZES[0]} to {SIZES[1]} m, got "
-            f"{mesh.diameter:.4g} m; is the unit {unit}? (--unit)"
-        )
-    info_path = folder / "models_info.json"
-    info = Catalogue.from_models_info(info_path).to_dict() if info_path.exists() else {}
-    if name in {entry["name"] for entry in info.values()}:
-        raise CopeError(f"{info_path}: an object is named {name!r} already")
-    obj_id = max((int(key) for key in info), default=0) + 1
+    models, name = ModelsFolder(folder), cleaned_name(name)
+    content = read_mesh(mesh_path, allow_missing_texture)
+    mesh = mesh_of(content, UNITS[unit])
+    if not force:
+        check_size(mesh.diameter, unit, mesh_path)
     search = SymmetrySearch(mesh)
     turns = claimed(symmetry, search)
     group = search.group(turns)
-    info[str(obj_id)] = models_info_entry(mesh, name, group.to_dict())
-    _write_meshes(folder, obj_id, mesh)
-    info_path.write_text(json.dumps(info, indent=2) + "\n")
+    entry = models_info_entry(mesh, name, group.to_dict())
+    catalogue = models.add(entry, _writers(mesh))
+    tell(described(content, mesh))
     tell(f"symmetries taken: {spelled(turns)}")
     shown = search.propose()
     if not search.group(shown).within(group):
         tell(f"the mesh shows {spelled(shown)}; --symmetry auto takes that")
-    return obj_id
+    return catalogue
 
 
-def _write_meshes(folder: Path, obj_id: int, mesh: Mesh) -> None:
-    (folder / "meshes").mkdir(parents=True, exist_ok=True)
-    if mesh.texture is not None and mesh.uv is not None:
-        (folder / "textured").mkdir(exist_ok=True)
-        save_ply(folder / "textured" / f"obj_{obj_id:06d}.ply", mesh)
-        colors = texture_colors(mesh.texture, mesh.uv)
-        mesh = replace(mesh, colors=colors, uv=None, texture=None)
-    save_ply(folder / "meshes" / f"obj_{obj_id:06d}.ply", mesh)
+def check_size(diameter: float, unit: str, path: Path) -> None:
+    """Asks about a diameter (m) that nobody's object has.
+
+    Raises:
+        CopeError: names the units in which the size would be usual.
+    """
+    if SIZES[0] <= diameter <= SIZES[1]:
+        return
+    sizes = {name: diameter / UNITS[unit] * scale for name, scale in UNITS.items()}
+    usual = [name for name, size in sizes.items() if SIZES[0] <= size <= SIZES[1]]
+    likely = " or ".join(f"{name} ({sizes[name]:.3g} m)" for name in usual)
+    meant = f"did you mean {likely}? (--unit)" if usual else "no unit makes it usual"
+    raise CopeError(
+        f"{path}: {diameter:.4g} m across; is the unit {unit}? {meant}; --force takes it as it is"
+    )
+
+
+def described(content: MeshFile, mesh: Mesh) -> str:
+    """What was taken of a mesh file."""
+    colors = "texture of {}x{} px".format(*mesh.texture.shape[1::-1]) if (
+        mesh.texture is not None
+    ) else "vertex colours"  # fmt: skip
+    shape = "closed" if mesh.is_closed else "open"
+    size = " x ".join(f"{1000 * s:.1f}" for s in mesh.vertices.max(0) - mesh.vertices.min(0))
+    parts = f"{content.parts} part{'s' if content.parts > 1 else ''}"
+    notes = "".join(f"; {note}" for note in content.notes)
+    return f"{parts}, {len(mesh.faces)} faces, {shape}, {colors}, {size} mm{notes}"
+
+
+def _writers(mesh: Mesh) -> dict[str, Callable[[Path], None]]:
+    """Writers of the object's files by sub-folder."""
+    if mesh.texture is None or mesh.uv is None:
+        return {"meshes": partial(save_ply, mesh=mesh)}
+    colors = texture_colors(mesh.texture, mesh.uv)
+    plain = replace(mesh, colors=colors, uv=None, texture=None)
+    return {"meshes": partial(save_ply, mesh=plain), "textured": partial(save_ply, mesh=mesh)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="cope_object", description=__doc__)
-    parser.add_argument("mesh", type=Path, help="PLY, OBJ, GLB or STL")
+    parser = command_parser(
+        "cope_object", __doc__ or "", "cope_object tea.glb --out models/mine --symmetry auto"
+    )
+    parser.add_argument("mesh", type=Path, help="PLY, OBJ, GLB, STL, 3MF, DAE, STEP ...")
     parser.add_argument(
         "--out", type=Path, required=True, help="models folder, such as models/mine"
     )
@@ -143,18 +126,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="none",
         help="none, auto (what the mesh shows), box, or a list: z:any (revolution), z:any,x:2",
     )
-    options = parser.parse_args(arguments)
-    name = options.name or options.mesh.stem
-    try:
-        obj_id = add_object(options.out, options.mesh, name, options.unit, options.symmetry, print)
-        added = Catalogue.from_models_info(options.out / "models_info.json")
-    except CopeError as error:
-        print(f"cope_object: {error}", file=sys.stderr)
-        return 1
-    item = added[added.index_of(obj_id)]
-    size = " x ".join(f"{1e3 * s:.0f}" for s in item.box_size)
-    print(f"{options.out}: object {obj_id} is {name}, {size} mm, diameter {item.diameter:.3f} m")
-    return 0
+    parser.add_argument("--force", action="store_true", help="take an unusual size as it is")
+    parser.add_argument(
+        "--allow-missing-texture", action="store_true", help="go on without a missing texture"
+    )
+    return run_command(parser, _add, arguments)
+
+
+def _add(options: argparse.Namespace) -> None:
+    name = options.name if options.name is not None else options.mesh.stem
+    *_, item = add_object(
+        options.out,
+        options.mesh,
+        name,
+        options.unit,
+        options.symmetry,
+        print,
+        force=options.force,
+        allow_missing_texture=options.allow_missing_texture,
+    )
+    print(
+        f"{options.out}: object {item.obj_id} is called {item.class_id!r} in messages and "
+        f"{item.class_id}_0, {item.class_id}_1 ... in TF; diameter {item.diameter:.3f} m"
+    )
 
 
 if __name__ == "__main__":

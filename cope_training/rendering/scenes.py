@@ -99,6 +99,8 @@ def _compose(
     classes = rng.integers(len(studio.catalogue), size=max(count, 1))
     if rng.random() < config.same_class_share:
         classes[:] = classes[0]
+    # What is placed are the middles of the boxes: origins may lie anywhere.
+    middle = np.array([studio.catalogue[c].box_center for c in classes])
     first = _first_center(rng, studio, config, camera, classes[0])
     pixels = _wanted_pixels(rng, camera, len(classes))
     ground: list[Placement] = []
@@ -106,7 +108,7 @@ def _compose(
         low, high = np.deg2rad([config.elevation_min, config.elevation_max])
         roll_sigma = np.deg2rad(config.roll_sigma)
         R_cam_table = placement.table_frame(rng, rng.uniform(low, high), roll_sigma)
-        vertices = [studio.vertices[c] for c in classes]
+        vertices = [studio.vertices[c] - m for c, m in zip(classes, middle, strict=True)]
         poses, T_cam_ground = placement.resting(
             rng, first, pixels, vertices, camera.K, R_cam_table, config.upright_share
         )
@@ -118,6 +120,7 @@ def _compose(
         if rng.random() < config.ground_share:
             ground.append(_ground(rng, studio, config, T_cam_ground))
     near = poses[:, 2, 3] > 0.1
+    poses[:, :3, 3] -= (poses[:, :3, :3] @ middle[:, :, None])[:, :, 0]
     keep = near if rng.random() >= config.empty_share else np.zeros_like(near)
     classes, poses = classes[keep][:count], poses[keep][:count]
     clutter = ground + _clutter(rng, studio, config, camera, first)

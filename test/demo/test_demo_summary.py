@@ -140,7 +140,8 @@ def test_nothing_found_gives_recall_zero(model, catalogue, objects) -> None:
 def test_no_truth_for_other_objects(model: Path, tmp_path: Path) -> None:
     """Equal obj_ids of another data set are told apart by the diameters."""
     other = demo_scene.write_model(tmp_path).to_dict()
-    other["1"]["diameter"] *= 1.5
+    sizes = {key: value for key, value in other["1"].items() if isinstance(value, float)}
+    other["1"] |= {key: 1.5 * value for key, value in sizes.items()}
     catalogue = Catalogue.from_dict(other)
     assert read_truth(model / "sequence", answers(model, catalogue, np.eye(4)), catalogue) is None
 

@@ -8,8 +8,8 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from cope_ros.core.errors import CopeError
-from cope_training.object import claimed, spelled
 from cope_training.rendering.meshes import Mesh, vertex_normals
+from cope_training.rendering.symmetry_claims import claimed, spelled
 from cope_training.rendering.symmetry_search import SymmetrySearch
 
 PRISM = [[0.0, 0.0], [0.09, 0.0], [0.045, 0.078]]  # equilateral: its axis is not its box's middle

@@ -1,17 +1,19 @@
 """Frames, crops and the stream of rendered frames."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training.data.frames import Frame, FrameStream
 from cope_training.data.sources import RenderedFrames
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.scenes import sample_crop, sample_scene
-from cope_training.rendering.studio import Studio, load_objects
+from cope_training.rendering.studio import ObjectSet, Studio, load_objects
 
 MODELS = str(Path(__file__).resolve().parents[2] / "models" / "demo")
 CONFIG = SceneConfig(models=MODELS, crop_size=96)
@@ -142,3 +144,35 @@ def test_a_worker_that_fails_tells_why():
 def test_workers_are_counted():
     with pytest.raises(ValueError, match="workers"):
         FrameStream(RenderedFrames(CONFIG, 0), workers=0)
+
+
+def moved(objects: ObjectSet, by: np.ndarray) -> ObjectSet:
+    """The objects without symmetry, their meshes away from their origins by (3,) m."""
+    info = {
+        key: entry
+        | {f"min_{a}": entry[f"min_{a}"] + 1e3 * m for a, m in zip("xyz", by, strict=True)}
+        for key, entry in objects.catalogue.to_dict().items()
+    }
+    kept = [c for c, item in enumerate(objects.catalogue) if not item.is_symmetric]
+    catalogue = Catalogue.from_dict({key: info[key] for c, key in enumerate(info) if c in kept})
+    meshes = [objects.meshes[c] for c in kept]
+    away = [replace(mesh, vertices=(mesh.vertices + by).astype(np.float32)) for mesh in meshes]
+    return ObjectSet(catalogue, tuple(away))
+
+
+@pytest.mark.parametrize("resting", [0.0, 1.0])
+def test_origins_far_from_the_mesh_change_nothing_in_view(resting: float) -> None:
+    """Parts of an assembly and scans have their origin elsewhere; poses stay those of it."""
+    by = np.array([0.5, -0.3, 0.2])
+    config = replace(CONFIG, resting_share=resting)
+    crops = []
+    for shift in (np.zeros(3), by):
+        studio = Studio(moved(load_objects(MODELS), shift), pictures=4)
+        crops.append([sample_crop(np.random.default_rng([9, i]), studio, config) for i in range(8)])
+    assert sum(len(crop.class_index) for crop in crops[0]) > 10
+    for near, far in zip(*crops, strict=True):
+        assert np.allclose(near.visibility, far.visibility, atol=0.02)
+        assert np.allclose(near.boxes, far.boxes, atol=0.5)
+        R, t = far.T_cam_obj[:, :3, :3], far.T_cam_obj[:, :3, 3]
+        assert np.allclose(R, near.T_cam_obj[:, :3, :3])
+        assert np.allclose(t + R @ by, near.T_cam_obj[:, :3, 3], atol=1e-6)

@@ -60,8 +60,8 @@ def test_objects_are_added_and_bodies_of_revolution_keep_their_axis(tmp_path: Pa
     can.export(tmp_path / "can.stl")
     out = tmp_path / "mine"
     box = write_textured_box(tmp_path / "tea.glb")
-    assert object.add_object(out, box, "tea", "m", "none") == 1
-    assert object.add_object(out, tmp_path / "can.stl", "can", "mm", "z:any") == 2
+    assert len(object.add_object(out, box, "tea", "m", "none")) == 1
+    assert len(object.add_object(out, tmp_path / "can.stl", "can", "mm", "z:any")) == 2
     catalogue = Catalogue.from_models_info(out / "models_info.json")
     assert catalogue.class_ids == ("tea", "can")
     symmetry = catalogue[1].symmetry
@@ -98,6 +98,91 @@ def test_what_the_mesh_shows_is_said_and_taken(
     assert not one.is_symmetric
     assert two.symmetry.continuous
     assert len(two.symmetry.members) == 2
+
+
+def box_file(path: Path, size: float = 0.1) -> str:
+    trimesh.creation.box((size, 0.6 * size, 0.8 * size)).export(path)
+    return str(path)
+
+
+def test_what_fails_leaves_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    flat = trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0]], [[0, 1, 2]])
+    flat.export(tmp_path / "plane.ply")
+    out = str(tmp_path / "mine")
+    assert object.main([str(tmp_path / "plane.ply"), "--out", out]) == 1
+    assert "sizes must be positive" in capsys.readouterr().err
+    assert not Path(out).exists()
+    assert object.main([box_file(tmp_path / "box.ply"), "--out", out]) == 0
+    before = sorted(p.read_bytes() for p in Path(out).rglob("*") if p.is_file())
+    assert object.main([str(tmp_path / "plane.ply"), "--out", out]) == 1
+    assert sorted(p.read_bytes() for p in Path(out).rglob("*") if p.is_file()) == before
+
+
+def test_a_bop_folder_keeps_its_layout_and_what_is_not_ours(tmp_path: Path) -> None:
+    out = tmp_path / "models"
+    out.mkdir()
+    entry = {"diameter": 120.0, **{f"min_{a}": -40.0 for a in "xyz"}, "supplier": {"name": "x"}}
+    entry |= {f"size_{a}": 80.0 for a in "xyz"}
+    (out / "models_info.json").write_text(json.dumps({"4": entry}))
+    (out / "obj_000004.ply").write_bytes(b"theirs")
+    assert object.main([box_file(tmp_path / "box.ply"), "--out", str(out)]) == 0
+    info = json.loads((out / "models_info.json").read_text())
+    assert info["4"] == entry
+    assert info["5"]["name"] == "box"
+    assert (out / "obj_000005.ply").is_file()
+    assert not (out / "meshes").exists()
+    assert (out / "obj_000004.ply").read_bytes() == b"theirs"
+
+
+def test_a_mesh_that_is_there_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "mine"
+    (out / "meshes").mkdir(parents=True)
+    (out / "meshes" / "obj_000001.ply").write_bytes(b"theirs")
+    assert object.main([box_file(tmp_path / "box.ply"), "--out", str(out)]) == 1
+    assert "obj_000001.ply: is there already" in capsys.readouterr().err
+    assert (out / "meshes" / "obj_000001.ply").read_bytes() == b"theirs"
+    assert not (out / "models_info.json").exists()
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a/b", "..", "a\nb", "a\\b", "\x00"])
+def test_names_that_tf_cannot_have_are_refused(tmp_path: Path, name: str) -> None:
+    arguments = [box_file(tmp_path / "box.ply"), "--out", str(tmp_path / "mine"), "--name", name]
+    assert object.main(arguments) == 1
+    assert not (tmp_path / "mine").exists()
+
+
+def test_names_are_cleaned_said_and_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [box_file(tmp_path / "box.ply"), "--out", str(tmp_path / "mine")]
+    assert object.main([*arguments, "--name", " Tea Box "]) == 0
+    said = capsys.readouterr().out
+    assert "is called 'Tea Box' in messages and Tea Box_0, Tea Box_1 ... in TF" in said
+    assert "12 faces, closed, vertex colours, 100.0 x 60.0 x 80.0 mm" in said
+    assert object.main([*arguments, "--name", "tea box"]) == 1
+    assert "an object is named 'Tea Box' already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "likely"),
+    [(100.0, "m", "mm (0.141 m)"), (4.0, "m", "cm (0.0566 m) or inch (0.144 m)"),
+     (0.1, "mm", "m (0.141 m)"), (1e5, "m", "no unit makes it usual")],
+)  # fmt: skip
+def test_sizes_that_look_like_another_unit_are_a_question(
+    tmp_path: Path, capsys: pytest.CaptureFixture, size: float, unit: str, likely: str
+) -> None:
+    mesh, out = box_file(tmp_path / "box.ply", size), str(tmp_path / "mine")
+    assert object.main([mesh, "--out", out, "--unit", unit]) == 1
+    assert likely in capsys.readouterr().err
+    assert object.main([mesh, "--out", out, "--unit", unit, "--force"]) == 0
+
+
+def test_an_output_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "mine").write_text("")
+    assert object.main([box_file(tmp_path / "box.ply"), "--out", str(tmp_path / "mine")]) == 1
+    assert "expected a folder to write into, got a file" in capsys.readouterr().err
 
 
 def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
