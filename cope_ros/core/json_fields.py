@@ -1,6 +1,7 @@
 """JSON files as people have them: any Unicode encoding, numbers as text, rows or matrices."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,10 @@ def whole_number(entry: Any, key: str, where: str) -> int:
     Raises:
         CopeError: the key is missing, or its value is no integer.
     """
-    value = float(numbers(entry, key, 1, where)[0])
-    if isinstance(entry[key], bool) or value != round(value) or abs(value) > LARGEST:
-        raise CopeError(f"{where}: {key}: expected an integer, got {shortened(entry[key])}")
+    given = required(entry, key, where)
+    value = math.nan if isinstance(given, bool) else float(numbers(entry, key, 1, where)[0])
+    if value != round(value, 0) or abs(value) > LARGEST:
+        raise CopeError(f"{where}: {key}: expected an integer, got {shortened(given)}")
     return int(value)
 
 
