@@ -185,6 +185,7 @@ def test_objects_are_known_by_number_and_size_not_by_name() -> None:
     renamed = Catalogue.from_dict(content, "renamed")
     frame = next(rendered(config, renamed, 3, 1))
     assert frame.image.shape == (128, 160, 3)
-    content["2"]["diameter"] *= 1.5
+    sizes = {key: value for key, value in content["2"].items() if isinstance(value, float)}
+    content["2"] |= {key: 1.5 * value for key, value in sizes.items()}
     with pytest.raises(CopeError, match=r"models/demo: expected the objects \['1 \("):
         next(rendered(config, Catalogue.from_dict(content, "grown"), 3, 1))
