@@ -27,7 +27,10 @@ setup(
     maintainer="cope_ros maintainers",
     maintainer_email="maintainer@example.com",
     packages=find_packages(include=["cope_ros", "cope_ros.*", "cope_training", "cope_training.*"]),
-    package_data={"cope_training.evaluation.page": ["page.*"]},
+    package_data={
+        "cope_training.evaluation": ["published.yaml"],
+        "cope_training.evaluation.page": ["page.*"],
+    },
     python_requires=">=3.10",
     # Bounds of what the code runs on; requirements.txt has the exact tested versions.
     install_requires=[
