@@ -38,15 +38,17 @@ def solve_positive(
     scale = A.diagonal(dim1=-2, dim2=-1).clamp_min(tiny).rsqrt().unsqueeze(-1)
     eye = torch.eye(n, dtype=A.dtype, device=A.device)
     M = torch.cat((A * scale.transpose(1, 2), B), -1) * scale  # ones on the diagonal
+    infinite = torch.full_like(scale[:, :1], float("inf"))
     pivots = torch.jit.annotate(list[Tensor], [])
     for k in range(n):
         pivot = M[:, k : k + 1, k : k + 1]
-        pivot = torch.where(pivot > min_pivot, pivot, float("inf"))
+        pivot = torch.where(pivot > min_pivot, pivot, infinite)
         row = M[:, k : k + 1] / pivot
         # Takes the row off the others and, as its own entry is one less, puts it in its place.
         M = torch.baddbmm(M, M[:, :, k : k + 1] - eye[:, k : k + 1], row, alpha=-1.0)
         pivots.append(pivot)
-    return torch.where(torch.isfinite(torch.cat(pivots, 1)), M[:, :, n:] * scale, 0.0)
+    kept = torch.cat(pivots, 1) < infinite
+    return torch.where(kept, M[:, :, n:] * scale, torch.zeros_like(scale))
 
 
 def inverse_positive(A: Tensor) -> Tensor:

@@ -74,15 +74,14 @@ def nearest_rotation(A: Tensor, iterations: int = 8) -> Tensor:
 
 def exp_so3(w: Tensor) -> Tensor:
     """Rodrigues: rotation vector (..., 3) -> rotation matrix (..., 3, 3)."""
-    square = w.square().sum(-1)
-    small = square < 1e-8
-    safe = torch.where(small, torch.ones_like(square), square)
-    angle = safe.sqrt()
-    a = torch.where(small, 1.0 - square / 6.0, torch.sin(angle) / angle)
-    b = torch.where(small, 0.5 - square / 24.0, (1.0 - torch.cos(angle)) / safe)
+    # What is added is nothing beside any angle, and no division by zero, nor its gradient, is left.
+    square = w.square().sum(-1)[..., None, None] + 1e-30
+    angle = square.sqrt()
+    half = 0.5 * angle
     W = skew(w)
     eye = torch.eye(3, dtype=w.dtype, device=w.device)
-    return eye + a[..., None, None] * W + b[..., None, None] * (W @ W)
+    b = 0.5 * (torch.sin(half) / half).square()  # (1 - cos) / angle^2, without cancellation
+    return eye + (torch.sin(angle) / angle) * W + b * (W @ W)
 
 
 def log_so3(R: Tensor) -> Tensor:
@@ -96,14 +95,8 @@ def log_so3(R: Tensor) -> Tensor:
 
 def skew(w: Tensor) -> Tensor:
     """(..., 3) -> (..., 3, 3) with ``skew(w) @ v == cross(w, v)``."""
-    zero = torch.zeros_like(w[..., 0])
-    x, y, z = w[..., 0], w[..., 1], w[..., 2]
-    rows = (
-        torch.stack((zero, -z, y), -1),
-        torch.stack((z, zero, -x), -1),
-        torch.stack((-y, x, zero), -1),
-    )
-    return torch.stack(rows, -2)
+    eye = torch.eye(3, dtype=w.dtype, device=w.device)
+    return torch.linalg.cross(eye.view([1] * (w.dim() - 1) + [3, 3]), w.unsqueeze(-2))
 
 
 def antisymmetric_part(R: Tensor) -> Tensor:

@@ -21,10 +21,12 @@ from cope_ros.core.deployment.execution import Direct, Graph, Stage, halve, make
 from cope_ros.core.deployment.packing import layout, pack, unpack
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.estimator import CopeEstimator
+from cope_ros.core.network.build import build_estimator
 from cope_ros.core.network.presets import PRESETS
 from cope_ros.core.types import Instances
 from cope_training.bench.agreement import LIMITS, angle_deg, compare, scene_images
-from cope_training.export import export_network
+from cope_training.export import export_network, script
+from cope_training.exported import network_of
 
 # Operations that hand a value to the host or have as many results as the values say.
 WAITING = (
@@ -170,13 +172,43 @@ def test_half_precision_leaves_stem_and_pose_head_alone() -> None:
         halve(scripted)
         got = scripted(image)
     for name, value in scripted.state_dict().items():
-        exact = name.startswith(("backbone.stem", "pose_head", "mean", "std"))
+        exact = name.startswith(
+            (
+                "backbone.stem",
+                "pose_head",
+                "mean",
+                "std",
+                "instance_head.regions",
+                "instance_head.fit",
+            )
+        )
         assert value.dtype == (torch.float32 if exact else torch.float16), name
         if exact and name in before:
             assert torch.equal(value, before[name])
     for a, b in zip(expected, got, strict=True):
         assert b.dtype == torch.float16
         assert 0 < (a - b.float()).abs().max() < 0.02 * a.abs().max()
+
+
+def test_half_precision_of_the_whole_demo_model() -> None:
+    """From the image to refined instances, on the part of an image that two objects fill."""
+    image, K = next(iter(scene_images(DEMO / "sequence" / "000001", 1)))
+    image = np.ascontiguousarray(image[150:406, 120:440])
+    K = K - np.array([[0, 0, 120], [0, 0, 150], [0, 0, 0]])
+    inputs = [torch.from_numpy(value)[None] for value in (image, K.astype(np.float32))]
+    network, config, catalogue, _ = network_of(DEMO)
+    runs = []
+    for half in (False, True):
+        scripted = script(build_estimator(network, config, catalogue))
+        scripted.candidate_threshold.fill_(0.5)
+        if half:
+            halve(scripted.network)
+        with torch.inference_mode():
+            runs.append(Instances(*scripted(*inputs)))
+    for row in torch.nonzero(runs[0].score[0] > 0.4).flatten():
+        apart = (runs[1].t[0] - runs[0].t[0, row]).norm(dim=1).min()
+        assert apart < 0.004 * runs[0].t[0, row, 2]
+    assert runs[0].score[0].max() > 0.4
 
 
 def test_angle_by_hand() -> None:

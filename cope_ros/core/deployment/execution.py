@@ -179,9 +179,9 @@ def make_execution(
 
 def halve(network: Any) -> None:
     """Puts a network in half precision, in place, but for pose head, crop head,
-    refiner, fit to outlines and stem.
+    refiner, fit to outlines, stem and the geometry of the instance head.
 
-    Poses need the mantissa of both. In the stem, batch norms of nearly constant channels
+    Poses need the mantissa of all these. In the stem, batch norms of nearly constant channels
     leave folded weights up to 100 that cancel each other: eleven bits there cost four fifths
     of all deviation and a few percent of the work. Files of older exports know no such split;
     theirs is halved too.
@@ -195,6 +195,10 @@ def halve(network: Any) -> None:
                 stage.half()
         elif name not in ("pose_head", "crop_head", "refiner", "contour_fit"):
             child.half()
+    head = getattr(network, "instance_head", None)
+    if head is not None:
+        for geometric in (head.regions, head.fit):
+            geometric.float()
     if not mixed:
         for name, buffer in network.named_buffers(recurse=False):
             setattr(network, name, buffer.half())

@@ -45,6 +45,16 @@ class FittedPoses(NamedTuple):
     information: Tensor  # (N, 6, 6) of rotation (rad), x y (diameters) and log depth, ray's frame
 
 
+class ObservedCells(NamedTuple):
+    """Cells of N instances as the fit takes them, in normalised coordinates of the ray's frame."""
+
+    model: Tensor  # (N, 3, P) points of the object about its box's centre, over the diameter
+    points: Tensor  # (N, 2, P) where they are seen
+    weight: Tensor  # (N, 2, P) inverse variances, such that all together count EVIDENCE
+    robust_precision: Tensor  # (N, 2, P) one over the squared distance at which weights halve
+    scale: Tensor  # (N, 1, 1) apparent diameter
+
+
 class CoordinateFit(nn.Module):
     """The fit, for a fixed number of steps.
 
@@ -71,13 +81,18 @@ class CoordinateFit(nn.Module):
         self, prediction: InstancePrediction, class_index: Tensor, regions: Regions
     ) -> FittedPoses:
         """Poses of N instances, begun at the regions' poses."""
-        model = prediction.coordinates @ regions.R  # (N, P, 3) object frame, diameters
-        weight = self._cell_weights(prediction, regions)
+        cells = self._observed_cells(prediction, regions)
         prior = self._prior_information(prediction)
         R, place = regions.R, torch.zeros_like(regions.center)
-        information = torch.zeros_like(R)
+        turned, information = torch.zeros_like(place), torch.zeros_like(R)
         for _ in range(self.steps):
-            R, place, information = self._step(prediction, regions, model, weight, prior, R, place)
+            pull = torch.cat((-turned, prediction.prior - place), 1)  # from the pose to the priors
+            delta, information = self._step(cells, R, place, prior, pull)
+            turn = delta[:, :3]
+            turn = turn / (1.0 + geometry.length(turn).unsqueeze(-1))  # less than a radian a step
+            R = geometry.exp_so3(turn) @ R
+            turned = compose_turns(turn, turned)
+            place = (place + delta[:, 3:].clamp(-0.5, 0.5)).clamp(-1.0, 1.0)
         ratio = torch.exp(place[:, 2:])
         xy = place[:, :2] * self.diameters[class_index].unsqueeze(1) * ratio
         center = torch.cat((xy, regions.center[:, 2:] * ratio), 1)
@@ -102,12 +117,19 @@ class CoordinateFit(nn.Module):
         """(N, 3) m from objects' origins to their boxes' centres."""
         return (R @ self.centers[class_index].unsqueeze(-1)).squeeze(-1)
 
-    def _cell_weights(self, prediction: InstancePrediction, regions: Regions) -> Tensor:
-        """(N, P, 2) inverse variances of cells, such that all together count EVIDENCE."""
+    def _observed_cells(self, prediction: InstancePrediction, regions: Regions) -> ObservedCells:
+        """What the steps compare projections with, all that stays the same from step to step."""
+        scale = regions.scale[:, None, None]
         visible = torch.sigmoid(prediction.visible) * regions.inside
-        share = visible / float(visible.shape[1])
-        gain = self.evidence * torch.exp(prediction.evidence)
-        return torch.exp(-2.0 * prediction.log_sigma) * (share * gain[:, None]).unsqueeze(-1)
+        gain = self.evidence * torch.exp(prediction.evidence) / float(visible.shape[1])
+        precision = torch.exp(-2.0 * prediction.log_sigma.transpose(1, 2)) / scale.square()
+        return ObservedCells(
+            (prediction.coordinates @ regions.R).transpose(1, 2),
+            regions.points.transpose(1, 2),
+            precision * (visible * gain[:, None]).unsqueeze(1),
+            precision / self.robust**2,
+            scale,
+        )
 
     def _prior_information(self, prediction: InstancePrediction) -> Tensor:
         """(N, 6) of rotation x y z, place x y z."""
@@ -117,70 +139,45 @@ class CoordinateFit(nn.Module):
         return torch.cat((rotation.expand(-1, 3), place[:, :1].expand(-1, 2), place[:, 1:]), 1)
 
     def _step(
-        self,
-        prediction: InstancePrediction,
-        regions: Regions,
-        model: Tensor,
-        weight: Tensor,
-        prior: Tensor,
-        R: Tensor,
-        place: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotation, place and the information (N, 6, 6) they rest on, after one step.
+        self, cells: ObservedCells, R: Tensor, place: Tensor, prior: Tensor, pull: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The increment (N, 6) of a Gauss-Newton step and the information (N, 6, 6) behind it.
 
-        All lengths are in units of the object's diameter; in these the depth is 1 / scale.
+        A cell is projected by p = (place_xy * scale + x y, 1 + z) of its arm over the depth.
         """
-        arm = model @ R.transpose(1, 2)  # (N, P, 3) from the centre
-        scale = regions.scale[:, None]
-        # Over the depth: p = (x y + arm * scale / ratio, 1 + arm_z * scale / ratio).
-        reach = arm * (scale / torch.exp(place[:, 2:])).unsqueeze(-1)
-        z = (1.0 + reach[..., 2]).clamp_min(self.min_relative_depth)
-        x = (place[:, :1] * scale + reach[..., 0]) / z
-        y = (place[:, 1:2] * scale + reach[..., 1]) / z
-        residual = torch.stack((regions.points[..., 0] - x, regions.points[..., 1] - y), -1)
-        residual = residual / scale.unsqueeze(-1)
-        sigma = torch.exp(prediction.log_sigma)
-        robust = 1.0 / (1.0 + (residual.detach() / (self.robust * sigma)).square())
-        J = _jacobian(reach, x, y, z, scale)
-        back = geometry.log_so3(regions.R @ R.transpose(1, 2))
-        pull = torch.cat((back, prediction.prior - place), 1)  # from the pose to the priors
-        return _solve_step(J, residual, weight * robust, prior, pull, R, place)
+        arm = R @ cells.model  # (N, 3, P) from the centre, in diameters
+        reach = arm * (cells.scale / torch.exp(place[:, 2:]).unsqueeze(-1))  # over the depth
+        z = (1.0 + reach[:, 2:]).clamp_min(self.min_relative_depth)
+        projected = (place[:, :2].unsqueeze(-1) * cells.scale + reach[:, :2]) / z
+        residual = cells.points - projected
+        doubt = 1.0 + residual.detach().square() * cells.robust_precision
+        rows = torch.cat((_jacobian(reach, projected, z, cells.scale), residual.unsqueeze(2)), 2)
+        weighted = rows[:, :, :6] * (cells.weight / doubt).unsqueeze(2)
+        normal = (weighted @ rows.transpose(2, 3)).sum(1)  # (N, 6, 7) of both coordinates
+        H, g = normal[..., :6] + torch.diag_embed(prior), normal[..., 6]
+        return solve_positive(H, (g + prior * pull).unsqueeze(-1)).squeeze(-1), H
 
 
-def _jacobian(reach: Tensor, x: Tensor, y: Tensor, z: Tensor, scale: Tensor) -> Tensor:
-    """(N, P, 2, 6): how cells' projections over ``scale`` move per rotation and place."""
-    inverse = 1.0 / z
-    zero = torch.zeros_like(z)
-    unit = 1.0 / scale
-    J_u = torch.stack((inverse, zero, -x * inverse), -1)  # per motion over the depth
-    J_v = torch.stack((zero, inverse, -y * inverse), -1)
-    rotation_u = torch.linalg.cross(reach, J_u)
-    rotation_v = torch.linalg.cross(reach, J_v)
-    # The centre over its depth moves by scale per unit of place; the arms shrink with log depth.
-    depth_u = -(J_u * reach).sum(-1)
-    depth_v = -(J_v * reach).sum(-1)
-    one_u = torch.stack((inverse, zero, depth_u * unit), -1)
-    one_v = torch.stack((zero, inverse, depth_v * unit), -1)
-    J_u6 = torch.cat((rotation_u * unit.unsqueeze(-1), one_u), -1)
-    J_v6 = torch.cat((rotation_v * unit.unsqueeze(-1), one_v), -1)
-    return torch.stack((J_u6, J_v6), 2)
+def compose_turns(second: Tensor, first: Tensor) -> Tensor:
+    """(..., 3) rotation vector of ``exp(second) @ exp(first)`` to second order (BCH formula)."""
+    return first + second + 0.5 * torch.linalg.cross(second, first)
 
 
-def _solve_step(
-    J: Tensor,
-    residual: Tensor,
-    weight: Tensor,
-    prior: Tensor,
-    pull: Tensor,
-    R: Tensor,
-    place: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The pose after a Gauss-Newton step, and the information (N, 6, 6) it rests on."""
-    rows = J.flatten(1, 2)
-    weighted = rows * weight.flatten(1, 2).unsqueeze(-1)
-    H = weighted.transpose(1, 2) @ rows + torch.diag_embed(prior)
-    g = (weighted.transpose(1, 2) @ residual.flatten(1, 2).unsqueeze(-1)).squeeze(-1)
-    delta = solve_positive(H, (g + prior * pull).unsqueeze(-1)).squeeze(-1)
-    turn, move = delta[:, :3], delta[:, 3:]
-    turn = turn / (1.0 + geometry.length(turn).unsqueeze(-1))  # no step turns by over a radian
-    return geometry.exp_so3(turn) @ R, (place + move.clamp(-0.5, 0.5)).clamp(-1.0, 1.0), H
+def _jacobian(reach: Tensor, projected: Tensor, z: Tensor, scale: Tensor) -> Tensor:
+    """(N, 2, 6, P): how cells' projections x and y move per rotation and per unit of place.
+
+    Per motion over the depth they are (1, 0, -x) / z and (0, 1, -y) / z. A rotation moves a cell
+    by its cross product with the arm; the centre over its depth moves by scale per unit of
+    place; the arms shrink with the logarithm of the depth.
+    """
+    over = reach / z
+    a, b, c = over[:, :1], over[:, 1:2], over[:, 2:]
+    by_x, by_y = projected[:, :1] * over, projected[:, 1:] * over
+    shift, none = scale / z, torch.zeros_like(z)
+    # fmt: off
+    rows = torch.cat((
+        -by_x[:, 1:2], c + by_x[:, :1], -b, shift, none, by_x[:, 2:] - a,
+        -(c + by_y[:, 1:2]), by_y[:, :1], a, none, shift, by_y[:, 2:] - b,
+    ), 1)
+    # fmt: on
+    return rows.unflatten(1, (2, 6))

@@ -180,7 +180,8 @@ class InstanceHead(nn.Module):
         extra = (expected, hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
         given = torch.cat(extra, -1)
         x = torch.cat((self.regions.pool(shared, regions.pixels), given), -1)
-        x = self.enter(x).unflatten(1, (self.regions.cells, self.regions.cells))
+        x = self.enter(x.to(self.enter.weight.dtype))
+        x = x.unflatten(1, (self.regions.cells, self.regions.cells))
         size, way = torch.log(regions.scale).unsqueeze(1), regions.R_cam_ray[:, :2, 2]
         known = torch.cat((regions.R.flatten(1), size, way), 1).to(x.dtype)
         condition = F.silu(self.condition(known) + self.classes(class_index).to(x.dtype))
