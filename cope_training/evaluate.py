@@ -2,7 +2,8 @@
 
 ``cope_eval --model models/demo --data models/demo/sequence`` or, for a result file of any
 method, ``cope_eval --results method.csv --data lmo``. Writes ``out/eval/<model>_<data>.json``,
-``.csv`` (BOP) and the page ``out/eval/index.html``.
+``.csv`` (BOP) and the page ``out/eval/index.html``. ``cope_eval --model models/demo --negatives
+photos`` counts false detections in photographs without the objects.
 """
 
 import argparse
@@ -25,7 +26,6 @@ from cope_training.evaluation.inference import (
     available_images,
     check_same_objects,
     images_with_depth,
-    results_of,
     run_model,
 )
 from cope_training.evaluation.metrics.detection import with_boxes
@@ -36,9 +36,17 @@ from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes, check_image_sizes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY, VISIBILITY_EDGES
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.negatives import (
+    THRESHOLDS,
+    find_false,
+    photographs,
+    read_photographs,
+)
+from cope_training.evaluation.oracle import oracle_rows, oracle_table
 from cope_training.evaluation.page import Truth, write_page
 from cope_training.evaluation.plausible import check_near_targets
-from cope_training.evaluation.report import score_sections
+from cope_training.evaluation.report import results_of, score_sections
+from cope_training.files import write_json
 from cope_training.progress import ProgressBar
 
 DEFAULT_OUT = Path("out/eval")
@@ -75,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="model directory or model.pt")
     source.add_argument("--results", type=Path, help="score this BOP result file instead")
-    parser.add_argument("--data", type=Path, required=True, help="BOP data set, split or scene")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", type=Path, help="BOP data set, split or scene")
+    data.add_argument("--negatives", type=Path, help="folder of photographs without the objects")
     parser.add_argument("--split", default="test", help="of a data set's root (default: test)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
@@ -88,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         help="of the instances in add_s_recall_visible and the errors of z (default: %(default)s)",
     )
     parser.add_argument(
+        "--oracle", action="store_true", help="also with true rotations and depths put in"
+    )
+    parser.add_argument(
         "--depth-images", action="store_true", help="only images that have a depth image"
     )
     parser.add_argument("--limit", type=int, help="evaluate the first N images only")
@@ -97,6 +110,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> int:
     progress = ProgressBar()
+    if args.negatives is not None:
+        return _count_false(args, progress)
     scenes = find_scenes(args.data, args.split).with_models(args.model)
     runner = None
     if args.model is not None:
@@ -117,6 +132,29 @@ def _run(args: argparse.Namespace) -> int:
         result.summary["time_s_per_image"] = float(run.image_seconds.mean())
     _write(args, scenes, gts, objects, run, result, device)
     return 0
+
+
+def _count_false(args: argparse.Namespace, progress: ProgressBar) -> int:
+    """False detections per image over score thresholds, printed and written as JSON."""
+    if args.model is None:
+        raise CopeError("--negatives: expected --model, result files have no images")
+    paths = photographs(args.negatives)[: args.limit]
+    runner = Estimator.load(args.model, args.device)
+    runner.configure(score_threshold=THRESHOLDS[0])
+    false = find_false(runner, read_photographs(paths), progress, len(paths))
+    own = float(runner.metadata["score_threshold"])
+    own = own if args.score_threshold is None else args.score_threshold
+    print(false.table(own))
+    path = args.out / f"{_model_name(args.model)}_negatives.json"
+    args.out.mkdir(parents=True, exist_ok=True)
+    content = {"score_threshold": own, "at_threshold": false.per_image(own), **false.to_dict()}
+    write_json(path, content)
+    print(f"written: {path}")
+    return 0
+
+
+def _model_name(source: Path) -> str:
+    return source.parent.name if source.name == "model.pt" else source.stem
 
 
 def _ground_truth(scenes: Scenes, args: argparse.Namespace) -> GroundTruth:
@@ -145,7 +183,7 @@ def _write(
     device: str,
 ) -> None:
     source = args.model if args.model is not None else args.results
-    model = source.parent.name if source.name == "model.pt" else source.stem
+    model = _model_name(source)
     stem = args.out / f"{model}_{scenes.root.name}"
     names = {i: obj.model.class_id for i, obj in objects.items()}
     failures = explain(result.estimates, gts, result.found_by, objects)
@@ -161,6 +199,10 @@ def _write(
         "by_visibility": _by_visibility(result),
         "per_object": {names[i]: {"obj_id": i, **row} for i, row in result.per_object.items()},
     }
+    if args.oracle:
+        rows = oracle_rows(result, gts, objects, names, args.min_visibility)
+        content["oracle"] = {name: row.to_dict() for name, row in rows.items()}
+        print(oracle_table(rows))
     Path(f"{stem}.json").write_text(json.dumps(content, indent=2) + "\n")
     if args.model is not None:
         write_results(f"{stem}.csv", run.estimates)

@@ -1,7 +1,7 @@
 """Runs an estimator over the images of a data set."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +16,6 @@ from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
-from cope_training.evaluation.page import Frame, Results
 
 ReadDepth = Callable[[int, int], np.ndarray | None]  # (scene_id, im_id) -> (H, W) m
 
@@ -139,45 +138,3 @@ def joined(parts: Sequence[Estimates]) -> Estimates:
     if all(part.covariance is not None for part in parts):
         names.append("covariance")
     return Estimates(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
-
-
-def results_of(
-    scenes: Scenes,
-    run: Run,
-    ests: Estimates,
-    gts: GroundTruth,
-    facts: Mapping[str, str],
-    objects: Mapping[int, EvalObject],
-    names: Mapping[int, str],
-) -> Results:
-    """A run as its page shows it; images whose files are missing are left out.
-
-    Args:
-        run: times of the images of ``gts``, in their order, or none.
-        ests: what was measured.
-    """
-    timed = len(run.image_seconds) == len(gts.images)
-    frames = [
-        Frame(
-            key,
-            f"{key[0]:06d}/{key[1]:06d}",
-            gts.K[key],
-            float(run.image_seconds[index]) if timed else None,
-        )
-        for index, key in enumerate(gts.images)
-        if scenes.image_path(*key) is not None
-    ]
-    stages = {"read": float(np.median(run.read_seconds))} if len(run.read_seconds) else {}
-    if timed:
-        stages["estimate"] = float(np.median(run.image_seconds))
-    return Results(
-        title=f"{facts['model']} on {scenes.root.name}",
-        facts=facts,
-        frames=frames,
-        read_image=lambda key: read_image(scenes.image_path(*key), str(scenes.root)),
-        estimates=ests,
-        labels=[names[i] for i in ests.obj_id.tolist()],
-        objects=objects,
-        names=names,
-        stages=stages,
-    )

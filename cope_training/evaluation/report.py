@@ -1,11 +1,18 @@
-"""What an evaluation adds to its page: BOP's scores per object, curves, what became of all."""
+"""A run as its page shows it: BOP's scores per object, curves, what became of all."""
 
 import html
 from collections.abc import Mapping
 
+import numpy as np
+
+from cope_training.data.photographs import read_image
 from cope_training.evaluation.failures import KINDS
+from cope_training.evaluation.inference import Run
 from cope_training.evaluation.metrics.measure import Measurement
-from cope_training.evaluation.page import Truth
+from cope_training.evaluation.metrics.objects import EvalObject
+from cope_training.evaluation.metrics.scenes import Scenes
+from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.page import Frame, Results, Truth
 from cope_training.evaluation.plots import failure_bars, recall_curves
 
 COLUMNS = (
@@ -18,6 +25,48 @@ COLUMNS = (
     ("bop24_ap_mspd", "AP MSPD"),
     ("coco_map", "mAP boxes"),
 )
+
+
+def results_of(
+    scenes: Scenes,
+    run: Run,
+    ests: Estimates,
+    gts: GroundTruth,
+    facts: Mapping[str, str],
+    objects: Mapping[int, EvalObject],
+    names: Mapping[int, str],
+) -> Results:
+    """A run as its page shows it; images whose files are missing are left out.
+
+    Args:
+        run: times of the images of ``gts``, in their order, or none.
+        ests: what was measured.
+    """
+    timed = len(run.image_seconds) == len(gts.images)
+    frames = [
+        Frame(
+            key,
+            f"{key[0]:06d}/{key[1]:06d}",
+            gts.K[key],
+            float(run.image_seconds[index]) if timed else None,
+        )
+        for index, key in enumerate(gts.images)
+        if scenes.image_path(*key) is not None
+    ]
+    stages = {"read": float(np.median(run.read_seconds))} if len(run.read_seconds) else {}
+    if timed:
+        stages["estimate"] = float(np.median(run.image_seconds))
+    return Results(
+        title=f"{facts['model']} on {scenes.root.name}",
+        facts=facts,
+        frames=frames,
+        read_image=lambda key: read_image(scenes.image_path(*key), str(scenes.root)),
+        estimates=ests,
+        labels=[names[i] for i in ests.obj_id.tolist()],
+        objects=objects,
+        names=names,
+        stages=stages,
+    )
 
 
 def score_sections(result: Measurement, truth: Truth, names: Mapping[int, str]) -> list[str]:

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from cope_training import evaluate
 from cope_training.evaluation.failures import KINDS, explain
-from cope_training.evaluation.inference import results_of, run_model
+from cope_training.evaluation.inference import run_model
 from cope_training.evaluation.metrics import find_scenes, read_ground_truth
 from cope_training.evaluation.page import Results, Truth, write_page
 from cope_training.evaluation.page.failure_cards import (
@@ -27,6 +27,7 @@ from cope_training.evaluation.page.failure_cards import (
 )
 from cope_training.evaluation.page.frames import coarse_to_fine, encode, spread
 from cope_training.evaluation.page.shapes import ellipse, outline
+from cope_training.evaluation.report import results_of
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 
