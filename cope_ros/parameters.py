@@ -44,7 +44,7 @@ class Parameters(DepthParameters):
         "Where the network runs: auto (CUDA if there is any), cpu, cuda or cuda:N",
         check=matching(DEVICE_PATTERN, "auto, cpu, cuda or cuda:N"),
     )
-    half: bool = entry("half", False, "Half precision (CUDA only)")
+    half: bool = entry("half", False, "Half precision: float16 on CUDA, bfloat16 on CPUs with it")
     image_transport: str = entry(
         "image_transport",
         "raw",

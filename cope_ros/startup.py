@@ -12,6 +12,7 @@ import torch
 from cope_ros import bundled
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.fallback import FallbackEstimator
+from cope_ros.core.deployment.precision import NO_HALF, half_dtype
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.depth_parameters import OFF, REQUIRED
@@ -78,8 +79,9 @@ def _check_device(parameters: Parameters) -> None:
     count = torch.cuda.device_count()
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
         raise ParameterError("device", f"got '{device}', but {count} CUDA devices are usable")
-    if parameters.half and (device == "cpu" or (device == "auto" and count == 0)):
-        raise ParameterError("half", "half precision needs a CUDA device, got the CPU")
+    on_cpu = device == "cpu" or (device == "auto" and count == 0)
+    if parameters.half and on_cpu and half_dtype(torch.device("cpu")) is None:
+        raise ParameterError("half", NO_HALF)
 
 
 def unknown_classes(parameters: Parameters, catalogue: Catalogue) -> str | None:

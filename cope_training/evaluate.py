@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="test", help="of a data set's root (default: test)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
+    parser.add_argument("--half", action="store_true", help="half precision, as the node's half")
     parser.add_argument("--score-threshold", type=float, help="default: the model's")
     parser.add_argument("--depth", action="store_true", help="fit poses to the depth images")
     parser.add_argument(
@@ -115,7 +116,7 @@ def _run(args: argparse.Namespace) -> int:
     scenes = find_scenes(args.data, args.split).with_models(args.model)
     runner = None
     if args.model is not None:
-        runner = Estimator.load(args.model, args.device)
+        runner = Estimator.load(args.model, args.device, args.half)
         runner.configure(score_threshold=args.score_threshold, depth=args.depth)
     objects = load_objects(scenes.models_folder)
     gts = with_boxes(_ground_truth(scenes, args), objects)

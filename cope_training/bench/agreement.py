@@ -1,7 +1,7 @@
 """How far half precision moves the poses from those of float32.
 
 ``python -m cope_training.bench.agreement --images 10`` compares both on images of a BOP scene.
-On a GPU it runs them as programs do; on a CPU, half precision is emulated (20 s an image).
+On a CPU without bfloat16, the GPU's float16 is emulated (20 s an image).
 """
 
 import argparse
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from cope_ros.core.deployment.execution import halve
 from cope_ros.core.deployment.model_file import load_model
+from cope_ros.core.deployment.precision import half_dtype, halve
 from cope_ros.core.deployment.runtime import Estimate, Estimator, resolve_device
 from cope_ros.core.errors import CopeError
 from cope_training.data.photographs import read_image
@@ -86,12 +87,12 @@ def scene_images(scene: Path, count: int) -> Iterator[tuple[np.ndarray, np.ndarr
 
 
 def load_half(path: Path, device: str) -> Estimator:
-    """An estimator in half precision, on a CPU too, where it serves this comparison alone."""
+    """An estimator in half precision, also where it serves this comparison alone."""
     target = resolve_device(device)
-    if target.type == "cuda":
+    if half_dtype(target) is not None:
         return Estimator.load(path, device, half=True)
     scripted, metadata = load_model(path, target)
-    halve(scripted.network)
+    halve(scripted.network, torch.float16)
     return Estimator(scripted, metadata, target)
 
 

@@ -181,7 +181,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     device = resolve_device(args.device)
     rounds = args.rounds or ROUNDS[device.type]
-    options = Options(device, args.half and device.type == "cuda", rounds, args.out)
+    half = device.type == "cuda" if args.half is None else args.half
+    options = Options(device, half, rounds, args.out)
     args.out.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {"device": device_name(device), "models": {}}
     path = args.out / "latency.json"
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[], help="names; other results are kept")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument(
-        "--half", action=argparse.BooleanOptionalAction, default=True, help="on a GPU"
+        "--half", action=argparse.BooleanOptionalAction, help="half precision; a GPU's default"
     )
     parser.add_argument("--rounds", type=int, default=0, help="calls per number of instances")
     parser.add_argument("--out", type=Path, default=Path("out/bench"))

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from cope_ros.core.deployment.packing import pack
+from cope_ros.core.deployment.precision import half_dtype
 from cope_ros.core.deployment.preprocessing import fit_image
 from cope_ros.core.detection.clustering import cluster, select_leaders
 from cope_ros.core.detection.instances import MIN_SUPPORT
@@ -140,7 +141,7 @@ def gflop(network: torch.nn.Module, size: tuple[int, int]) -> float:
 def peak_gflops(device: torch.device, half: bool) -> float:
     """10^9 operations per second of a large matrix product: what the device can do at best."""
     side = MATRIX if device.type == "cuda" else MATRIX // 4
-    dtype = torch.float16 if half else torch.float32
+    dtype = half_dtype(device) if half else torch.float32
     A = torch.randn(side, side, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(20):

@@ -1,7 +1,6 @@
 """How frames run: one packed copy back, no waiting for the device, fallback without a graph."""
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +14,14 @@ from core_factory import make_catalogue, make_estimator, make_K, make_network
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cope_ros.core import geometry
 from cope_ros.core.deployment import execution
-from cope_ros.core.deployment.execution import Direct, Graph, Stage, halve, make_execution
+from cope_ros.core.deployment.execution import Direct, Graph, Stage, make_execution
 from cope_ros.core.deployment.packing import layout, pack, unpack
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.estimator import CopeEstimator
-from cope_ros.core.network.build import build_estimator
 from cope_ros.core.network.presets import PRESETS
 from cope_ros.core.types import Instances
-from cope_training.bench.agreement import LIMITS, angle_deg, compare, scene_images
-from cope_training.export import export_network, script
-from cope_training.exported import network_of
+from cope_training.export import export_network
 
 # Operations that hand a value to the host or have as many results as the values say.
 WAITING = (
@@ -162,61 +157,6 @@ def test_other_errors_are_no_reason_to_go_on(monkeypatch: pytest.MonkeyPatch) ->
         make_execution(make_estimator(), SIZE, torch.device("cuda"))
 
 
-def test_half_precision_leaves_stem_and_pose_head_alone() -> None:
-    network = make_network()
-    image = torch.randint(0, 256, (1, 64, 64, 3), dtype=torch.uint8)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    scripted = torch.jit.script(network)
-    with torch.inference_mode():
-        expected = scripted(image)
-        halve(scripted)
-        got = scripted(image)
-    for name, value in scripted.state_dict().items():
-        exact = name.startswith(
-            (
-                "backbone.stem",
-                "pose_head",
-                "mean",
-                "std",
-                "instance_head.regions",
-                "instance_head.fit",
-            )
-        )
-        assert value.dtype == (torch.float32 if exact else torch.float16), name
-        if exact and name in before:
-            assert torch.equal(value, before[name])
-    for a, b in zip(expected, got, strict=True):
-        assert b.dtype == torch.float16
-        assert 0 < (a - b.float()).abs().max() < 0.02 * a.abs().max()
-
-
-def test_half_precision_of_the_whole_demo_model() -> None:
-    """From the image to refined instances, on the part of an image that two objects fill."""
-    image, K = next(iter(scene_images(DEMO / "sequence" / "000001", 1)))
-    image = np.ascontiguousarray(image[150:406, 120:440])
-    K = K - np.array([[0, 0, 120], [0, 0, 150], [0, 0, 0]])
-    inputs = [torch.from_numpy(value)[None] for value in (image, K.astype(np.float32))]
-    network, config, catalogue, _ = network_of(DEMO)
-    runs = []
-    for half in (False, True):
-        scripted = script(build_estimator(network, config, catalogue))
-        scripted.candidate_threshold.fill_(0.5)
-        if half:
-            halve(scripted.network)
-        with torch.inference_mode():
-            runs.append(Instances(*scripted(*inputs)))
-    for row in torch.nonzero(runs[0].score[0] > 0.4).flatten():
-        apart = (runs[1].t[0] - runs[0].t[0, row]).norm(dim=1).min()
-        assert apart < 0.004 * runs[0].t[0, row, 2]
-    assert runs[0].score[0].max() > 0.4
-
-
-def test_angle_by_hand() -> None:
-    turn = geometry.exp_so3(torch.tensor([0.0, math.radians(0.05), 0.0]))
-    assert angle_deg(np.eye(3), turn.numpy()) == pytest.approx(0.05, rel=1e-3)
-    assert angle_deg(np.eye(3), np.diag([1.0, -1.0, -1.0])) == pytest.approx(180.0)
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("execution") / "model.pt"
@@ -241,15 +181,3 @@ def test_graph_gives_what_the_cpu_gives_and_follows_thresholds(exported: Path) -
             assert abs(len(found[0]) - len(found[1])) <= 0.05 * len(found[0])
             if len(found[0]):
                 assert abs(found[0].t[0] - found[1].t[0]).max() < 5e-3
-
-
-@pytest.mark.cuda
-@needs_cuda
-def test_half_precision_agrees_on_the_demo_scenes() -> None:
-    """Within 0.5 mm and 0.2 degrees at 1 m in the median over ten images."""
-    images = list(scene_images(DEMO / "sequence" / "000001", 10))
-    runs = [Estimator.load(DEMO, "cuda:0", half=half) for half in (False, True)]
-    result = compare(*[[run.estimate(image, K) for image, K in images] for run in runs])
-    assert len(result.shift_mm) > 50
-    assert np.median(result.shift_mm) < LIMITS[0]
-    assert np.median(result.turn_deg) < LIMITS[1]

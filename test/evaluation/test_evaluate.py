@@ -31,7 +31,7 @@ def scene() -> Scene:
 @pytest.fixture
 def knowing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> KnowingEstimator:
     runner = KnowingEstimator(scene)
-    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device: runner)
+    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device, half=False: runner)
     return runner
 
 

@@ -117,7 +117,7 @@ def test_objects_that_the_model_does_not_know_are_named_before_inference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = KnowingEstimator(SCENE)
-    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device: runner)
+    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device, half=False: runner)
     monkeypatch.setattr(runner, "estimate", lambda *image: pytest.fail("inference began"))
     model = (root / "models").rename(tmp_path / "model")  # the data set has none of its own
     path = root / "test" / "000007" / "scene_gt.json"

@@ -90,7 +90,8 @@ def test_classes_unknown_to_the_model_stop_the_start(tmp_path):
         startup.load_estimator(parameters, FakeEstimator().load)
 
 
-def test_half_precision_is_refused_on_the_cpu(tmp_path):
+def test_half_precision_is_refused_on_a_cpu_that_would_emulate_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(startup, "half_dtype", lambda device: None)
     parameters = Parameters(model=str(tmp_path), device="cpu", half=True)
     with pytest.raises(ParameterError, match="'half'"):
         startup.load_estimator(parameters, FakeEstimator().load)

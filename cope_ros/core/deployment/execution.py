@@ -8,7 +8,7 @@ and one copy comes back.
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -177,33 +177,6 @@ def make_execution(
         return Direct(model, size, device, depth)
 
 
-def halve(network: Any) -> None:
-    """Puts a network in half precision, in place, but for pose head, crop head,
-    refiner, fit to outlines, stem and the geometry of the instance head.
-
-    Poses need the mantissa of all these. In the stem, batch norms of nearly constant channels
-    leave folded weights up to 100 that cancel each other: eleven bits there cost four fifths
-    of all deviation and a few percent of the work. Files of older exports know no such split;
-    theirs is halved too.
-    """
-    mixed = hasattr(network.backbone, "half_stages")
-    if mixed:
-        network.backbone.half_stages = True
-    for name, child in network.named_children():
-        if name == "backbone" and mixed:
-            for stage in (child.stage3, child.stage4, child.stage5):
-                stage.half()
-        elif name not in ("pose_head", "crop_head", "refiner", "contour_fit"):
-            child.half()
-    head = getattr(network, "instance_head", None)
-    if head is not None:
-        for geometric in (head.regions, head.fit):
-            geometric.float()
-    if not mixed:
-        for name, buffer in network.named_buffers(recurse=False):
-            setattr(network, name, buffer.half())
-
-
 def _blank_inputs(size: tuple[int, int], device: torch.device, depth: bool) -> list[Tensor]:
     """Image, K and, where it is taken, depth of nothing."""
     width, height = size
@@ -221,6 +194,6 @@ def _blank_K(size: tuple[int, int]) -> Tensor:
 def fastest_convolutions() -> AbstractContextManager[None]:
     """Lets cuDNN try its algorithms during warm-up; the capture records the winners.
 
-    Without TF32, whose mantissa is as short as that of half precision (see ``halve``).
+    Without TF32, whose mantissa is as short as that of half precision (see ``precision``).
     """
     return torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)

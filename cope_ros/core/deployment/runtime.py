@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from cope_ros.core.catalogue import Catalogue
-from cope_ros.core.deployment.execution import halve, make_execution
+from cope_ros.core.deployment.execution import make_execution
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.deployment.model_file import SURFACE_POINTS, load_model
 from cope_ros.core.deployment.packing import unpack
+from cope_ros.core.deployment.precision import NO_HALF, half_dtype, halve
 from cope_ros.core.deployment.preprocessing import (
     DepthImage,
     check_depth,
@@ -103,19 +104,20 @@ class Estimator:
         why and the operations are launched one by one.
 
         Args:
-            half: convolutions in half precision; CUDA only.
+            half: convolutions in half precision, see ``precision``.
 
         Raises:
             CopeError: names the file or argument, with expected and got.
         """
         target = resolve_device(device)
-        if half and target.type != "cuda":
-            raise CopeError("half: expected a CUDA device, got the CPU, which would be slower")
+        dtype = half_dtype(target) if half else torch.float32
+        if dtype is None:
+            raise CopeError(f"half: {NO_HALF}")
         if target.type == "cpu":
             keep_freed_memory()
         scripted, metadata = load_model(path, target)
         if half:
-            halve(scripted.network)
+            halve(scripted.network, dtype)
         return cls(scripted, metadata, target)
 
     def configure(

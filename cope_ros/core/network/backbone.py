@@ -33,6 +33,8 @@ class Backbone(nn.Module):
         channels: of the three outputs.
     """
 
+    stage_precision: Tensor
+
     def __init__(
         self,
         stem: nn.Module,
@@ -45,7 +47,8 @@ class Backbone(nn.Module):
         self.stage3, self.stage4, self.stage5 = stages
         self.channels = channels
         self.normalization = normalization
-        self.half_stages = False  # whether everything behind the stem is in half precision
+        # Of everything behind the stem; empty, as a file knows a precision by a tensor alone.
+        self.register_buffer("stage_precision", torch.zeros(0), persistent=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, 3, H, W) normalised float -> three maps at strides 8, 16, 32."""
@@ -55,8 +58,7 @@ class Backbone(nn.Module):
     def levels(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B, 3, H, W) normalised float -> four maps at strides 4, 8, 16, 32."""
         c2 = self.stem(image)
-        if self.half_stages:
-            c2 = c2.half()
+        c2 = c2.to(self.stage_precision.dtype)
         c3 = self.stage3(c2)
         c4 = self.stage4(c3)
         return c2, c3, c4, self.stage5(c4)
