@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from core_factory import make_K, make_network
+from core_factory import make_catalogue, make_K, make_network
 
 from cope_ros.core import geometry
 from cope_ros.core.deployment.precision import half_dtype, halve
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.build import build_estimator
+from cope_ros.core.network.presets import PRESETS
 from cope_ros.core.types import Instances
 from cope_training.bench.agreement import LIMITS, angle_deg, compare, scene_images
-from cope_training.export import script
+from cope_training.export import export_network, script
 from cope_training.exported import network_of
 
 SIZE = (160, 128)
