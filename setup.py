@@ -47,7 +47,7 @@ setup(
         "bags": ["rosbags", "rosbags-image", "mcap", "imageio-ffmpeg", "tqdm"],
         "train": [
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
-            *["safetensors", "tqdm", "tensorboard"],
+            *["opengl_decimate>=0.2.0a5", "safetensors", "tqdm", "tensorboard"],
         ],
         "cad": ["pycollada", "cascadio"],  # COLLADA and STEP meshes
     },

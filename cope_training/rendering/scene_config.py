@@ -5,6 +5,8 @@ from typing import Any
 
 from cope_ros.core.renamed import unknown_keys
 
+MAX_FACES = 8000  # a crop of such a mesh takes a software renderer little longer than a box
+
 
 @dataclass(frozen=True)
 class SceneConfig:
@@ -12,7 +14,7 @@ class SceneConfig:
 
     models: str = "models/demo"  # folder with models_info.json and meshes
     backgrounds: str | None = None  # folder of photographs, None: procedural pictures alone
-    max_faces: int = 0  # simplify meshes with more triangles, 0: never; for software rendering
+    max_faces: int = MAX_FACES  # simplify meshes with more triangles, 0: never
     crop_size: int = 160  # px, side of a training crop
     image_width: int = 640  # px of the virtual camera that crops are cut from
     image_height: int = 480

@@ -1,25 +1,31 @@
 """What scenes are made of: the known objects, clutter shapes, textures and photographs."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.notes import note_once
 from cope_training.rendering.backgrounds import load_photographs
 from cope_training.rendering.meshes import Mesh, load_mesh
+from cope_training.rendering.model_sizes import check_sizes
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
 from cope_training.rendering.prints import print_picture
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.repairs import opened, thinned
-from cope_training.rendering.scene_config import SceneConfig
+from cope_training.rendering.scene_config import MAX_FACES, SceneConfig
 from cope_training.rendering.simplify import simplify
 from cope_training.rendering.surface_offset import with_surface_offset
 from cope_training.rendering.textures import procedural_picture, random_crop
 
+log = logging.getLogger(__name__)
+
 MESH_SUFFIXES = (".ply", ".obj", ".glb")
 TEXTURE_SIDE = 256
+MAX_DEVIATION = 0.002  # of the diameter: a third of a pixel where an object is 160 px large
 PRINTS = 96
 SHAPES = 16  # of each known object, where they vary
 
@@ -32,7 +38,7 @@ class ObjectSet:
     meshes: tuple[Mesh, ...]
 
 
-def load_objects(folder: Path | str, max_faces: int = 0) -> ObjectSet:
+def load_objects(folder: Path | str, max_faces: int = MAX_FACES) -> ObjectSet:
     """Reads ``models_info.json`` and the meshes (mm) of a model directory or BOP models folder.
 
     Meshes are looked for in ``textured/``, ``meshes/`` and the folder itself, as
@@ -40,18 +46,31 @@ def load_objects(folder: Path | str, max_faces: int = 0) -> ObjectSet:
 
     Args:
         folder: of the models.
-        max_faces: simplifies meshes with more triangles, 0 never.
+        max_faces: simplifies meshes with more triangles for rendering, 0 never.
 
     Raises:
-        CopeError: a file is missing or broken.
+        CopeError: a file is missing or broken, or a mesh is not as large as models_info.json says.
     """
     folder = Path(folder)
     catalogue = Catalogue.from_models_info(folder / "models_info.json")
     paths = [find_mesh(folder, o.obj_id) for o in catalogue]
-    meshes = (load_mesh(path) for path in paths)
+    meshes = [load_mesh(path) for path in paths]
+    for item, mesh, path in zip(catalogue, meshes, paths, strict=True):
+        check_sizes(item, mesh.vertices, path)
     if max_faces:
-        meshes = (simplify(mesh, max_faces) for mesh in meshes)
+        rows = zip(catalogue, meshes, paths, strict=True)
+        meshes = [_for_rendering(i.diameter, m, p, max_faces) for i, m, p in rows]
     return ObjectSet(catalogue, tuple(meshes))
+
+
+def _for_rendering(diameter: float, mesh: Mesh, path: Path, max_faces: int) -> Mesh:
+    """The mesh simplified, with a note of how far that moves its surface."""
+    found, count = simplify(mesh, max_faces, MAX_DEVIATION * diameter), len(mesh.faces)
+    if found.mesh is not mesh:
+        away = f"at most {found.deviation / MM:.2f} mm from its surface"
+        drawn = len(found.mesh.faces)
+        note_once(log, "%s: drawn with %d of %d triangles, %s", path, drawn, count, away)
+    return found.mesh
 
 
 def find_mesh(folder: Path, obj_id: int, prefer_texture: bool = True) -> Path:

@@ -11,6 +11,7 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from cope_ros.core.catalogue import MM, Catalogue, ObjectModel
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.files.reader import read_mesh
+from cope_training.rendering.model_sizes import check_sizes
 
 # BOP's step between two samples of a continuous symmetry, as a share of the diameter.
 MAX_SYMMETRY_STEP = 0.01
@@ -93,7 +94,7 @@ def load_objects(folder: Path | str, wanted: set[int] | None = None) -> dict[int
         wanted: obj_ids whose meshes are read, every one of models_info.json by default.
 
     Raises:
-        CopeError: a file is missing or is no mesh, or the mesh has no vertex.
+        CopeError: a file is missing or is no mesh, or the mesh is not as large as its entry says.
     """
     folder = Path(folder)
     catalogue = Catalogue.from_models_info(folder / "models_info.json")
@@ -111,5 +112,6 @@ def _load(model: ObjectModel, path: Path) -> EvalObject:
     if not path.is_file():
         raise CopeError(f"{path}: no such mesh (object {model.obj_id} of models_info.json)")
     mesh = read_mesh(path, allow_missing_texture=True)  # only the shape is measured
-    faces = mesh.faces.astype(np.int64)
-    return EvalObject(model, mesh.vertices * MM, faces, symmetry_transforms(model))
+    vertices, faces = mesh.vertices * MM, mesh.faces.astype(np.int64)
+    check_sizes(model, vertices, path)
+    return EvalObject(model, vertices, faces, symmetry_transforms(model))

@@ -11,7 +11,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.refinement.contour import ContourExtractor
 from cope_training.rendering.meshes import Mesh
-from cope_training.rendering.simplify import simplify
+from cope_training.rendering.vertex_clustering import cluster_vertices
 from cope_training.tasks.refiner.surface_points import ThinEnds, repaired_mesh
 
 FEWEST = 100  # triangles that a mesh is simplified to
@@ -46,7 +46,7 @@ def fill_contour_meshes(
     extractor.ends.zero_()
     extractor.sides.fill_(-1)
     for row, item in enumerate(catalogue):
-        mesh, path = repaired_mesh(folder, item.obj_id, thin_ends)
+        mesh, path = repaired_mesh(folder, item, thin_ends)
         most = extractor.planes.shape[1], extractor.ends.shape[1]
         found = _within(mesh, item.corners.mean(0), *most)
         if found is None:
@@ -60,7 +60,7 @@ def _within(mesh: Mesh, center: np.ndarray, faces: int, edges: int) -> MeshEdges
     """The mesh, simplified until it has at most so many triangles and edges."""
     most = faces
     while most >= FEWEST:
-        found = mesh_edges(simplify(mesh, most), center)
+        found = mesh_edges(cluster_vertices(mesh, most), center)
         if len(found.planes) <= faces and len(found.ends) <= edges:
             return found
         most = int(0.8 * most)

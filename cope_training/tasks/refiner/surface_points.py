@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.catalogue import Catalogue, ObjectModel
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.meshes import Mesh, load_mesh, vertex_normals
+from cope_training.rendering.model_sizes import check_sizes
 from cope_training.rendering.repairs import with_thin_end
 from cope_training.rendering.studio import find_mesh
 
@@ -33,24 +34,25 @@ def surface_points(
         (C, P, 6) float32, m about the centre of the object's box.
 
     Raises:
-        CopeError: a mesh is missing or broken.
+        CopeError: a mesh is missing, broken or not as large as its entry says.
     """
     return torch.stack([
-        _points(*repaired_mesh(folder, item.obj_id, thin_ends), item.corners.mean(0), count)
+        _points(*repaired_mesh(folder, item, thin_ends), item.corners.mean(0), count)
         for item in catalogue
     ])  # fmt: skip
 
 
-def repaired_mesh(folder: Path, obj_id: int, thin_ends: ThinEnds | None) -> tuple[Mesh, Path]:
+def repaired_mesh(folder: Path, item: ObjectModel, thin_ends: ThinEnds | None) -> tuple[Mesh, Path]:
     """The mesh of an object, and where it comes from.
 
     Raises:
-        CopeError: it is missing or broken.
+        CopeError: it is missing, broken or not as large as its entry says.
     """
-    path = find_mesh(folder, obj_id)
+    path = find_mesh(folder, item.obj_id)
     mesh = load_mesh(path)
-    if thin_ends and obj_id in thin_ends:
-        mesh = with_thin_end(mesh, thin_ends[obj_id])
+    check_sizes(item, mesh.vertices, path)
+    if thin_ends and item.obj_id in thin_ends:
+        mesh = with_thin_end(mesh, thin_ends[item.obj_id])
     return mesh, path
 
 
