@@ -10,8 +10,13 @@ from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Model, Snapshot, Topic
 
 MISSING = 5.0  # s without an input that are worth a line
+IMAGE = "image"
 SHOWN = 5  # classes named
-AGAIN = 30.0  # s until the line is repeated
+AGAIN = 30.0  # s until the line is repeated, also where the input comes and goes in between
+LOST = (
+    "; large raw images are lost between processes of one machine where DDS's shared memory is too "
+    "small for them: see 'One machine, large images' in docs/node.md"
+)
 
 
 def ready(model: Model, classes: Sequence[str], inputs: str, results: str) -> str:
@@ -29,12 +34,14 @@ class Console:
         """``results``: the topic of the detections."""
         self._notices = notices
         self._results = results
+        self._missing: set[str] = set()  # labels of inputs whose absence was said
 
     def report(self, s: Snapshot) -> None:
         """Says what has become worth a line since the last snapshot."""
         if s.lifecycle != ACTIVE:
+            self._missing.clear()
             return
-        self._report_input("image", s.image, s.silence)
+        self._report_input(IMAGE, s.image, s.silence)
         self._report_input("camera_info", s.info, s.info_missing)
         if s.instances is not None:
             latency = f"{1000 * s.latency.p50:.0f} ms after its image"
@@ -42,18 +49,21 @@ class Console:
             self._notices.inform("first result", text)
 
     def _report_input(self, label: str, topic: Topic | None, silence: float) -> None:
-        key = f"missing {label}"
         if topic is None:
             return
         if silence >= MISSING:
-            text = f"no {label} on {topic.name} for {silence:.0f} s: {_cause(topic)}"
-            self._notices.warn(key, text, every=AGAIN)
-        elif self._notices.withdraw(key):
+            cause = _cause(topic, LOST if label == IMAGE else "")
+            text = f"no {label} on {topic.name} for {silence:.0f} s: {cause}"
+            if self._notices.warn(f"missing {label}", text, every=AGAIN):
+                self._missing.add(label)
+        elif label in self._missing:
+            self._missing.remove(label)
             self._notices.inform(f"{label} again", f"{label} on {topic.name} arrives", every=0.0)
 
 
-def _cause(topic: Topic) -> str:
+def _cause(topic: Topic, lost: str) -> str:
+    """Why an input is missing; ``lost``: what may have happened to it where all looks right."""
     nodes = ", ".join(topic.nodes)
     if topic.fault is not None:
         return f"{topic.fault} (published by {nodes})" if nodes else topic.fault
-    return f"{nodes or 'a node'} publishes it, but nothing arrives"
+    return f"{nodes or 'a node'} publishes it, but nothing arrives{lost}"

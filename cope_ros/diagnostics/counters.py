@@ -9,8 +9,9 @@ from collections.abc import Callable
 from cope_ros.input.drops import Cause, FrameError
 
 WARN_PERIOD = 5.0  # s between two warnings of the same cause
-# A camera faster than the estimator, or images that nobody wants, are no fault: counted only.
-ROUTINE = frozenset({Cause.SUPERSEDED, Cause.DISABLED, Cause.NOT_TRIGGERED})
+# Counted only: a camera faster than the estimator, images that nobody wants, and those before the
+# first camera_info, for whose absence the console has a line of its own.
+ROUTINE = frozenset({Cause.SUPERSEDED, Cause.DISABLED, Cause.NOT_TRIGGERED, Cause.NO_CAMERA_INFO})
 
 
 class FrameCounters:

@@ -27,6 +27,7 @@ TOPIC = "/diagnostics"
 PERIOD = 1.0  # s
 DEPTH_SUBSCRIPTION = 2  # comes after those of image and camera_info
 LONGEST_NAME = 80  # characters shown of a frame_id, which may be anything
+SILENT = 2.0  # s without a message, after which the graph is asked for the reason
 PERIODS = 5  # periods that rates and recent drops are counted over
 
 
@@ -88,9 +89,11 @@ class Diagnostics:
         start, earlier, _ = self._history[0]
         recent = total.since(earlier)
         topics = [
-            connections.inspect(self._node, item, heard > 0)
-            for item, heard in zip(
-                sources.subscriptions(), (recent.received, recent.infos), strict=False
+            connections.inspect(self._node, item, silence < SILENT)
+            for item, silence in zip(
+                sources.subscriptions(),
+                (sources.counters.silence, sources.counters.info_silence),
+                strict=False,
             )
         ]
         model, monitor = sources.model(), sources.monitor

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from cope_ros.input.drops import Cause, FrameError
-from cope_ros.input.encodings import BAYER, TYPE_ALONE
+from cope_ros.input.encodings import BAYER, TYPE_ALONE, spelt
 from cope_ros.input.image_header import encoded_size, is_whole
 
 COLOUR = re.compile(r"(rgb|bgr)a?(8|16)")
@@ -37,8 +37,8 @@ def read_format(text: str) -> Format:
     encoding, separator, rest = (part.strip() for part in text.partition(";"))
     words = rest.split() if separator else encoding.split()
     codec = words[0].lower() if words else ""
-    stored = words[2] if len(words) > 2 else ""
-    return Format(encoding if separator else "", codec, stored)
+    stored = spelt(words[2]) if len(words) > 2 else ""
+    return Format(spelt(encoding) if separator else "", codec, stored)
 
 
 def stated_size(message: Any) -> tuple[int, int]:

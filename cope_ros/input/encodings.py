@@ -25,8 +25,14 @@ SAME = {
     **{"8UC1": "mono8", "8U": "mono8", "16UC1": "mono16", "16U": "mono16"},
 }
 ENCODINGS = (*PIXELS, *SAME, *PLANAR)
+SPELLINGS = {name.lower(): name for name in ENCODINGS}  # drivers write RGB8 and Mono8 too
 TYPE_ALONE = re.compile(r"(8|16)U(?:C([1-4]))?")  # tells the numbers' type, not their meaning
 PARAMETER = "image_encoding"  # tells what such images hold
+
+
+def spelt(encoding: str) -> str:
+    """An encoding's name as sensor_msgs spells it; one that is not known stays as it is."""
+    return SPELLINGS.get(encoding.strip().lower(), encoding)
 
 
 def least_bytes(encoding: str, width: int, height: int) -> tuple[int, int]:
@@ -93,7 +99,7 @@ def _resolved(encoding: str, assumed: str) -> str:
             return assumed
         text = f"expected {size} bytes per pixel, as {encoding} has, in parameter {PARAMETER}"
         raise _refusal(f"{text}, got '{assumed}'")
-    name = SAME.get(encoding, encoding)
+    name = SAME.get(spelt(encoding), spelt(encoding))
     if name in PIXELS or name in PLANAR:
         return name
     if alone is not None:

@@ -58,6 +58,7 @@ def test_the_parts_of_a_format(text, parts):
         (RGB[:, :, ::-1], "bgr8; png compressed bgr8", RGB),
         (RGB[:, :, ::-1], "bayer_rggb8; png compressed bgr8", RGB),
         (RGB, "rgb8; png compressed rgb8", RGB),
+        (RGB, "RGB8; PNG compressed RGB8", RGB),
         (RGB[:, :, ::-1], "rgba8; png compressed bgra8", RGB),
         (encode(RGB, "bgra8"), "bgra8; png compressed bgra8", RGB),
         (encode(RGB, "bgr16"), "bgr16; png compressed bgr16", RGB),

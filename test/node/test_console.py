@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from test_judgement import HEALTHY, MODEL
 
-from cope_ros.diagnostics.console import AGAIN, MISSING, Console, ready
+from cope_ros.diagnostics.console import AGAIN, LOST, MISSING, Console, ready
 from cope_ros.diagnostics.notices import Notices
 from cope_ros.diagnostics.snapshot import Topic
 
@@ -59,9 +59,18 @@ def test_what_is_missing_is_said_after_five_seconds_and_every_thirty(desk, label
     assert len(desk.warnings) == 1 + int((70 - MISSING) // AGAIN)
     assert desk.warnings[0] == (
         f"no {label} on /cam/x for 5 s: /driver publishes it, but nothing arrives"
+        + (LOST if label == "image" else "")
     )
     watch(desk, 5)
     assert desk.infos == [f"{label} on /{'image_rect' if label == 'image' else label} arrives"]
+
+
+def test_an_input_that_comes_and_goes_is_no_flood(desk):
+    topic = Topic("/cam/x", 1, None, ("/driver",))
+    for _ in range(12):
+        for second in (5.0, 6.0, 0.0):
+            watch(desk, 1, silence=second, image=topic)
+    assert len(desk.warnings) == len(desk.infos) == 2  # of 12 gaps in 36 s
 
 
 def test_the_cause_is_named_where_the_graph_shows_it(desk):

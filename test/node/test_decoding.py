@@ -90,6 +90,14 @@ def test_a_type_alone_is_what_the_parameter_says(encoding, assumed):
         assert assumed in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["RGB8", "Bgr8", " mono16", "BAYER_GRBG8", "UYVY", "NV12 "])
+def test_the_spelling_of_an_encoding_does_not_matter(name):
+    message = pack(smooth_rgb(), name.strip().lower(), 0)
+    expected = decoded(message)
+    message.encoding = name
+    assert np.array_equal(decoded(message), expected)
+
+
 def test_an_encoding_of_another_size_cannot_be_assumed():
     message = make_image(gray(), encoding="8UC3")
     with pytest.raises(FrameError, match="3 bytes per pixel"):
