@@ -50,6 +50,7 @@ setup(
             *["opengl_decimate>=0.2.0a5", "safetensors", "tqdm", "tensorboard"],
         ],
         "cad": ["pycollada", "cascadio"],  # COLLADA and STEP meshes
+        "cycles": ["bpy"],  # path-traced images; GPL, few versions of Python, numpy below 2
     },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),

@@ -1,6 +1,7 @@
 """``cope_render``: writes random scenes of given meshes as a BOP data set.
 
-The default reproduces IC-BIN syn of the paper: 10 to 100 instances in every image.
+The default reproduces IC-BIN syn of the paper: 10 to 100 instances in every image. With
+``--renderer cycles`` the same scenes are path-traced; the same command goes on where it stopped.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.data.bop_writer import DEPTH_SCALE, BopSceneWriter
+from cope_training.rendering.photographer import Photographer, make_photographer
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.scenes import compose_scene, take
 from cope_training.rendering.studio import Studio, find_mesh, load_objects
@@ -41,6 +43,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("--backgrounds", type=Path, help="folder of photographs (jpg, png)")
     add("--seed", type=int, default=0)
     add("--jpeg", type=int, metavar="QUALITY", help="write rgb as JPEG instead of PNG")
+    add("--renderer", choices=("raster", "cycles"), default="raster",
+        help="raster (OpenGL), or cycles: path-traced, needs Blender's package bpy")  # fmt: skip
+    add("--samples", type=int, default=16, help="cycles: paths per pixel (16)")
+    add("--threads", type=int, default=0, help="cycles: of rendering (all)")
+    add("--environments", type=Path, help="cycles: folder of HDR pictures that light scenes")
+    add(
+        "--clutter",
+        type=Path,
+        help="folder of everyday meshes (m) among the objects",
+    )
     add("--no-masks", action="store_true", help="leave out mask and mask_visib")
     add("--no-depth", action="store_true", help="leave out depth")
     options = parser.parse_args(arguments)
@@ -64,24 +76,36 @@ def render_dataset(options: argparse.Namespace) -> int:
         image_width=options.size[0], image_height=options.size[1],
         focal_min=options.focal[0], focal_max=options.focal[1],
         size_min=options.apparent_size[0], size_max=options.apparent_size[1], empty_share=0.0,
+        clutter_meshes=str(options.clutter) if options.clutter else None,
     )  # fmt: skip
-    objects = load_objects(options.models)
-    studio = Studio(objects, options.backgrounds, options.seed)
-    _write_common(options, studio)
+    with make_photographer(options) as photographer:
+        objects = load_objects(options.models)
+        studio = Studio(
+            objects, options.backgrounds, options.seed, clutter_meshes=config.clutter_meshes
+        )
+        _write_common(options, studio)
+        return _write_scenes(options, config, studio, photographer)
+
+
+def _write_scenes(
+    options: argparse.Namespace, config: SceneConfig, studio: Studio, photographer: Photographer
+) -> int:
     written = 0
     writer: BopSceneWriter | None = None
-    for number in range(options.frames):
-        if number % IMAGES_PER_SCENE == 0:
-            if writer is not None:
-                writer.close()
-            folder = options.out / options.split / f"{number // IMAGES_PER_SCENE:06d}"
-            writer = BopSceneWriter(folder, studio.catalogue, options.jpeg)
-        assert writer is not None
-        written += _write_frame(options, config, studio, writer, number)
-        if sys.stderr.isatty():
-            print(f"\r{number + 1}/{options.frames}", end="", file=sys.stderr, flush=True)
-    if writer is not None:
-        writer.close()
+    try:
+        for number in range(options.frames):
+            if number % IMAGES_PER_SCENE == 0:
+                if writer is not None:
+                    writer.close()
+                folder = options.out / options.split / f"{number // IMAGES_PER_SCENE:06d}"
+                writer = BopSceneWriter(folder, studio.catalogue, options.jpeg)
+            assert writer is not None
+            written += _write_frame(options, config, studio, photographer, writer, number)
+            if sys.stderr.isatty():
+                print(f"\r{number + 1}/{options.frames}", end="", file=sys.stderr, flush=True)
+    finally:  # what is there after Ctrl-C is a data set, too
+        if writer is not None:
+            writer.close()
     return written
 
 
@@ -89,6 +113,7 @@ def _write_frame(
     options: argparse.Namespace,
     config: SceneConfig,
     studio: Studio,
+    photographer: Photographer,
     writer: BopSceneWriter,
     number: int,
 ) -> int:
@@ -96,6 +121,7 @@ def _write_frame(
     count = int(rng.integers(options.instances[0], options.instances[1] + 1))
     shot = compose_scene(rng, studio, config, count)
     frame, drawn = take(studio, shot)
+    frame = photographer(studio, shot, frame, number)
     masks = None
     if not options.no_masks:
         masks = studio.renderer.silhouettes(shot.instances, shot.K, shot.size)

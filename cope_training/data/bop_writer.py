@@ -9,6 +9,7 @@ from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_training.data.frames import Frame
+from cope_training.files import written_whole
 
 DEPTH_SCALE = 0.1  # mm per unit of the 16-bit depth images: up to 6.5 m
 
@@ -82,11 +83,10 @@ class BopSceneWriter:
             (self._folder / f"{name}.json").write_text(text)
 
     def _save_rgb(self, number: int, image: np.ndarray) -> None:
-        if self._quality is None:
-            self._save("rgb", f"{number:06d}.png", image)
-        else:
-            path = self._folder / "rgb" / f"{number:06d}.jpg"
-            Image.fromarray(image).save(path, quality=self._quality)
+        path = rgb_path(self._folder, number, self._quality)
+        with written_whole(path) as part:
+            quality = {} if self._quality is None else {"quality": self._quality}
+            Image.fromarray(image).save(part, **quality)
 
     def _save_masks(self, number: int, frame: Frame, silhouettes: np.ndarray) -> None:
         if frame.instance_map is None:
@@ -99,6 +99,11 @@ class BopSceneWriter:
     def _save(self, kind: str, name: str, image: np.ndarray) -> None:
         (self._folder / kind).mkdir(exist_ok=True)
         Image.fromarray(image).save(self._folder / kind / name)
+
+
+def rgb_path(scene: Path, number: int, jpeg_quality: int | None) -> Path:
+    """Where an image of a scene lies."""
+    return scene / "rgb" / f"{number:06d}{'.png' if jpeg_quality is None else '.jpg'}"
 
 
 def _gt_info(frame: Frame, pixels: np.ndarray) -> list[dict[str, Any]]:

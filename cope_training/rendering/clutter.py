@@ -14,8 +14,10 @@ from cope_training.rendering.studio import Studio
 def solid(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, T: np.ndarray
 ) -> list[Placement]:
-    """A solid at ``T``; by chance one that a known object's colour makes look like it."""
+    """A solid or an everyday mesh at ``T``; by chance a solid in a known object's colour."""
     solids = studio.solids
+    if studio.things and rng.random() < config.clutter_mesh_share:
+        return [_thing(rng, studio, T)]
     first = solids[rng.integers(len(solids))]
     if not config.alike_share or rng.random() >= config.alike_share:
         return [Placement(first, T, clutter_material(rng, studio, config))]
@@ -29,6 +31,15 @@ def solid(
         part[:3, 3] = rng.uniform(-0.5, 0.5, 3)
         placed.append(Placement(solids[rng.integers(len(solids))], T @ part, material))
     return placed
+
+
+def _thing(rng: np.random.Generator, studio: Studio, T: np.ndarray) -> Placement:
+    """An everyday mesh where the solid would be, in its own size and colours."""
+    pose = T.copy()
+    pose[:3, :3] = placement.random_rotation(rng) * np.exp(rng.normal(0.0, 0.1))
+    plain = random_clutter_material(rng, range(1))
+    material = replace(plain, tint=np.exp(rng.normal(0.0, 0.1, 3)), texture=None)
+    return Placement(studio.things[rng.integers(len(studio.things))], pose, material)
 
 
 def clutter_material(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Material:

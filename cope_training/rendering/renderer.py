@@ -50,6 +50,8 @@ class Renderer:
         self._label = self.ctx.program(shaders.LABEL_VERTEX, fragment_shader=shaders.LABEL_FRAGMENT)
         self._atlas = CoverAtlas(self.ctx)
         self._shadows = ShadowMap(self.ctx)
+        self.meshes: list[Mesh] = []  # by handle, as they were given
+        self.textures: list[np.ndarray] = []  # by handle, (H, W, 3) uint8 sRGB
         self._radii: list[float] = []
         self._points: list[np.ndarray] = []
         self._arrays: list[tuple[moderngl.VertexArray, ...]] = []
@@ -65,11 +67,6 @@ class Renderer:
     def device_name(self) -> str:
         """The driver's name of what draws."""
         return str(self.ctx.info["GL_RENDERER"])
-
-    @property
-    def texture_count(self) -> int:
-        """Number of uploaded textures; their handles count from 0."""
-        return len(self._textures)
 
     def add_mesh(self, mesh: Mesh) -> int:
         """Uploads a mesh and returns its handle."""
@@ -92,10 +89,10 @@ class Renderer:
         )
         self._points.append(np.unique(mesh.vertices, axis=0).astype(np.float64))
         self._radii.append(float(np.linalg.norm(mesh.vertices, axis=1).max()))
-        own = None if mesh.texture is None else self.add_texture(mesh.texture)
-        self._own_texture.append(own)
+        self._own_texture.append(None if mesh.texture is None else self.add_texture(mesh.texture))
         self._closed.append(mesh.is_closed)
         self._mean_colors.append(mesh.mean_albedo)
+        self.meshes.append(mesh)
         return len(self._arrays) - 1
 
     def add_texture(self, image: np.ndarray) -> int:
@@ -105,6 +102,7 @@ class Renderer:
         texture.build_mipmaps()
         texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
         self._textures.append(texture)
+        self.textures.append(image)
         return len(self._textures) - 1
 
     def render(

@@ -48,6 +48,8 @@ class SceneConfig:
     pattern_share: float = 0.0  # of known objects with stripes that are not theirs
     pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop
+    clutter_meshes: str | None = None  # folder of everyday meshes in metres among those solids
+    clutter_mesh_share: float = 0.6  # of the solids, where there are such meshes
     alike_share: float = 0.0  # of those solids, in a known object's colour and of several parts
     occluder_share: float = 0.3  # of images with a cut-out in front
     empty_share: float = 0.03  # of images without any known object

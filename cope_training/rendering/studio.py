@@ -20,6 +20,7 @@ from cope_training.rendering.scene_config import MAX_FACES, SceneConfig
 from cope_training.rendering.simplify import simplify
 from cope_training.rendering.surface_offset import with_surface_offset
 from cope_training.rendering.textures import procedural_picture, random_crop
+from cope_training.rendering.things import load_things
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Studio:
         photographs: int = 200,
         prints: int = 0,
         shapes: SceneConfig | None = None,
+        clutter_meshes: str | None = None,
     ) -> None:
         """Uploads objects, clutter shapes and textures.
 
@@ -118,6 +120,7 @@ class Studio:
             photographs: how many photographs to keep in memory at most.
             prints: how many collages of print to make, see ``prints``.
             shapes: how those of the known objects vary, None not at all.
+            clutter_meshes: folder of everyday meshes, see ``load_things``.
         """
         rng = np.random.default_rng(seed)
         self.catalogue = objects.catalogue
@@ -126,6 +129,7 @@ class Studio:
         self.colors = [mesh.mean_albedo for mesh in objects.meshes]
         add = self.renderer.add_mesh
         self.solids = [add(m) for m in (cuboid(), cylinder(), cylinder(1.35), ball())]
+        self.things = [add(m) for m in load_things(clutter_meshes, rng)] if clutter_meshes else []
         self.flakes = [add(flake(rng)) for _ in range(12)]
         self.sheets = [add(sheet(repeats)) for repeats in (1.0, 3.0, 8.0)]
         self.printed_sheets = [add(sheet(repeats)) for repeats in (6.0, 10.0, 18.0)]
@@ -138,11 +142,11 @@ class Studio:
         surfaces += [random_crop(rng, photo, size) for photo in self.photographs[:48]]
         for picture in surfaces:
             self.renderer.add_texture(picture)
-        self.textures = range(self.renderer.texture_count)
+        self.textures = range(len(self.renderer.textures))
         self.collages = [print_picture(rng, self.photographs, TEXTURE_SIDE) for _ in range(prints)]
         for picture in self.collages:
             self.renderer.add_texture(picture)
-        self.prints = range(self.textures.stop, self.renderer.texture_count)
+        self.prints = range(self.textures.stop, len(self.renderer.textures))
         self.shapes = [range(c, c + 1) for c in range(len(objects.meshes))]
         if shapes is not None:
             for c, item in enumerate(objects.catalogue):
@@ -171,4 +175,5 @@ class Studio:
     def for_scenes(cls, objects: ObjectSet, config: SceneConfig, seed: int) -> "Studio":
         """With all that scenes of a configuration can need."""
         prints = PRINTS if config.print_share > 0 else 0
-        return cls(objects, config.backgrounds, seed, prints=prints, shapes=config)
+        return cls(objects, config.backgrounds, seed, prints=prints, shapes=config,
+                   clutter_meshes=config.clutter_meshes)  # fmt: skip

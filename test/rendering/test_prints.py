@@ -68,4 +68,4 @@ def test_a_studio_makes_what_its_scenes_need():
     assert len(Studio.for_scenes(objects, EMPTY, 0).prints) == 0
     printed = Studio.for_scenes(objects, replace(EMPTY, print_share=0.5), 0)
     assert len(printed.prints) == len(printed.collages) > 0
-    assert printed.prints.stop == printed.renderer.texture_count
+    assert printed.prints.stop == len(printed.renderer.textures)

@@ -1,0 +1,1 @@
+"""Path-traced pictures of the same scenes: Blender's Cycles (``bpy``) in a process of its own."""
