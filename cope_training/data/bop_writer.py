@@ -85,8 +85,10 @@ class BopSceneWriter:
     def _save_rgb(self, number: int, image: np.ndarray) -> None:
         path = rgb_path(self._folder, number, self._quality)
         with written_whole(path) as part:
-            quality = {} if self._quality is None else {"quality": self._quality}
-            Image.fromarray(image).save(part, **quality)
+            if self._quality is None:
+                Image.fromarray(image).save(part)
+            else:
+                Image.fromarray(image).save(part, quality=self._quality)
 
     def _save_masks(self, number: int, frame: Frame, silhouettes: np.ndarray) -> None:
         if frame.instance_map is None:
