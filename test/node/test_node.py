@@ -139,14 +139,34 @@ def test_frames_that_pile_up_are_dropped_and_the_newest_is_next():
     assert stamps == [1, 11]
 
 
-def test_images_too_old_are_dropped():
-    with running(FakeEstimator(), {"max_age": 1.0}) as rig:
+def test_of_a_camera_too_fast_the_newest_images_are_taken_and_none_waits():
+    estimator = FakeEstimator(delay=0.3)
+    with running(estimator) as rig:
+        rig.connect()
+        for stamp in range(1, 41):
+            rig.send(make_image(gray(), stamp), make_info(stamp=stamp))
+            time.sleep(1 / 60)
+        counters = rig.node.counters
+        rig.wait(
+            lambda: counters.processed + sum(counters.dropped.values()) == counters.received,
+            "an empty mailbox",
+        )
+        stamps = [milliseconds_of(message.header.stamp) for message in rig.detections]
+        assert set(counters.dropped) == {Cause.SUPERSEDED}
+    assert stamps == sorted(stamps)
+    assert counters.received > 2 * len(estimator.seen)
+
+
+def test_images_too_old_are_dropped_before_they_are_estimated():
+    estimator = FakeEstimator()
+    with running(estimator, {"max_age": 1.0}) as rig:
         rig.connect()
         rig.send(make_image(gray(), 1), make_info(stamp=1))
         rig.wait_for_drop(Cause.AGE)
         now = rig.client.get_clock().now().nanoseconds // 1_000_000
         rig.send(make_image(gray(), now), make_info(stamp=now))
         assert milliseconds_of(rig.wait_for(1).header.stamp) == now
+    assert len(estimator.seen) == 1
 
 
 def test_the_rate_is_limited():
