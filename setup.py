@@ -47,7 +47,7 @@ setup(
         "bags": ["rosbags", "rosbags-image", "mcap", "imageio-ffmpeg", "tqdm"],
         "train": [
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
-            *["opengl_decimate>=0.2.0a5", "safetensors", "tqdm", "tensorboard"],
+            *["opengl_decimate>=0.2.0a5", "safetensors", "tqdm", "tensorboard", "mujoco"],
         ],
         "cad": ["pycollada", "cascadio"],  # COLLADA and STEP meshes
         "cycles": ["bpy"],  # path-traced images; GPL, few versions of Python, numpy below 2

@@ -149,12 +149,14 @@ def export_checkpoint(
     path: Path,
     input_size: tuple[int, int] = (640, 480),
     meshes: Path | None = None,
+    **settings: Any,
 ) -> None:
     """Exports a checkpoint's averaged weights, with how they were trained.
 
     Args:
         meshes: models folder whose surfaces depth is compared with; else the training's, if it
             is there.
+        settings: of ``export_network``, before the configuration's: thresholds and measurements.
 
     Raises:
         CopeError: as ``export_network``.
@@ -162,11 +164,10 @@ def export_checkpoint(
     config, layers = checkpoint.config, get_preset(checkpoint.config.preset)
     network = build_network(layers, checkpoint.catalogue)
     checkpoints.load_weights(network, checkpoint.ema, "checkpoint")
-    training = {
-        "samples": checkpoint.step * config.batch,
-        "config": config.to_dict(),
-        "commit": _commit(),
-    }
+    samples = checkpoint.step * config.batch
+    training = {"samples": samples, "config": config.to_dict(), "commit": _commit()}
+    for name in ("score_threshold", "candidate_threshold"):
+        settings.setdefault(name, getattr(config, name))
     export_network(
         network,
         layers,
@@ -174,10 +175,9 @@ def export_checkpoint(
         path,
         preset=config.preset,
         input_size=input_size,
-        score_threshold=config.score_threshold,
-        candidate_threshold=config.candidate_threshold,
         training=training,
         surfaces=trained_surfaces(meshes, config.data.meshes, checkpoint.catalogue),
+        **settings,
     )
 
 

@@ -1,13 +1,18 @@
-"""``cope_train``: trains a network on rendered or recorded images, in slices that resume.
+"""``cope_train``: trains a network on rendered or recorded images and makes a model's folder.
 
+``cope_train --config object --meshes models/mine --out runs/mine --hours 2`` trains, chooses the
+score threshold, validates, calibrates, exports and writes the card, as the configuration's
+``stages`` say; stopped at any time, the same command goes on.
 Several GPUs: ``torchrun --nproc_per_node N -m cope_training.train --config ...``.
 """
 
 import argparse
+import contextlib
 import itertools
-import signal
 import sys
 import time
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +21,7 @@ from cope_ros.bundled import model_path
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
+from cope_training.command import BAD_INPUT, OK, STOPPED
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
@@ -23,24 +29,18 @@ from cope_training.data.sources import build_source, check_recorded
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
+from cope_training.engine.finishing_config import EXPORT, TRAINING
 from cope_training.engine.reporting import Reporter
+from cope_training.engine.stop_request import StopRequest
 from cope_training.engine.trainer import Trainer
+from cope_training.engine.validator import Validator
 from cope_training.export import export_checkpoint
+from cope_training.finishing.stages import Finishing, finish
 from cope_training.rendering.scene_config import SceneConfig
 
 NO_WEIGHTS = "none"  # of --init
-
-
-class _StopRequest:
-    """Becomes true on SIGTERM or Ctrl-C, so that the slice ends with a checkpoint."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._request)
-
-    def _request(self, *_: object) -> None:
-        self.requested = True
+UNLIMITED = 10**9  # training images
+HARDLY = 0.2  # share of right poses below which a model is of little use
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,11 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     keep_freed_memory()
     try:
-        run(options)
+        return run(options)
+    except KeyboardInterrupt:
+        print("cope_train: stopped; the same command goes on", file=sys.stderr)
+        return STOPPED
     except CopeError as error:
         print(f"cope_train: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return BAD_INPUT
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -80,8 +82,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(options: argparse.Namespace) -> None:
-    """One slice: resumes ``out/checkpoint`` if it is there, trains, saves, exports."""
+def run(options: argparse.Namespace) -> int:
+    """One slice: resumes ``out/checkpoint`` if it is there, trains, saves; then the other stages.
+
+    Returns:
+        The process's exit code: STOPPED after Ctrl-C.
+    """
     if options.threads:
         torch.set_num_threads(options.threads)
     out = options.out or Path("out/train") / options.config.stem
@@ -89,21 +95,50 @@ def run(options: argparse.Namespace) -> None:
     with joined(options.device) as (ranks, device):
         trainer = open_trainer(options, folder, ranks, device)
         board = out / "tensorboard" if options.tensorboard else None
-        train(trainer, options.max_minutes, folder, board)
+        looks = ranks.is_first and trainer.config.validation.wanted and trainer.progress < 1.0
+        with contextlib.closing(Validator(trainer, out)) if looks else nullcontext() as validator:
+            stopped = train(trainer, options.max_minutes, folder, board, validator)
+    if stopped:
+        done = f"{100 * trainer.progress:.0f} % of the training"
+        print(f"cope_train: stopped after {done}; the same command goes on", file=sys.stderr)
+        return STOPPED
     if ranks.is_first:
-        model = options.export or out / "model.pt"
-        export_checkpoint(checkpoints.load(folder), model)
+        _finish(trainer.progress >= 1.0, folder, options.export or out / "model.pt", device)
+    return OK
+
+
+def _finish(trained: bool, folder: Path, model: Path, device: torch.device) -> None:
+    """The stages after the training; before its end the model file alone."""
+    saved = checkpoints.load(folder)
+    if not trained or saved.config.stages == [TRAINING, EXPORT]:
+        export_checkpoint(saved, model)
         print(f"wrote {model}", flush=True)
+        return
+    work = Finishing(saved, folder.parent, model, device, partial(print, flush=True))
+    lacking = finish(work)
+    if work.right is not None and work.right < HARDLY:
+        print(f"of the instances at least half visible {work.right:.3f} are right: train longer")
+    if lacking:
+        print(f"{model.parent} lacks {', '.join(lacking)}", flush=True)
+    else:
+        print(
+            f"{model.parent} is ready: ros2 launch cope_ros cope.launch.py "
+            f"model:={model.parent.resolve()}",
+            flush=True,
+        )
 
 
 def open_trainer(
     options: argparse.Namespace, folder: Path, ranks: Ranks, device: torch.device
 ) -> Trainer:
     """A trainer as the command line wants it: resumed, or started anew."""
+    samples = options.samples
+    if options.hours and not samples:
+        samples = UNLIMITED  # time alone ends it
     config = (
         load_config(options.config)
         .on(options.device)
-        .with_overrides(samples=options.samples, hours=options.hours)
+        .with_overrides(samples=samples, hours=options.hours)
     )
     if options.meshes:
         config = config.of_objects(options.meshes)
@@ -111,7 +146,7 @@ def open_trainer(
     if ranks.is_first:
         check_recorded(config, catalogue)
     trainer = Trainer(config, catalogue, device, ranks)
-    if folder.exists():
+    if _resumes(folder, ranks):
         trainer.resume(checkpoints.load(folder), str(folder))
         story = f"resumed {folder} at crop {trainer.step * config.batch}"
     else:
@@ -126,7 +161,28 @@ def open_trainer(
     return trainer
 
 
-def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None = None) -> None:
+def _resumes(folder: Path, ranks: Ranks) -> bool:
+    """Whether there is a checkpoint to go on from; the same answer in all processes.
+
+    Raises:
+        CopeError: the first process has one, and this one does not see it.
+    """
+    there = ranks.any(ranks.is_first and checkpoints.is_there(folder))
+    if there and not folder.exists():
+        raise CopeError(
+            f"{folder}: process {ranks.rank} does not see the checkpoint; all machines of a "
+            "training need one file system"
+        )
+    return there
+
+
+def train(
+    trainer: Trainer,
+    max_minutes: float,
+    folder: Path,
+    board: Path | None = None,
+    validator: Validator | None = None,
+) -> bool:
     """Trains until the configured number of crops or the time is reached, then saves.
 
     Args:
@@ -134,18 +190,21 @@ def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None
         max_minutes: after which the slice ends.
         folder: of the checkpoint, which the first process writes.
         board: folder for TensorBoard, None for none.
+        validator: of the first process; the others wait while it looks.
+
+    Returns:
+        Whether a signal ended it.
 
     Raises:
         CopeError: a loss is not finite, or frames cannot be made. The last checkpoint stays.
     """
     config, ranks = trainer.config, trainer.ranks
     end = time.monotonic() + 60.0 * max_minutes
-    stop = _StopRequest()
     next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
     trainer.train_mode()
     share = ranks.share(config.batch)
     reporter = Reporter(trainer, board) if ranks.is_first else None
-    with _open_stream(trainer) as stream:
+    with StopRequest() as stop, _open_stream(trainer) as stream:
         while trainer.progress < 1.0:
             if ranks.any(time.monotonic() >= end or stop.requested):
                 break
@@ -157,12 +216,15 @@ def train(trainer: Trainer, max_minutes: float, folder: Path, board: Path | None
             if reporter is None:
                 continue
             reporter.step(losses, waited, batch if isinstance(batch, list) else [])
+            if validator is not None and validator.due():
+                reporter.validated(validator.look())
             if time.monotonic() >= next_save:
                 checkpoints.save(folder, trainer.checkpoint({}))
                 next_save = time.monotonic() + 60.0 * config.checkpoint_minutes
     if reporter is not None:
         reporter.close()
         checkpoints.save(folder, trainer.checkpoint({}))
+    return ranks.any(stop.requested)
 
 
 def _open_stream(trainer: Trainer) -> FrameStream | PooledStream:

@@ -1,42 +1,21 @@
-"""Drops the demo objects onto a table or into a tray and lets them come to rest.
+"""Drops the demo objects onto a table or into a tray and lets them come to rest, with Bullet.
 
-Needs pybullet, which nothing else does: the bundled sequence is made once.
+Needs pybullet, which nothing else does: the bundled sequence is made once, and only Bullet makes
+it again. Other scenes take ``cope_training.rendering.settling``.
 """
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.placement import random_rotation
+from cope_training.rendering.tray import Tray
 
 STEP = 1.0 / 240.0  # s, Bullet's own default
 SETTLE = 5.0  # s of simulated time after the last object was dropped
-
-
-@dataclass(frozen=True)
-class Tray:
-    """An open box on the table, or the bare table where it has no walls."""
-
-    width: float  # m, inner size along x
-    depth: float  # m, along y
-    wall: float  # m, height of the walls, 0 for none
-
-    def walls(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """(center, extent) of the four walls, m."""
-        if self.wall == 0.0:
-            return []
-        t, h = 0.012, self.wall
-        parts = []
-        for sign in (-1.0, 1.0):
-            x, y = sign * 0.5 * (self.width + t), sign * 0.5 * (self.depth + t)
-            long = np.array([self.width + 2 * t, t, h])
-            parts.append((np.array([0.0, y, 0.5 * h]), long))
-            parts.append((np.array([x, 0.0, 0.5 * h]), np.array([t, self.depth, h])))
-        return parts
 
 
 def drop(

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cope_training.bundled.physics import Tray
-from cope_training.bundled.room import Arrangement, Camera, Room, look_at, write_camera
+from cope_training.bundled.physics import drop
 from cope_training.data.bop_writer import BopSceneWriter
+from cope_training.rendering.room import Arrangement, Camera, Room, look_at, write_camera
+from cope_training.rendering.tray import Tray
 
 SEED = 20230107
 SIZE = (640, 480)
@@ -80,7 +81,7 @@ def make_sequence(models: Path, folder: Path, limit: int = FRAMES) -> None:
         yield from camera_path(arc, rng)[:limit]
 
     for index, arc in enumerate(ARCS):
-        room.record(index, cameras(arc), writer, rng)
+        room.record(index, cameras(arc), writer, rng, drop)
     writer.close()
     write_camera(folder / "camera.json", camera, DEPTH_SCALE)
 

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from cope_ros.core.catalogue import MM
-from cope_training.bundled.room import Camera, Room
 from cope_training.bundled.sequence import ARRANGEMENTS, DEPTH_SCALE, SEED, SIZE, K
 from cope_training.rendering.depth_noise import measured_depth
+from cope_training.rendering.room import Camera, Room
 from cope_training.rendering.scene import Placement
 
 EVERY = 2  # frames; all of them would be twice the size

@@ -72,6 +72,18 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint; one whose writing was cut off last of all is put there.
+
+    Between moving the old one away and the new one in, a process may die: both are whole then.
+    """
+    for suffix in (".new", ".old"):
+        beside = folder.with_name(folder.name + suffix)
+        if not folder.exists() and (beside / STATE).is_file():
+            os.replace(beside, folder)
+    return folder.exists()
+
+
 def load(folder: Path) -> Checkpoint:
     """Reads a checkpoint.
 

@@ -10,6 +10,7 @@ import yaml
 
 from cope_ros.bundled import config_path
 from cope_ros.core.errors import CopeError
+from cope_training.engine.finishing_config import FinishingConfig, ValidationConfig, check_stages
 from cope_training.engine.nested_config import build, merged
 from cope_training.tasks.crop_head.config import CropHeadTraining
 from cope_training.tasks.instance_head.config import InstanceHeadTraining
@@ -181,6 +182,11 @@ class TrainConfig:
     score_threshold: float = SCORE_THRESHOLD  # of the exported file, unless its user sets one
     candidate_threshold: float = 0.0  # of hypotheses, where refinement lowers scores
     supervision: str = ""  # IM, DR, DR-P or DR-PC (Table 3); empty: the losses' weights as given
+    stages: list[str] = field(default_factory=lambda: ["training", "export"])  # of STAGES
+    # (crops, ADD(-S) at least half visible) of a training whose figures are known
+    expected: list[list[float]] = field(default_factory=list)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    finishing: FinishingConfig = field(default_factory=FinishingConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     visibility: VisibilityConfig = field(default_factory=VisibilityConfig)
@@ -190,6 +196,10 @@ class TrainConfig:
     crop_head: CropHeadTraining = field(default_factory=CropHeadTraining)
     refiner: RefinerTraining = field(default_factory=RefinerTraining)
     gpu: dict[str, Any] = field(default_factory=dict)  # what replaces the above on a CUDA device
+
+    def __post_init__(self) -> None:
+        """Checks the stages."""
+        check_stages(self.stages)
 
     @property
     def steps(self) -> int:

@@ -1,40 +1,28 @@
 """What a training tells: a progress bar or lines, and TensorBoard where it is wanted."""
 
-import copy
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from cope_ros.core.errors import CopeError
-from cope_ros.core.estimator import CopeEstimator
-from cope_ros.core.network.build import build_estimator
-from cope_ros.core.network.presets import get_preset
-from cope_ros.core.refinement.crop_head import CropHead
-from cope_ros.core.refinement.crop_network import CropNetwork
-from cope_ros.core.refinement.refiner import Refiner
-from cope_ros.core.types import Instances
 from cope_training.data.frames import Frame
-from cope_training.engine import checkpoint as checkpoints
-from cope_training.engine.configuration import CROP_HEAD, REFINER
-from cope_training.engine.pictures import ESTIMATE, TRUTH, draw_cuboids, side_by_side
+from cope_training.engine.overlay import overlay
+from cope_training.engine.planning import plan
 from cope_training.engine.trainer import Trainer
-from cope_training.tasks.refiner.task import RefinerTask
+from cope_training.evaluation.validation import Validated
 
 LOG_SECONDS = 20.0
 OVERLAY_SECONDS = 300.0
 OVERLAYS = 4  # frames of a picture
+SETTLED = 40.0  # s after which the rate is that of the whole training
 
 
 class Progress:
     """Averages losses between two reports."""
 
-    def __init__(self, total_steps: int, batch: int) -> None:
-        self.total_steps, self.batch = total_steps, batch
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
         self.sums: dict[str, float] = {}
         self.count = 0
         self.since = time.monotonic()
@@ -60,14 +48,13 @@ class Progress:
         seconds = max(time.monotonic() - self.since, 1e-9)
         return self.count * self.batch / seconds, self.waited / seconds
 
-    def line(self, step: int) -> str:
-        """Rate, time to go and mean losses since the last report."""
+    def line(self, step: int, progress: float, seconds_left: float) -> str:
+        """Stage, share done, rate, time to go and mean losses since the last report."""
         rate, waiting = self.rates()
-        left = (self.total_steps - step) * self.batch / max(rate, 1e-6)
         parts = " ".join(f"{k} {v:.4f}" for k, v in self.means().items())
         return (
-            f"step {step}/{self.total_steps} crops {step * self.batch} {rate:.1f}/s "
-            f"wait {100 * waiting:.0f}% eta {left / 60:.0f} min | {parts}"
+            f"training {100 * progress:.1f}% step {step} crops {step * self.batch} {rate:.1f}/s "
+            f"wait {100 * waiting:.0f}% {seconds_left / 60:.0f} min left | {parts}"
         )
 
     def restart(self) -> None:
@@ -91,10 +78,11 @@ class Reporter:
     def __init__(self, trainer: Trainer, board: Path | None = None) -> None:
         self.trainer = trainer
         config = trainer.config
-        self.progress = Progress(config.steps, config.batch)
+        self.progress = Progress(config.batch)
+        self.planned = False
         self.bar = _open_bar(trainer)
         self.board = _open_board(board) if board else None
-        self.overlay_due = time.monotonic()
+        self.overlay_due = self.begun = time.monotonic()
 
     def step(self, losses: dict[str, float], waited: float, frames: list[Frame]) -> None:
         """Takes one step's losses, the seconds it waited for frames, and the frames."""
@@ -105,6 +93,41 @@ class Reporter:
             return
         self._report(frames)
         self.progress.restart()
+
+    def tell(self, text: str) -> None:
+        """Prints a line, above the bar where there is one."""
+        if self.bar is None:
+            print(text, flush=True)
+        else:
+            self.bar.write(text)
+
+    def seconds_left(self) -> float:
+        """To the training's end by its hours or its images, at the present rate."""
+        trainer, config = self.trainer, self.trainer.config
+        rate = max(self.progress.rates()[0], 1e-6)
+        by_images = max(config.steps - trainer.step, 0) * config.batch / rate
+        by_time = 3600.0 * config.hours - trainer.seconds if config.hours else by_images
+        return max(min(by_images, by_time), 0.0)
+
+    def validated(self, found: Validated) -> None:
+        """Tells what a validation found."""
+        self.progress.since += found.seconds  # no time of the training's
+        self.tell(found.line())
+        if self.board is None:
+            return
+        for group, row in found.rows.items():
+            for name, value in row.to_dict().items():
+                if value is not None:
+                    tag = f"validation/{group.replace('%', 'percent')}/{name}"
+                    self.board.add_scalar(tag, value, self.trainer.step)
+
+    def _plan(self, left: float) -> None:
+        """Once, when the rate is known: how far the training gets."""
+        if self.planned or time.monotonic() - self.begun < SETTLED:
+            return
+        self.planned = True
+        config, done = self.trainer.config, self.trainer.step * self.trainer.config.batch
+        self.tell(plan(self.progress.rates()[0], left, done, config.expected))
 
     def close(self) -> None:
         """Reports what is left, ends the bar and writes TensorBoard's files."""
@@ -117,10 +140,14 @@ class Reporter:
 
     def _report(self, frames: list[Frame]) -> None:
         step, means = self.trainer.step, self.progress.means()
+        left = self.seconds_left()
         if self.bar is not None:
+            if self.trainer.config.hours:  # then time ends it, and how many come is a guess
+                self.bar.total = round(step * self.progress.batch + left * self.progress.rates()[0])
             self.bar.set_postfix({k: f"{v:.3f}" for k, v in means.items()})
         else:
-            print(self.progress.line(step), flush=True)
+            self.tell(self.progress.line(step, self.trainer.progress, left))
+        self._plan(left)
         if self.board is None:
             return
         rate, waiting = self.progress.rates()
@@ -135,80 +162,6 @@ class Reporter:
             self.overlay_due = time.monotonic() + OVERLAY_SECONDS
 
 
-def overlay(trainer: Trainer, frames: list[Frame]) -> np.ndarray:
-    """(H, W, 3) uint8: frames with true cuboids and, in red, what the averaged weights find."""
-    network = copy.deepcopy(trainer.network).eval()
-    checkpoints.load_weights(network, trainer.ema, "moving average")
-    if trainer.config.task == CROP_HEAD:
-        assert network.crop_head is not None
-        find = partial(_look_closely, network.crop_head)
-    elif trainer.config.task == REFINER:
-        assert network.refiner is not None
-        assert isinstance(trainer.task, RefinerTask)
-        find = partial(_correct, network.refiner, trainer.task)
-    else:
-        layers = get_preset(trainer.config.preset)
-        find = partial(_estimate, build_estimator(network, layers, trainer.catalogue))
-    pictures = []
-    for frame in frames:
-        with torch.inference_mode():
-            poses, classes = find(frame, trainer.device)
-        seen = np.flatnonzero(frame.visibility >= trainer.config.visibility.foreground)
-        truth = (frame.T_cam_obj[seen], frame.class_index[seen].tolist())
-        drawn = draw_cuboids(frame.image, frame.K, *truth, trainer.catalogue, TRUTH)
-        drawn = draw_cuboids(drawn, frame.K, poses, classes, trainer.catalogue, ESTIMATE)
-        pictures.append(drawn)
-    return side_by_side(pictures)
-
-
-def _estimate(
-    estimator: CopeEstimator, frame: Frame, device: torch.device
-) -> tuple[np.ndarray, list[int]]:
-    """(N, 4, 4) poses and classes of the instances found in a frame."""
-    image = torch.from_numpy(frame.image)[None].to(device)
-    K = torch.from_numpy(frame.K)[None].float().to(device)
-    found = Instances(*(v[0].cpu() for v in estimator.to(device)(image, K)))
-    valid = found.valid
-    return _matrices(found.R[valid], found.t[valid]), found.class_index[valid].tolist()
-
-
-def _look_closely(
-    crop_head: CropHead, frame: Frame, device: torch.device
-) -> tuple[np.ndarray, list[int]]:
-    """(1, 4, 4) pose of the instance in a crop, and its class."""
-    crop = torch.from_numpy(frame.image)[None].to(device)
-    K = torch.from_numpy(frame.K)[None].float().to(device)
-    classes = torch.from_numpy(frame.class_index).to(device)
-    R, center = crop_head.to(device).pose(crop_head(crop, classes), classes, K)
-    return _matrices(*_of_object(crop_head, classes, R, center)), classes.tolist()
-
-
-def _correct(
-    refiner: Refiner, task: RefinerTask, frame: Frame, device: torch.device
-) -> tuple[np.ndarray, list[int]]:
-    """(1, 4, 4) corrected pose of the instance in a crop, and its class."""
-    crop = torch.from_numpy(frame.image)[None].to(device)
-    crops = task.cut_crops(crop, task.targets([frame]).to(device))
-    R, center, *_ = refiner.to(device).estimate(crops.images, *crops.targets.given)
-    R, center = crops.R_wide_crop @ R, (crops.R_wide_crop @ center.unsqueeze(-1)).squeeze(-1)
-    c = crops.targets.class_index
-    return _matrices(*_of_object(refiner, c, R, center)), c.tolist()
-
-
-def _of_object(
-    part: CropNetwork, class_index: torch.Tensor, R: torch.Tensor, center: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """R and t on the CPU from the position of the boxes' centres."""
-    t = center - (R @ part.centers[class_index].unsqueeze(-1)).squeeze(-1)
-    return R.cpu(), t.cpu()
-
-
-def _matrices(R: torch.Tensor, t: torch.Tensor) -> np.ndarray:
-    poses = np.tile(np.eye(4), (len(t), 1, 1))
-    poses[:, :3, :3], poses[:, :3, 3] = R, t
-    return poses
-
-
 def _open_bar(trainer: Trainer) -> Any:
     """A tqdm bar in training images on a terminal, else None."""
     if not sys.stdout.isatty():
@@ -217,7 +170,8 @@ def _open_bar(trainer: Trainer) -> Any:
 
     config = trainer.config
     done = trainer.step * config.batch
-    return tqdm(total=config.steps * config.batch, initial=done, unit=" crops", smoothing=0.05)
+    total = None if config.hours else config.steps * config.batch
+    return tqdm(total=total, initial=done, desc="training", unit=" crops", smoothing=0.05)
 
 
 def _open_board(folder: Path) -> Any:

@@ -20,15 +20,15 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_progress_averages_between_reports() -> None:
-    progress = Progress(total_steps=10, batch=4)
+    progress = Progress(batch=4)
     progress.since -= 2.0
     for value in (1.0, 3.0):
         progress.add({"total": value}, waited=0.5)
     rate, waiting = progress.rates()
     assert rate == pytest.approx(4.0, rel=0.05)
     assert waiting == pytest.approx(0.5, rel=0.05)
-    line = progress.line(2)
-    assert line.startswith("step 2/10 crops 8 4.0/s wait 50% eta 0 min")
+    line = progress.line(2, 0.2, 90.0)
+    assert line.startswith("training 20.0% step 2 crops 8 4.0/s wait 50% 2 min left")
     assert line.endswith("| total 2.0000")
     progress.restart()
     assert progress.means() == {}
@@ -41,7 +41,7 @@ def test_without_a_terminal_there_are_lines(capsys: pytest.CaptureFixture) -> No
     batch = make_batch(0)
     reporter.step(trainer.train_step(batch), 0.0, batch)
     reporter.close()
-    assert "step 1/20 crops 2 " in capsys.readouterr().out
+    assert "step 1 crops 2 " in capsys.readouterr().out
 
 
 def test_a_short_training_is_reported_at_its_end(

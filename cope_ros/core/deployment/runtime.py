@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,10 +81,8 @@ class Estimator:
         takes_depth: whether the file holds the objects' surfaces, which depth is compared with.
     """
 
-    def __init__(
-        self, scripted: torch.jit.ScriptModule, metadata: dict, device: torch.device
-    ) -> None:
-        self._model = scripted
+    def __init__(self, model: torch.nn.Module, metadata: dict, device: torch.device) -> None:
+        self._model: Any = model  # scripted where it comes from a file
         self.takes_depth = bool(metadata.get(SURFACE_POINTS))
         self.metadata = metadata
         self.catalogue = Catalogue.from_dict(metadata["models_info"])
@@ -91,7 +90,7 @@ class Estimator:
         self.input_size: tuple[int, int] = (int(width), int(height))
         self.max_instances = int(metadata["max_instances"])
         self.device = device
-        self._execute = make_execution(scripted, self.input_size, device)
+        self._execute = make_execution(model, self.input_size, device)
         self._with_depth = False
         self.execution = self._execute.name
 

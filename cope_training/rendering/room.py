@@ -1,26 +1,30 @@
-"""A simulated room: demo objects at rest on a table or in a tray, and pictures of them.
+"""A simulated room: objects at rest on a table or in a tray, and pictures of them.
 
-Tables, trays and lights are this module's own: the trainings never see them. Needs pybullet.
+Tables, trays and lights are this module's own: the trainings never see them.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
-from cope_training.bundled.physics import Tray, drop
 from cope_training.data.bop_writer import BopSceneWriter
 from cope_training.data.frames import Frame
 from cope_training.rendering.primitives import cuboid, sheet
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.scene import Light, Lighting, Material, Placement, Rendering
 from cope_training.rendering.studio import load_objects
+from cope_training.rendering.tray import Tray
 
 DOME = 8  # lights that stand for the room's light from all sides
+BELOW = -0.1  # m: what lies lower has rolled off the table
 HEADROOM = 1.4  # single lights are drawn this much brighter, for fewer steps in the dark
+
+# (rng, hulls, tray, upright share) -> (N, 4, 4) T_world_obj of objects at rest
+Drop = Callable[[np.random.Generator, Sequence[np.ndarray], Tray, float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,12 @@ class Room:
     """Renderer, tables, trays and how pictures of them are taken.
 
     Args:
-        models: folder with the demo objects.
+        models: folder with the objects.
         arrangements: what there will be to see.
         camera: that sees it.
         rng: of the surfaces' grain.
+        unit: m, what one metre of the room is: large objects have a large room.
+        max_faces: simplifies meshes with more triangles, 0 never.
     """
 
     def __init__(
@@ -91,12 +97,14 @@ class Room:
         arrangements: Sequence[Arrangement],
         camera: Camera,
         rng: np.random.Generator,
+        unit: float = 1.0,
+        max_faces: int = 0,
     ) -> None:
-        self.arrangements, self.camera = arrangements, camera
-        objects = load_objects(models)
+        self.arrangements, self.camera, self.unit = arrangements, camera, unit
+        objects = load_objects(models, max_faces)
         self.catalogue: Catalogue = objects.catalogue
         self.hulls = [
-            np.unique(np.round(m.vertices, 4), axis=0).astype(float) for m in objects.meshes
+            np.unique(np.round(m.vertices, 4), axis=0).astype(float) / unit for m in objects.meshes
         ]
         self.renderer = Renderer(objects.meshes, samples=4, taps=2)
         self._sheet = self.renderer.add_mesh(sheet(1.0))
@@ -105,7 +113,8 @@ class Room:
         self._floor = self.renderer.add_texture(grain(rng, (96, 92, 90)))
 
     def furniture(self, index: int, T_cam_world: np.ndarray) -> list[Placement]:
-        """Floor, table and tray of an arrangement."""
+        """Floor, table and tray of an arrangement, in metres of the camera."""
+        T_cam_world = np.diag([self.unit, self.unit, self.unit, 1.0]) @ T_cam_world
         top = np.diag([1.7, 1.3, 1.0, 1.0])
         floor = np.diag([14.0, 14.0, 1.0, 1.0])
         floor[2, 3] = -0.75
@@ -151,24 +160,28 @@ class Room:
         cameras: Iterable[np.ndarray],
         writer: BopSceneWriter,
         rng: np.random.Generator,
+        drop: Drop,
     ) -> None:
         """Drops the objects of an arrangement and writes what cameras see of them.
 
         Args:
             index: of the arrangement.
-            cameras: (4, 4) T_cam_world of each image.
+            cameras: (4, 4) T_cam_world of each image, in metres of the room.
             writer: takes the images and their ground truth.
             rng: of classes, drop, materials and noise.
+            drop: lets the objects come to rest; what rolled off the table is left out.
         """
         plan = self.arrangements[index]
         classes = rng.permutation(np.repeat(np.arange(len(plan.counts)), plan.counts))
         T_world_obj = drop(rng, [self.hulls[c] for c in classes], plan.tray, plan.upright_share)
+        lying = T_world_obj[:, 2, 3] > BELOW
+        classes, T_world_obj = classes[lying], T_world_obj[lying]
         materials = [
             Material(np.exp(rng.normal(0, 0.03, 3)), 0.07 if c else 0.12, 35.0) for c in classes
         ]
         for T_cam_world in cameras:
             instances = [
-                Placement(int(c), T_cam_world @ T, material)
+                Placement(int(c), self._in_metres(T_cam_world @ T), material)
                 for c, T, material in zip(classes, T_world_obj, materials, strict=True)
             ]
             image, drawn = self.take(index, instances, T_cam_world)
@@ -179,7 +192,13 @@ class Room:
                 image, self.camera.K, classes.astype(np.int64), poses, drawn.visibility,
                 drawn.instance_map, drawn.boxes,
             )  # fmt: skip
-            writer.add(frame, drawn.pixels, T_cam_world=T_cam_world)
+            writer.add(frame, drawn.pixels, T_cam_world=self._in_metres(T_cam_world))
+
+    def _in_metres(self, T: np.ndarray) -> np.ndarray:
+        """A pose (4, 4) of the room with its position in metres."""
+        T = T.copy()
+        T[:3, 3] *= self.unit
+        return T
 
 
 def dome(count: int) -> list[np.ndarray]:

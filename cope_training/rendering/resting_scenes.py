@@ -1,8 +1,8 @@
-"""A validation set for the demo's trainings: whole images of random arrangements at rest.
+"""Scenes of any objects at rest, as a BOP set of whole images: what trainings are validated on.
 
-``python -m cope_training.bundled.validation OUT`` writes a BOP set of scenes that share neither
-seed nor arrangement, table, light, camera or view with the bundled sequence or with what trainings
-render. Settings are chosen on it, the bundled sequence is looked at once they are. Needs pybullet.
+They share neither seed nor arrangement, table, light, camera or view with the bundled sequence or
+with what trainings render. ``python -m cope_training.rendering.resting_scenes OUT --models
+models/mine`` writes such a set; needs mujoco.
 """
 
 import argparse
@@ -12,18 +12,48 @@ from pathlib import Path
 import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
-from cope_training.bundled.physics import Tray
-from cope_training.bundled.room import Arrangement, Camera, Room, look_at, write_camera
 from cope_training.data.bop_writer import BopSceneWriter
+from cope_training.rendering.room import Arrangement, Camera, Room, look_at, write_camera
+from cope_training.rendering.settling import TYPICAL, settle
+from cope_training.rendering.tray import Tray
 
 SEED = 711
 SIZE = (640, 480)
-SCENES = 20
-VIEWS = 5  # of each scene
+SCENES = 8
+VIEWS = 3  # of each scene
 INSTANCES = (10, 40)  # of a scene
 FOCAL = (430.0, 640.0)  # px
 ELEVATION = (30.0, 80.0)  # degrees above the table
+MAX_FACES = 20_000  # triangles per mesh without a texture; a software renderer draws
 JPEG_QUALITY = 90
+SPLIT = "validation"
+
+
+def make_scenes(models: Path, folder: Path, scenes: int, views: int, seed: int) -> None:
+    """Writes ``folder/validation/00000n`` for each scene, each with a camera of its own.
+
+    Lengths follow the objects' median diameter; how they are seen does not depend on it.
+
+    Raises:
+        CopeError: a mesh is missing or broken, or MuJoCo is.
+    """
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    catalogue = Catalogue.from_models_info(models / "models_info.json")
+    unit = float(np.median([item.diameter for item in catalogue])) / TYPICAL
+    for scene in range(scenes):
+        rng = np.random.default_rng([seed, scene])
+        focal = float(rng.uniform(*FOCAL))
+        middle = np.array(SIZE) / 2.0 + rng.normal(0.0, 4.0, 2)
+        K = np.array([[focal, 0.0, middle[0]], [0.0, focal, middle[1]], [0.0, 0.0, 1.0]])
+        camera = Camera(K, SIZE)
+        plan = random_arrangement(rng, len(catalogue))
+        room = Room(models, (plan,), camera, rng, unit, MAX_FACES)
+        path = folder / SPLIT / f"{scene + 1:06d}"
+        writer = BopSceneWriter(path, room.catalogue, JPEG_QUALITY)
+        cameras = [random_view(rng, plan.tray, focal) for _ in range(views)]
+        room.record(0, cameras, writer, rng, settle)
+        writer.close()
+        write_camera(folder / "camera.json", camera, 1.0)
 
 
 def random_arrangement(rng: np.random.Generator, classes: int) -> Arrangement:
@@ -59,36 +89,16 @@ def random_view(rng: np.random.Generator, tray: Tray, focal: float) -> np.ndarra
     return look_at(target + max(distance, 0.42) * way, target, rng.normal(0.0, 0.06))
 
 
-def make_validation(models: Path, folder: Path, scenes: int, seed: int) -> None:
-    """Writes ``folder/validation/00000n`` for each scene, each with a camera of its own."""
-    os.environ.setdefault("LP_NUM_THREADS", "1")
-    classes = len(Catalogue.from_models_info(models / "models_info.json"))
-    for scene in range(scenes):
-        rng = np.random.default_rng([seed, scene])
-        focal = float(rng.uniform(*FOCAL))
-        middle = np.array(SIZE) / 2.0 + rng.normal(0.0, 4.0, 2)
-        K = np.array([[focal, 0.0, middle[0]], [0.0, focal, middle[1]], [0.0, 0.0, 1.0]])
-        camera = Camera(K, SIZE)
-        plan = random_arrangement(rng, classes)
-        room = Room(models, (plan,), camera, rng)
-        path = folder / "validation" / f"{scene + 1:06d}"
-        writer = BopSceneWriter(path, room.catalogue, JPEG_QUALITY)
-        views = [random_view(rng, plan.tray, focal) for _ in range(VIEWS)]
-        room.record(0, views, writer, rng)
-        writer.close()
-        write_camera(folder / "camera.json", camera, 1.0)
-        print(f"scene {scene + 1} of {scenes}: {sum(plan.counts)} objects", flush=True)
-
-
 def main() -> None:
-    """Command line: makes the validation set."""
+    """Command line: makes a validation set."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("out", type=Path, help="data set folder to write")
     parser.add_argument("--models", type=Path, default=Path("models/demo"))
     parser.add_argument("--scenes", type=int, default=SCENES, help="(default: %(default)s)")
+    parser.add_argument("--views", type=int, default=VIEWS, help="of each (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=SEED, help="(default: %(default)s)")
     options = parser.parse_args()
-    make_validation(options.models, options.out, options.scenes, options.seed)
+    make_scenes(options.models, options.out, options.scenes, options.views, options.seed)
 
 
 if __name__ == "__main__":

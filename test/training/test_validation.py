@@ -1,0 +1,128 @@
+"""Validation while training: the set is made once, looks come when due, what they find is kept."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation_scene import IMAGES, KnowingEstimator, Scene
+from test_training import QUICK, make_batch, make_trainer
+
+from cope_training.engine import reporting
+from cope_training.engine import validator as validator_module
+from cope_training.engine.finishing_config import ValidationConfig
+from cope_training.engine.reporting import Reporter
+from cope_training.engine.validator import HISTORY, Validator, read_history
+from cope_training.evaluation import validation
+from cope_training.evaluation.network_estimator import estimator_of
+from cope_training.evaluation.validation import ValidationSet, is_made, make
+
+CONFIG = ValidationConfig(minutes=5.0, scenes=2)
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene()
+
+
+@pytest.fixture
+def toys(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(validation, "SPLIT", "test")
+    return scene.write(tmp_path / "toys")
+
+
+def test_a_set_is_measured_on_evenly_spread_images(scene: Scene, toys: Path) -> None:
+    every = ValidationSet(toys, toys / "models")
+    found = every.measure(KnowingEstimator(scene))
+    assert found.images == IMAGES
+    assert found.rows["all"].right == 1.0
+    assert len(found.right_scores) == 3 * IMAGES
+    assert found.line().startswith(f"validation ({2 * IMAGES} instances, {IMAGES} images, ")
+    assert "right 1.000" in found.line()
+    two = ValidationSet(toys, toys / "models", 2)
+    assert two.gts.images == [every.gts.images[0], every.gts.images[-1]]
+
+
+def test_a_set_is_made_anew_where_objects_or_settings_differ(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fake(models: Path, folder: Path, scenes: int, views: int, seed: int) -> None:
+        (folder / "new").touch()
+
+    monkeypatch.setattr(validation, "make_scenes", fake)
+    folder, models = tmp_path / "set", toys / "models"
+    folder.mkdir()
+    (folder / "old").touch()
+    assert not is_made(folder, models, CONFIG)
+    make(folder, models, CONFIG)
+    assert sorted(path.name for path in folder.iterdir()) == ["made_of.json", "new"]
+    assert is_made(folder, models, CONFIG)
+    assert is_made(folder, models, ValidationConfig(minutes=1.0, images=3, scenes=2))
+    assert not is_made(folder, models, ValidationConfig(minutes=5.0, scenes=3))
+    with (models / "obj_000001.ply").open("ab") as file:
+        file.write(b"\n")
+    assert not is_made(folder, models, CONFIG)
+
+
+class Maker:
+    """A set that is ready when the test says so."""
+
+    made = False
+
+    def __init__(self, folder: Path, models: Path, config: ValidationConfig) -> None:
+        self.folder = folder
+
+    def ready(self) -> bool:
+        return Maker.made
+
+    def open(self, images: int) -> ValidationSet:
+        return ValidationSet(
+            self.folder.parent / "toys", self.folder.parent / "toys/models", images
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def test_looks_come_when_due_and_are_told_and_kept(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(validator_module, "ValidationMaker", Maker)
+    monkeypatch.setattr(reporting, "LOG_SECONDS", 1e9)
+    trainer = make_trainer(replace(QUICK, validation=CONFIG))
+    trainer.train_step(make_batch(0))
+    looks = Validator(trainer, tmp_path)
+    assert not looks.due()
+    looks._next -= looks.seconds + 1
+    assert not looks.due()  # the set is not there yet
+    monkeypatch.setattr(Maker, "made", True)
+    assert looks.due()
+    found = looks.look()
+    assert not looks.due()
+    reporter = Reporter(trainer, tmp_path / "board")
+    reporter.validated(found)
+    reporter.close()
+    assert found.line() in capsys.readouterr().out
+    events = accumulator.EventAccumulator(str(tmp_path / "board"))
+    events.Reload()
+    assert "validation/all/missed" in events.Tags()["scalars"]
+    looks.look()
+    entries = read_history(tmp_path)
+    assert [entry["crops"] for entry in entries] == [2]  # the last of both
+    assert entries[0]["rows"]["all"]["instances"] == found.rows["all"].instances
+    assert len((tmp_path / HISTORY).read_text().splitlines()) == 2
+
+
+def test_the_averaged_weights_are_measured_with_their_own_threshold() -> None:
+    trainer = make_trainer()
+    bias = "box_tower.output.bias"
+    trainer.ema[bias] += 1.0
+    runner = estimator_of(trainer.ema, trainer.config, trainer.catalogue, trainer.device, 0.25)
+    assert float(runner._model.score_threshold) == 0.25
+    weights = runner._model.network.state_dict()
+    assert torch.equal(weights[bias], trainer.network.state_dict()[bias] + 1.0)
+    assert not any(p.requires_grad for p in runner._model.parameters())
+    assert trainer.network.box_tower.output.bias.requires_grad
+    assert len(runner.estimate(np.zeros((48, 64, 3), np.uint8), np.diag([60.0, 60.0, 1.0]))) == 0
