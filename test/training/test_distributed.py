@@ -1,6 +1,7 @@
 """Training in several processes computes what one process would."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,21 +21,41 @@ from cope_training.engine.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "test" / "helpers" / "ddp_worker.py"
+RESTARTED = ROOT / "test" / "helpers" / "restart_worker.py"
 
 
-def torchrun(processes: int, out: Path) -> dict[str, torch.Tensor]:
-    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", str(processes), str(WORKER), str(out)]
+def command(worker: Path, out: Path, *options: str) -> list[str]:
+    python = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run"]
+    return [*python, *options, str(worker), str(out)]
+
+
+def run_all(commands: list[list[str]], out: Path) -> None:
+    """Runs agents of torchrun side by side; all have to end well."""
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{ROOT / 'test/helpers'}:{ROOT / 'test/training'}",
         "OMP_NUM_THREADS": "1",
     }
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=out)
-    assert done.returncode == 0, done.stderr[-3000:]
+    agents = [
+        subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment, cwd=out)
+        for line in commands
+    ]
+    for agent in agents:
+        errors = agent.communicate(timeout=300)[1]
+        assert agent.returncode == 0, errors[-3000:]
+
+
+def torchrun(machines: int, out: Path) -> dict[str, torch.Tensor]:
+    """Results of one process on each of several machines, all of them this one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = ["--nnodes", str(machines), "--master_addr", "127.0.0.1", "--master_port", port]
+    nodes = [[*shared, "--nproc_per_node", "1", "--node_rank", str(i)] for i in range(machines)]
+    run_all([command(WORKER, out, *options) for options in nodes], out)
     return load_file(out / "results.safetensors")
 
 
-def test_two_processes_have_the_gradients_of_one_with_both_shares(tmp_path: Path) -> None:
+def test_two_machines_have_the_gradients_of_one_with_both_shares(tmp_path: Path) -> None:
     """One of the two sees no object at all, so that local means would differ."""
     alone = run_steps(make_trainer(CONFIG), 1)
     shared = torchrun(2, tmp_path)
@@ -60,6 +81,34 @@ def test_one_process_of_torchrun_is_one_process_to_the_bit(tmp_path: Path) -> No
     torch.set_num_threads(threads)
     shared = torchrun(1, tmp_path)
     assert all(torch.equal(alone[name].cpu(), shared[name]) for name in alone)
+
+
+def test_a_killed_process_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    options = ["--standalone", "--nproc_per_node", "2", "--max-restarts", "1"]
+    run_all([command(RESTARTED, tmp_path, *options)], tmp_path)
+    saved = checkpoints.load(tmp_path / "checkpoint")
+    assert saved.step == 4
+    for rank in range(2):
+        began = (tmp_path / f"began_{rank}.txt").read_text().split()
+        assert began == ["0", "2"]
+
+
+def test_a_machine_that_does_not_see_the_checkpoint_is_told(tmp_path: Path) -> None:
+    class Second(Ranks):
+        def any(self, flag: bool) -> bool:
+            return True  # the first has one
+
+    with pytest.raises(CopeError, match="process 1 does not see the checkpoint"):
+        train._resumes(tmp_path / "nowhere", Second(1, 2))
+
+
+def test_a_checkpoint_between_two_names_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    assert not checkpoints.is_there(folder)
+    checkpoints.save(folder, make_trainer(CONFIG).checkpoint({}))
+    folder.rename(tmp_path / "checkpoint.new")
+    assert checkpoints.is_there(folder)
+    assert checkpoints.load(folder).step == 0
 
 
 def test_processes_share_the_sequence_of_frames(monkeypatch: pytest.MonkeyPatch) -> None:
