@@ -69,6 +69,9 @@ def add_object(
     shown = search.propose()
     if not search.group(shown).within(group):
         tell(f"the mesh shows {spelled(shown)}; --symmetry auto takes that")
+    broken = [turn for turn in search.broken_by_colors() if not search.group([turn]).within(group)]
+    if broken:
+        tell(f"of the shape alone, colours tell them apart: {spelled(broken)}")
     return catalogue
 
 

@@ -95,6 +95,18 @@ class SymmetrySearch:
                 kept.append(turn)
         return kept
 
+    def broken_by_colors(self) -> list[Found]:
+        """Turns about the axes tried that leave the shape the same and the colours not."""
+        found = []
+        for axis in self._axes():
+            for order in (0, *ORDERS):
+                deviation = self.turn(axis, order)
+                if deviation.surface <= CLOSE * self.diameter:
+                    if deviation.color > ALIKE:
+                        found.append(Found(axis, order, deviation))
+                    break
+        return found
+
     def group(self, found: list[Found]) -> SymmetryGroup:
         """What the turns span."""
         lines = [(f.axis, self.center) for f in found if f.order == 0]

@@ -87,6 +87,8 @@ def test_colours_break_symmetries() -> None:
         assert group.continuous == continuous
         assert len(group.members) == order
         assert claimed("z:any", search)[0].deviation.color > 20 or continuous
+        broken = [turn.order for turn in search.broken_by_colors() if turn.axis[2] == 1]
+        assert broken == ([] if continuous else [0])
 
 
 def test_the_axis_of_a_prism_is_not_its_boxs_middle() -> None:

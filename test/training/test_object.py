@@ -186,16 +186,22 @@ def test_an_output_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
+    pytest.importorskip("mujoco", reason="needs mujoco: no training was validated")
     out, model = tmp_path / "mine", tmp_path / "mine" / "model.pt"
     mesh = write_textured_box(tmp_path / "tea.glb")
     assert object.main([str(mesh), "--out", str(out), "--name", "tea box"]) == 0
     plain = load_config(ROOT / "config" / "training" / "object.yaml").to_dict()
     plain |= {"pose_pretraining": 5, "batch": 2, "samples": 4, "pretrained": ""}
     plain["data"]["scene"] |= {"crop_size": 64}
+    plain["validation"] |= {"scenes": 1, "views": 1}
+    plain["finishing"] |= {"negative_images": 1, "calibration_images": 1, "held_out_images": 1}
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(plain))
     arguments = ["--config", str(config), "--meshes", str(out), "--out", str(tmp_path / "train")]
     assert train.main([*arguments, "--export", str(model), "--device", "cpu"]) == 0
+    for name in ("README.md", "contact_sheet.jpg", "curve.png", "model.sha256", "meshes"):
+        assert (out / name).exists(), name
+    assert "1 rendered validation images" in (out / "README.md").read_text()
     images = tmp_path / "images"
     small = ["--size", "160", "128", "--focal", "120", "140", "--apparent-size", "30", "60"]
     assert (
