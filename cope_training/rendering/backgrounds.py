@@ -13,7 +13,7 @@ from cope_training.rendering.files.pictures import rgb_pixels
 
 log = logging.getLogger(__name__)
 
-LARGEST_SIDE = 400  # px, to which they are made smaller
+LARGEST_SIDE = 1000  # px, to which they are made smaller: 2 MB each in every worker
 THUMBNAIL_MODES = ("L", "RGB", "CMYK")  # which Pillow makes smaller as it is; others first to RGB
 
 

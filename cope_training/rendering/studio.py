@@ -105,7 +105,7 @@ class Studio:
         backgrounds: Path | str | None = None,
         seed: int = 0,
         pictures: int = 96,
-        photographs: int = 200,
+        photographs: int = 120,
         prints: int = 0,
         shapes: SceneConfig | None = None,
         clutter_meshes: str | None = None,

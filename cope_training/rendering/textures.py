@@ -72,12 +72,25 @@ def procedural_picture(rng: np.random.Generator, side: int = 256) -> np.ndarray:
 
 
 def random_crop(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A random part of a picture, mirrored by chance, scaled to (width, height) uint8."""
+    """A random part of a picture, mirrored by chance, (width, height) uint8, never enlarged.
+
+    Half of the parts keep their pixels, the others are made smaller; a picture that is smaller
+    than asked for goes on mirrored at its borders.
+    """
+    picture = _mirrored_to(picture, size)
     height, width = picture.shape[:2]
-    share = rng.uniform(0.35, 1.0)
-    w = share * min(width, height * size[0] / size[1])
-    h = w * size[1] / size[0]
-    x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
-    part = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, (x, y, x + w, y + h))
+    most = min(width / size[0], height / size[1])
+    scale = most ** rng.uniform() if rng.random() < 0.5 else 1.0  # pixels that become one
+    w, h = min(scale * size[0], width), min(scale * size[1], height)
+    x, y = rng.integers(0, int(width - w) + 1), rng.integers(0, int(height - h) + 1)
+    box = (x, y, x + w, y + h)
+    part = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, box)
     window = np.asarray(part)
     return window[:, ::-1] if rng.random() < 0.5 else window
+
+
+def _mirrored_to(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    lack = [max(size[1] - picture.shape[0], 0), max(size[0] - picture.shape[1], 0)]
+    return (
+        np.pad(picture, ((0, lack[0]), (0, lack[1]), (0, 0)), "symmetric") if any(lack) else picture
+    )

@@ -8,6 +8,8 @@ from PIL import Image
 
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.backgrounds import load_photographs
+from cope_training.rendering.fine_detail import fine_detail
+from cope_training.rendering.textures import random_crop
 
 
 def load(folder: Path, limit: int = 100) -> list[np.ndarray]:
@@ -62,9 +64,24 @@ def test_sub_folders_are_read_and_the_limit_holds(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_palettes_and_large_ones(tmp_path: Path) -> None:
-    Image.fromarray(np.full((600, 800), 40000, np.uint16)).save(tmp_path / "a.png")
-    Image.new("RGBA", (800, 600), (9, 9, 9, 0)).convert("P").save(tmp_path / "b.png")
-    save(tmp_path / "c.jpg", 200, (800, 600))
+    Image.fromarray(np.full((1500, 2000), 40000, np.uint16)).save(tmp_path / "a.png")
+    Image.new("RGBA", (2000, 1500), (9, 9, 9, 0)).convert("P").save(tmp_path / "b.png")
+    save(tmp_path / "c.jpg", 200, (2000, 1500))
     pictures = load(tmp_path)
-    assert {picture.shape for picture in pictures} == {(300, 400, 3)}
+    assert {picture.shape for picture in pictures} == {(750, 1000, 3)}
     assert sorted(int(picture.mean().round()) for picture in pictures)[1:] == [156, 200]
+
+
+def test_backgrounds_are_never_enlarged() -> None:
+    fine = np.zeros((90, 120, 3), np.uint8)
+    fine[::2] = 255  # rows of one pixel: any enlargement makes grey ones
+    levels = []
+    for seed in range(20):
+        part = random_crop(np.random.default_rng(seed), fine, (100, 80))
+        assert part.shape == (80, 100, 3)
+        levels.append(np.isin(part, (0, 255)).all())
+    assert sum(levels) >= 6  # those that keep their pixels
+    small = random_crop(np.random.default_rng(1), fine[:40, :50], (100, 80))
+    assert small.shape == (80, 100, 3)
+    assert np.isin(small, (0, 255)).all()
+    assert fine_detail(fine) > 4 * fine_detail(fine[::2])
