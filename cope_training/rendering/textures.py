@@ -82,7 +82,7 @@ def random_crop(rng: np.random.Generator, picture: np.ndarray, size: tuple[int, 
     most = min(width / size[0], height / size[1])
     scale = most ** rng.uniform() if rng.random() < 0.5 else 1.0  # pixels that become one
     w, h = min(scale * size[0], width), min(scale * size[1], height)
-    x, y = rng.integers(0, int(width - w) + 1), rng.integers(0, int(height - h) + 1)
+    x, y = (int(rng.integers(0, int(room) + 1)) for room in (width - w, height - h))
     box = (x, y, x + w, y + h)
     part = Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR, box)
     window = np.asarray(part)

@@ -46,7 +46,8 @@ def translate(
         _object(number, placement, meshes[placement.mesh], T_world_cam)
         for number, placement in enumerate(placements, start=1)
     ]
-    arrays, pictures = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    pictures: dict[int, np.ndarray] = {}
     for placement, entry in zip(placements, objects, strict=True):
         mesh = meshes[placement.mesh]
         arrays |= _mesh_arrays(f"mesh{placement.mesh}", mesh)
