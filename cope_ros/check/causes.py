@@ -73,7 +73,9 @@ def _remedy(topic: TopicFacts) -> str:
         return f"set the publisher's QoS, or the node's: -p {name}:=best_effort (or .durability)"
     if "launch argument" in (topic.fault or ""):
         return "start the launch file with that argument, or remap the topic"
-    return "start the camera's driver, or name its topic: image:=/camera/color/image_rect"
+    name = "camera_info" if topic.label == "camera_info" else "image"
+    example = "/camera/color/" + ("image_rect" if name == "image" else name)
+    return f"start the camera's driver, or name its topic: {name}:={example}"
 
 
 def _contents(facts: Facts) -> Iterator[Cause]:

@@ -143,7 +143,7 @@ class Probe:
         nodes = [_endpoint(p) for p in publishers]
         found = TopicFacts(label, topic, kind, True, nodes, _qos(own[0]) if own else "")
         if not publishers:
-            found.fault = absence_of(self._node, topic, kind)
+            found.fault = absence_of(self._node, topic, kind, self._wanted)
         elif own:
             found.fault = min((fault_of(topic, kind, o.qos_profile, publishers) for o in own),
                               key=lambda fault: fault is not None)  # fmt: skip

@@ -30,10 +30,16 @@ def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
     return Topic(name, 0, absence_of(node, name, kind))
 
 
-def absence_of(node: Node, name: str, kind: str) -> str:
-    """The sentence for a topic that nobody publishes, as ``node`` sees the system."""
-    others = _published(node, kind, name)
-    twins = _published(node, TWINS[kind], name) if not others and kind in TWINS else []
+def absence_of(node: Node, name: str, kind: str, reader: str = "") -> str:
+    """The sentence for a topic that nobody publishes, as ``node`` sees the system.
+
+    Args:
+        reader: full name of the node that misses it, ``node`` itself by default; what it
+            publishes itself (its debug image) is no help.
+    """
+    reader = reader or node.get_fully_qualified_name()
+    others = _published(node, kind, name, reader)
+    twins = _published(node, TWINS[kind], name, reader) if not others and kind in TWINS else []
     return absence(name, kind, others, twins)
 
 
@@ -45,23 +51,25 @@ def keeps(publishers: Sequence[TopicEndpointInfo]) -> bool:
 
 def _nodes(publishers: Sequence[TopicEndpointInfo]) -> tuple[str, ...]:
     """Names of the publishing nodes, each once."""
-    names = (f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(_full_name, publishers)))
 
 
-def _published(node: Node, kind: str, besides: str) -> list[str]:
-    """Topics of a type that other nodes publish."""
+def _full_name(endpoint: TopicEndpointInfo) -> str:
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+
+
+def _published(node: Node, kind: str, besides: str, reader: str) -> list[str]:
+    """Topics of a type that other nodes than ``reader`` publish."""
     return [
         topic
         for topic, kinds in node.get_topic_names_and_types()
-        if kind in kinds and topic != besides and _published_by_others(node, topic)
+        if kind in kinds and topic != besides and _published_by_others(node, topic, reader)
     ]
 
 
-def _published_by_others(node: Node, topic: str) -> bool:
-    own = (node.get_namespace(), node.get_name())
+def _published_by_others(node: Node, topic: str, reader: str) -> bool:
     publishers = node.get_publishers_info_by_topic(topic)
-    return any((p.node_namespace, p.node_name) != own for p in publishers)
+    return any(_full_name(publisher) != reader for publisher in publishers)
 
 
 def type_name(message: type) -> str:

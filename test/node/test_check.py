@@ -107,6 +107,16 @@ def test_no_camera_info(capsys: pytest.CaptureFixture) -> None:
         code, text = look(capsys)
     assert code == 1
     assert "no publisher on /camera_info" in text
+    assert "name its topic: camera_info:=" in text
+
+
+def test_without_a_camera_the_nodes_own_pictures_are_not_proposed(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    with running(FakeEstimator()):
+        code, text = look(capsys)
+    assert code == 1
+    assert "nobody publishes any sensor_msgs/msg/Image" in text
 
 
 def test_incompatible_qos(capsys: pytest.CaptureFixture) -> None:

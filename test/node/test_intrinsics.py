@@ -122,6 +122,8 @@ def test_a_zero_p_is_silently_k():
         (0.51, [], "", True),
         (2.1, [0.0] * 5, "plumb_bob", False),
         (0.4, [], "plumb_bob", False),
+        (0.5, [], "plumb_bob", False),
+        (2.0, [0.0] * 5, "", False),
         (0.4, [-0.3, 0.1, 0.0, 0.0, 0.0], "plumb_bob", True),
         (0.4, [0.0] * 4, "equidistant", True),
         (0.2, [-0.3, 0.1, 0.0, 0.0, 0.0], "plumb_bob", False),
