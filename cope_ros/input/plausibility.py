@@ -55,7 +55,7 @@ def contradiction(P: np.ndarray, K: np.ndarray, distorted: bool) -> str | None:
     limit = DISTORTED_RATIO if distorted else RATIO
     for p, k in ((P[0, 0], K[0, 0]), (P[1, 1], K[1, 1])):
         if not k / limit < p < k * limit:  # just so: of images at half the size
-            text = f"expected less than a factor of {limit:g} between P's focal length and K's {k:.1f} px"
+            text = f"expected P's focal length within a factor of {limit:g} of K's {k:.1f} px"
             return f"{text}, got {p:.1f} px"
     return None
 
