@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cope_training.data import filters
+from cope_training.data import camera_effects, filters
 from cope_training.engine.configuration import AugmentConfig
 
 PER_CHANNEL = 0.5  # chance that each channel gets a number of its own, where it may
@@ -69,6 +69,10 @@ class Augmenter:
             self.rows += (
                 Row("sharpen", config.camera, self._sharpen),
                 Row("noise", config.camera, self._noise),
+                Row("white balance", config.camera, self._white_balance),
+                Row("exposure", config.camera, self._exposure),
+                Row("demosaicing", config.camera, camera_effects.demosaic),
+                Row("jpeg", config.camera, self._jpeg),
             )
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -155,6 +159,19 @@ class Augmenter:
         """An unsharp mask of up to 1.5, as in a camera."""
         blurred = filters.gaussian_blur(x, 0.5 + self._random(len(x)))
         return x + self._draw(x, 0.0, 1.5) * (x - blurred)
+
+    def _white_balance(self, x: Tensor) -> Tensor:
+        """Red and blue off by up to a quarter, in linear light."""
+        red, blue = (1.0 + 0.5 * (self._random(2, len(x)) - 0.5)).unbind(0)
+        return camera_effects.white_balance(x, red, blue)
+
+    def _exposure(self, x: Tensor) -> Tensor:
+        """Up to 0.7 stops too little or too much."""
+        return camera_effects.exposure(x, 1.4 * (self._random(len(x)) - 0.5))
+
+    def _jpeg(self, x: Tensor) -> Tensor:
+        """Quality 30 to 90."""
+        return camera_effects.jpeg(x, 30.0 + 60.0 * self._random(len(x)))
 
     def _noise(self, x: Tensor) -> Tensor:
         """Normal noise of up to 0.05, fine or in grains of two pixels, coloured or grey."""

@@ -113,7 +113,7 @@ class AugmentConfig:
 
     enabled: bool = True
     strength: float = 1.0  # multiplies every chance
-    camera: float = 0.0  # chances of sharpening and of noise, which the table lacks
+    camera: float = 0.0  # chance of each effect of cheap cameras, which the table lacks
     scale: float = 0.0  # images are enlarged by up to this share or made smaller (paper: 0.05)
     scale_by: str = "intrinsics"  # what follows: K (exact), or depth for heads that know no K
 

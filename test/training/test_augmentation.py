@@ -149,7 +149,12 @@ def test_bilateral_blur_by_hand() -> None:
 def test_cameras_sharpen_and_add_noise() -> None:
     config = AugmentConfig(camera=0.4)
     augmenter = Augmenter(config, torch.Generator().manual_seed(0))
-    assert [row.name for row in augmenter.rows[len(TABLE) :]] == ["sharpen", "noise"]
+    rows = {row.name: row for row in augmenter.rows[len(TABLE) :]}
+    assert list(rows) == ["sharpen", "noise", "white balance", "exposure", "demosaicing", "jpeg"]
+    for row in rows.values():
+        changed = row.operation(torch.rand(2, 3, 10, 14))
+        assert changed.shape == (2, 3, 10, 14)
+        assert changed.isfinite().all()
     edge = torch.zeros(400, 3, 9, 12)
     edge[..., 6:] = 0.5
     steep = augmenter._sharpen(edge + 0.25)[:, 0, 4]
