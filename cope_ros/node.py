@@ -37,6 +37,7 @@ from cope_ros.parameters import ParameterError
 from cope_ros.pipeline import Processor, Tools
 from cope_ros.services import Services
 from cope_ros.tracking import Tracker
+from cope_ros.transitions import told
 from cope_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -89,6 +90,7 @@ class CopeNode(LifecycleNode):
         """Configures and activates; false where either failed, with the reason logged."""
         return self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the model and creates the outputs."""
         try:
@@ -107,6 +109,7 @@ class CopeNode(LifecycleNode):
         self.lifecycle = "inactive"
         return super().on_configure(state)
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Starts the worker and subscribes."""
         matcher = startup.depth_matcher(self._estimator, lambda: self.parameters, self.notices)

@@ -220,3 +220,13 @@ def test_interrupt_and_termination_end_the_process_cleanly():
         _, errors = process.communicate(timeout=START_UP)
         assert process.returncode == 0, errors
         assert "Traceback" not in errors
+
+
+def test_an_error_nobody_foresaw_is_told(capfd):
+    class Strange(FakeEstimator):
+        def load(self, *_arguments, **_options):
+            raise LookupError("a thing that cannot be")
+
+    with running(Strange(), activate=False) as rig:
+        assert not rig.change(Transition.TRANSITION_CONFIGURE)
+    assert "configure failed: LookupError: a thing that cannot be" in capfd.readouterr().err
