@@ -13,7 +13,7 @@ import numpy as np
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.errors import CopeError
-from cope_ros.input.depth_image import depth_camera, meters
+from cope_ros.input.depth_image import check_credible, depth_camera, meters
 from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.distortion import Undistorter
 from cope_ros.input.drops import Cause, FrameError
@@ -63,10 +63,12 @@ class FrameEstimator:
             rectified: whether it is rectified already.
 
         Raises:
-            DepthError: its camera cannot be told.
+            DepthError: its camera cannot be told, or its distances cannot be true.
         """
         camera = depth_camera(pair.image, pair.info, color, rectified)
-        return DepthImage(self._undistort_depth(meters(pair.image), camera), camera.K)
+        measured = meters(pair.image)
+        check_credible(measured, pair.image.encoding)
+        return DepthImage(self._undistort_depth(measured, camera), camera.K)
 
     def estimate(self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None = None) -> Any:
         """All instances in a rectified image.

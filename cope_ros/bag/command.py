@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cope_ros.bag.depth import RecordedDepth
 from cope_ros.bag.frames import Intrinsics, stamp_of
 from cope_ros.bag.reading import Bag
 from cope_ros.bag.run import Outcome, Work, play
-from cope_ros.bag.topics import CameraTopics, choose
+from cope_ros.bag.topics import CameraTopics, Topic, choose
 from cope_ros.bundled import model_path
 from cope_ros.camera_file import camera_info
 from cope_ros.core.deployment.runtime import Estimator
@@ -39,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image", metavar="TOPIC", help="default: the only image topic")
     parser.add_argument("--camera-info", metavar="TOPIC", help="default: the one beside the image")
     parser.add_argument(
+        "--depth", metavar="TOPIC",
+        help="depth images registered to the colour camera, which poses are fitted to",
+    )  # fmt: skip
+    parser.add_argument(
         "--camera", type=Path, help="camera.json or calibration YAML instead of camera_info"
     )
     parser.add_argument(
@@ -59,12 +64,13 @@ def _run(options: argparse.Namespace) -> int:
         known = bag.damage
         if known:
             _note(f"{options.bag}: {known}")
-        topics = choose(bag.topics, options.image, options.camera_info, options.camera is None)
+        from_bag = options.camera is None
+        topics = choose(bag.topics, options.image, options.camera_info, from_bag, options.depth)
         intrinsics = _intrinsics(bag, topics, options.camera)
         rectified = _rectified(options.rectified, topics.image.name, intrinsics.at(0))
         where = model_path(options.model)
         estimator = Estimator.load(where, options.device)
-        estimator.configure(score_threshold=options.score_threshold)
+        estimator.configure(score_threshold=options.score_threshold, depth=topics.depth is not None)
         work = Work(
             bag=bag,
             image=topics.image,
@@ -75,6 +81,7 @@ def _run(options: argparse.Namespace) -> int:
             out=options.out or default_out(options.bag, bag.ros2),
             every=options.every,
             video=options.video,
+            depth=_depth(bag, topics),
         )
         outcome = play(work)
         if bag.damage != known:
@@ -95,13 +102,25 @@ def _intrinsics(bag: Bag, topics: CameraTopics, camera: Path | None) -> Intrinsi
         size = size_of(bag.deserialize(connection, raw))
         return Intrinsics([(0, camera_info(camera, size))])
     assert topics.info is not None
+    infos = _recorded(bag, topics.info)
+    if not len(infos):
+        raise CopeError(f"{topics.info.name}: no message of it can be read; give --camera FILE")
+    return infos
+
+
+def _recorded(bag: Bag, topic: Topic) -> Intrinsics:
     infos = []
-    for connection, time, raw in bag.messages([topics.info.name]):
+    for connection, time, raw in bag.messages([topic.name]):
         info = bag.deserialize(connection, raw)
         infos.append((stamp_of(info, time), info))
-    if not infos:
-        raise CopeError(f"{topics.info.name}: no message of it can be read; give --camera FILE")
     return Intrinsics(infos)
+
+
+def _depth(bag: Bag, topics: CameraTopics) -> RecordedDepth | None:
+    if topics.depth is None:
+        return None
+    infos = None if topics.depth_info is None else _recorded(bag, topics.depth_info)
+    return RecordedDepth(bag, topics.depth.name, infos or None)
 
 
 def _rectified(choice: str, topic: str, info: Any) -> bool:
@@ -119,6 +138,8 @@ def _conclude(work: Work, outcome: Outcome) -> int:
         f"{outcome.processed} of {work.image.count} images of {work.image.name}, "
         f"{outcome.poses} poses, {outcome.rate:.1f} images/s"
     )
+    if work.depth is not None:
+        _tell_depth(work.depth)
     for text in outcome.notes.values():
         _note(text)
     for cause, (count, example) in outcome.dropped.items():
@@ -129,6 +150,13 @@ def _conclude(work: Work, outcome: Outcome) -> int:
     if outcome.interrupted:
         raise KeyboardInterrupt
     return OK if outcome.processed else BAD_INPUT
+
+
+def _tell_depth(depth: RecordedDepth) -> None:
+    share = 100 * depth.confirmed / max(depth.poses, 1)
+    print(f"{depth.topic}: used for {depth.used} images, {share:.0f} % of their poses confirmed")
+    for fault, count in depth.faults.items():
+        _note(f"{count} times no depth ({fault.value}): {depth.reasons[fault]}")
 
 
 def _note(text: str) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from cope_ros.bag.decoding import BagBridge
+from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.frame import FrameEstimator, Instances
 from cope_ros.input.decoding import check_image, rgb_from_image, size_of
-from cope_ros.input.intrinsics import camera_from_info
+from cope_ros.input.depth_image import DepthError
+from cope_ros.input.depth_pairing import DepthPair
+from cope_ros.input.intrinsics import Camera, camera_from_info
 from cope_ros.tracking import FrameTime, Tracker, TrackSettings
 
 SECOND = 1_000_000_000  # ns
@@ -27,6 +30,7 @@ class PosedFrame:
     image: np.ndarray  # (H, W, 3) uint8 RGB, rectified
     K: np.ndarray  # (3, 3) px, of that image
     found: Instances
+    depth: DepthPair | DepthError | None = None  # or why it was of no use; None for none
 
 
 class Intrinsics:
@@ -83,11 +87,14 @@ class FrameReader:
         self._bridge = BagBridge()
         self.notes: dict[str, str] = {}  # what was tolerated in camera_info, by key
 
-    def read(self, time: int, message: Any) -> PosedFrame:
+    def read(
+        self, time: int, message: Any, depth: DepthPair | DepthError | None = None
+    ) -> PosedFrame:
         """Processes one image.
 
         Args:
             time: ns, of recording.
+            depth: of the image, or why there is none.
 
         Raises:
             FrameError: the image or its intrinsics cannot be used.
@@ -98,9 +105,21 @@ class FrameReader:
         camera = camera_from_info(info, self._rectified, size_of(message))
         self.notes |= {note.key: note.text for note in camera.notes}
         image = self._frames.rectify(rgb_from_image(self._bridge, message), camera)
-        estimate = self._frames.estimate(image, camera.K)
+        depth, measured = self._measured(depth, camera)
+        estimate = self._frames.estimate(image, camera.K, measured)
         taken = FrameTime(stamp / SECOND, time / SECOND)
         found = self._frames.number(taken, estimate, MAX_INSTANCES, self._settings, "")
         if found.moment.by_arrival:
             self.notes["stamps"] = "stamps of the images do not advance: ids follow the recording's"
-        return PosedFrame(time, stamp, message.header, image, camera.K, found)
+        return PosedFrame(time, stamp, message.header, image, camera.K, found, depth)
+
+    def _measured(
+        self, depth: DepthPair | DepthError | None, camera: Camera
+    ) -> tuple[DepthPair | DepthError | None, DepthImage | None]:
+        """Depth in metres where it can be used, else None beside the reason."""
+        if not isinstance(depth, DepthPair):
+            return depth, None
+        try:
+            return depth, self._frames.depth(depth, camera, self._rectified)
+        except DepthError as error:
+            return error, None

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import Any
 
 from tqdm import tqdm
 
+from cope_ros.bag.depth import RecordedDepth
 from cope_ros.bag.frames import FrameReader, Intrinsics
-from cope_ros.bag.reading import Bag
+from cope_ros.bag.reading import Bag, Message
 from cope_ros.bag.sinks import MessageSink, Sink, TableSink, VideoSink
 from cope_ros.bag.topics import Topic
 from cope_ros.bag.writing import BagCopy
 from cope_ros.core.errors import CopeError
+from cope_ros.input.depth_image import DepthError
+from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.drops import FrameError
 
 RATES = (1.0, 120.0)  # least and greatest frame rate of a video
@@ -36,6 +39,7 @@ class Work:
     out: Path
     every: int = 1
     video: Path | None = None
+    depth: RecordedDepth | None = None
 
     @property
     def table(self) -> Path:
@@ -111,7 +115,7 @@ def _pass(work: Work, copy: BagCopy, sinks: list[Sink], outcome: Outcome) -> Non
     total = -(-work.image.count // work.every)
     number = 0
     with _stop_request() as stop, tqdm(total=total, unit="img", desc="poses") as bar:
-        for connection, recorded, raw in work.bag.messages():
+        for (connection, recorded, raw), depth in _messages(work):
             if stop.given:
                 outcome.interrupted = True
                 return
@@ -121,7 +125,7 @@ def _pass(work: Work, copy: BagCopy, sinks: list[Sink], outcome: Outcome) -> Non
             if number % work.every == 0:
                 try:
                     message = work.bag.deserialize(connection, raw)
-                    frame = reader.read(recorded, message)
+                    frame = reader.read(recorded, message, depth)
                 except FrameError as error:
                     outcome.drop(error.cause.value, str(error))
                 except CopeError as error:
@@ -131,8 +135,18 @@ def _pass(work: Work, copy: BagCopy, sinks: list[Sink], outcome: Outcome) -> Non
                         sink.add(frame)
                     outcome.processed += 1
                     outcome.poses += len(frame.found.ids)
+                    if work.depth is not None:
+                        work.depth.count(frame.depth, frame.found.estimate.depth_share)
                 bar.update()
             number += 1
+
+
+def _messages(work: Work) -> Iterator[tuple[Message, DepthPair | DepthError | None]]:
+    """The bag's messages, the images with their depth where it is asked for."""
+    messages = work.bag.messages()
+    if work.depth is None:
+        return ((message, None) for message in messages)
+    return work.depth.paired(messages, work.image.name)
 
 
 class _StopRequest:

@@ -20,7 +20,7 @@ from cope_ros.output.messages import MessageWriter, quaternions_from_matrices
 TF_TOPIC = "/tf"
 COLUMNS = (
     *("time", "frame_id", "class_id", "id", "score", "x", "y", "z", "qx", "qy", "qz", "qw"),
-    *("sigma_x", "sigma_y", "sigma_z", "sigma_rx", "sigma_ry", "sigma_rz"),
+    *("sigma_x", "sigma_y", "sigma_z", "sigma_rx", "sigma_ry", "sigma_rz", "depth_share"),
 )
 QUALITY = 7  # of 10, imageio-ffmpeg's scale
 
@@ -67,7 +67,10 @@ class MessageSink:
 
 
 class TableSink:
-    """Writes a CSV file with a line per instance: metres, radians, standard deviations."""
+    """Writes a CSV file with a line per instance: metres, radians, standard deviations.
+
+    ``depth_share``: how much of the surface depth confirms, 0 where the pose is the image's alone.
+    """
 
     def __init__(self, path: Path, catalogue: Catalogue) -> None:
         self._names = catalogue.class_ids
@@ -82,7 +85,7 @@ class TableSink:
         time = f"{frame.stamp // SECOND}.{frame.stamp % SECOND:09d}"
         turns = quaternions_from_matrices(estimate.R)
         for row, name in enumerate(frame.found.ids):
-            numbers = [*estimate.t[row], *turns[row], *sigma[row]]
+            numbers = [*estimate.t[row], *turns[row], *sigma[row], estimate.depth_share[row]]
             score = f"{estimate.score[row]:.4f}"
             class_id = self._names[int(estimate.class_index[row])]
             shown = [f"{value:.6f}" for value in numbers]

@@ -8,7 +8,11 @@ from cope_ros.core.errors import CopeError
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 DEPTH_WORDS = ("depth", "disparity", "infra", "confidence")  # in the names of other images
-TRANSPORTS = ("compressed", "raw")  # last part of an image topic that is not the camera's name
+TRANSPORTS = (
+    "compressed",
+    "compressedDepth",
+    "raw",
+)  # last part of an image topic that is not the camera's name
 
 
 @dataclass(frozen=True)
@@ -26,24 +30,37 @@ class CameraTopics:
 
     image: Topic
     info: Topic | None  # None: the intrinsics come from a file
+    depth: Topic | None = None  # where it is asked for
+    depth_info: Topic | None = None  # None: depth images have the colour camera's field of view
 
 
 def choose(
-    topics: Sequence[Topic], image: str | None, info: str | None, needs_info: bool
+    topics: Sequence[Topic],
+    image: str | None,
+    info: str | None,
+    needs_info: bool,
+    depth: str | None = None,
 ) -> CameraTopics:
     """The camera's topics.
 
     Args:
         image, info: names that were asked for, None to guess.
         needs_info: whether intrinsics must come from the bag.
+        depth: name of the topic of depth images, None for none.
 
     Raises:
         CopeError: none fits, or several do; the message lists what there is.
     """
     found = _image(topics, image)
-    if not needs_info:
-        return CameraTopics(found, None)
-    return CameraTopics(found, _info(topics, found, info))
+    found_info = _info(topics, found, info) if needs_info else None
+    if depth is None:
+        return CameraTopics(found, found_info)
+    images = [topic for topic in topics if topic.msgtype in IMAGE_TYPES and topic.count]
+    others = [topic for topic in images if topic != found]
+    found_depth = _named(others, depth, "depth image", "--depth")
+    infos = [t for t in topics if t.msgtype == INFO_TYPE and t.count]
+    beside = next((t for t in infos if t.name in _beside(found_depth.name)), None)
+    return CameraTopics(found, found_info, found_depth, None if beside == found_info else beside)
 
 
 def _image(topics: Sequence[Topic], wanted: str | None) -> Topic:

@@ -20,7 +20,7 @@ from vision_msgs.msg import Detection3DArray
 
 from cope_ros.check.facts import Facts, Status, TopicFacts
 from cope_ros.check.versions import versions
-from cope_ros.diagnostics.connections import absence_of, fault_of, keeps, type_name
+from cope_ros.diagnostics.connections import DEPTH, absence_of, fault_of, keeps, type_name
 from cope_ros.input.drops import FrameError
 from cope_ros.input.intrinsics import camera_from_info
 from cope_ros.input.mailbox import mismatch
@@ -134,16 +134,16 @@ class Probe:
 
     def _input(self, facts: Facts, topic: str, kind: str) -> TopicFacts:
         label = LABELS.get(kind, "image")
-        if facts.values.get("depth.mode", "off") != "off" and topic.rpartition("/")[2] in (
-            *("depth", "depth_camera_info"),
-        ):
+        is_depth = facts.values.get("depth.mode", "off") != "off" and DEPTH in topic.lower()
+        if is_depth:
             label = "depth" if label == "image" else "depth camera_info"
         own = self._readers(topic)
         publishers = self._node.get_publishers_info_by_topic(topic)
         nodes = [_endpoint(p) for p in publishers]
         found = TopicFacts(label, topic, kind, True, nodes, _qos(own[0]) if own else "")
         if not publishers:
-            found.fault = absence_of(self._node, topic, kind, self._wanted)
+            argument = DEPTH if label == DEPTH else ""
+            found.fault = absence_of(self._node, topic, kind, self._wanted, argument)
         elif own:
             found.fault = min((fault_of(topic, kind, o.qos_profile, publishers) for o in own),
                               key=lambda fault: fault is not None)  # fmt: skip

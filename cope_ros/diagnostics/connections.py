@@ -13,13 +13,18 @@ from cope_ros.diagnostics.snapshot import Topic
 HINTS = 3  # other topics named
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 INFO = "sensor_msgs/msg/CameraInfo"
+DEPTH = "depth"  # argument of the launch file, and a word in the topics' names
 TWINS = {IMAGE: COMPRESSED, COMPRESSED: IMAGE}
 TRANSPORTS = {IMAGE: "raw", COMPRESSED: "compressed"}
 ARGUMENTS = {IMAGE: "image", COMPRESSED: "image", INFO: "camera_info"}  # of the launch file
 
 
-def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
-    """Looks at the publishers of a subscription's topic; what is ``heard`` has no fault."""
+def inspect(node: Node, subscription: Subscription, heard: bool, argument: str = "") -> Topic:
+    """Looks at the publishers of a subscription's topic; what is ``heard`` has no fault.
+
+    Args:
+        argument: the launch file's for this topic, where its type does not tell.
+    """
     name, kind = subscription.topic_name, type_name(subscription.msg_type)
     if heard:
         return Topic(name, node.count_publishers(name), None)
@@ -27,20 +32,24 @@ def inspect(node: Node, subscription: Subscription, heard: bool) -> Topic:
     if publishers:
         fault = fault_of(name, kind, subscription.qos_profile, publishers)
         return Topic(name, len(publishers), fault, _nodes(publishers))
-    return Topic(name, 0, absence_of(node, name, kind))
+    return Topic(name, 0, absence_of(node, name, kind, argument=argument))
 
 
-def absence_of(node: Node, name: str, kind: str, reader: str = "") -> str:
+def absence_of(node: Node, name: str, kind: str, reader: str = "", argument: str = "") -> str:
     """The sentence for a topic that nobody publishes, as ``node`` sees the system.
 
     Args:
         reader: full name of the node that misses it, ``node`` itself by default; what it
             publishes itself (its debug image) is no help.
+        argument: the launch file's for this topic, where its type does not tell.
     """
     reader = reader or node.get_fully_qualified_name()
     others = _published(node, kind, name, reader)
-    twins = _published(node, TWINS[kind], name, reader) if not others and kind in TWINS else []
-    return absence(name, kind, others, twins)
+    if argument == DEPTH:
+        others = [topic for topic in others if DEPTH in topic] or others
+    has_twins = not others and kind in TWINS and argument != DEPTH
+    twins = _published(node, TWINS[kind], name, reader) if has_twins else []
+    return absence(name, kind, others, twins, argument)
 
 
 def keeps(publishers: Sequence[TopicEndpointInfo]) -> bool:
@@ -78,12 +87,15 @@ def type_name(message: type) -> str:
     return f"{package}/{folder}/{message.__name__}"
 
 
-def absence(name: str, kind: str, others: Sequence[str], twins: Sequence[str] = ()) -> str:
+def absence(
+    name: str, kind: str, others: Sequence[str], twins: Sequence[str] = (), argument: str = ""
+) -> str:
     """The sentence for a topic that nobody publishes.
 
     Args:
         others: topics that carry the same type.
         twins: without any of these, topics that carry images in the other transport.
+        argument: the launch file's, where the type does not tell.
     """
     near = difflib.get_close_matches(name, others or twins, n=HINTS, cutoff=0.0)
     told = TWINS[kind] if near and not others else kind
@@ -92,7 +104,7 @@ def absence(name: str, kind: str, others: Sequence[str], twins: Sequence[str] = 
     text = f"no publisher on {name}; {told} is published on {', '.join(near)}"
     if told not in ARGUMENTS:
         return text
-    advice = f"{ARGUMENTS[told]}:={near[0].removesuffix('/compressed')}"
+    advice = f"{argument or ARGUMENTS[told]}:={near[0].removesuffix('/compressed')}"
     if told != kind:
         advice += f" image_transport:={TRANSPORTS[told]}"
     return f"{text} (launch argument {advice})"

@@ -135,7 +135,8 @@ class Diagnostics:
             return None
         total, earlier = self._history[-1][2], self._history[0][2]
         recent = total.since(earlier)
-        topic = connections.inspect(self._node, subscriptions[0], recent.received > 0)
+        heard = recent.received > 0
+        topic = connections.inspect(self._node, subscriptions[0], heard, connections.DEPTH)
         required = sources.parameters().depth_mode == REQUIRED
         return DepthState(required, topic, recent, total, sources.depth.reasons)
 

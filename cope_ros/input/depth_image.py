@@ -13,6 +13,8 @@ from cope_ros.input.drops import MAX_SIDE, FrameError
 from cope_ros.input.intrinsics import Camera, camera_from_info
 
 TYPES = {"16UC1": ("u2", 1e-3), "32FC1": ("f4", 1.0)}  # NumPy's name, m per unit
+CREDIBLE = (0.03, 100.0)  # m, medians of images that depth cameras make
+COARSE = 4  # every fourth row and column tells the median
 SAME_SHAPE = 0.01  # relative difference of width : height up to which fields of view are alike
 
 
@@ -24,6 +26,8 @@ class Fault(str, Enum):
     FRAME_ID = "frame_id"  # not registered to the colour camera
     SIZE = "size"  # of another shape than the colour image, and no camera_info of its own
     INTRINSICS = "intrinsics"  # its camera_info is unusable
+    EMPTY = "empty"  # no pixel has a depth
+    UNIT = "unit"  # millimetres where metres belong, or the other way round
 
 
 class DepthError(CopeError):
@@ -57,14 +61,22 @@ def check_depth(message: Any) -> None:
 def check_registered(depth: Any, image: Any) -> None:
     """Refuses depth that was measured from another place than the colour image.
 
+    A frame_id that is empty in one of the two, or has a leading slash as in ROS 1, is no
+    contradiction.
+
     Raises:
         DepthError: (fault FRAME_ID).
     """
     expected, got = image.header.frame_id, depth.header.frame_id
-    if got != expected:
+    if _differ(expected, got):
         text = f"expected frame_id '{expected[:80]}' (the image's), got '{got[:80]}': it is not "
         text += "registered to the colour camera; take the driver's aligned depth topic"
         raise DepthError(Fault.FRAME_ID, text)
+
+
+def _differ(first: str, second: str) -> bool:
+    first, second = first.lstrip("/"), second.lstrip("/")
+    return bool(first and second and first != second)
 
 
 def meters(message: Any) -> np.ndarray:
@@ -77,6 +89,30 @@ def meters(message: Any) -> np.ndarray:
     if dtype.kind == "u":
         return depth * np.float32(unit)
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0.0))
+
+
+def check_credible(depth: np.ndarray, encoding: str) -> None:
+    """Refuses a depth image in which nothing was measured, or in a unit that cannot be.
+
+    Args:
+        depth: (H, W) m, 0 where unknown.
+
+    Raises:
+        DepthError: (faults EMPTY, UNIT).
+    """
+    known = depth[::COARSE, ::COARSE]
+    known = known[known > 0]
+    if not len(known):
+        known = depth[depth > 0]
+    if not len(known):
+        text = "expected distances, all {}x{} px are zero or not finite"
+        raise DepthError(Fault.EMPTY, text.format(*depth.shape[::-1]))
+    middle = float(np.median(known))
+    if not CREDIBLE[0] <= middle <= CREDIBLE[1]:
+        name, other = ("mm", "metres") if encoding == "16UC1" else ("m", "millimetres")
+        unit = TYPES[encoding][1]
+        text = f"expected {encoding} in {name}, the median of its values is {middle / unit:.4g}"
+        raise DepthError(Fault.UNIT, f"{text}: {other}, it seems")
 
 
 def depth_camera(depth: Any, info: Any | None, color: Camera, rectified: bool) -> Camera:
@@ -93,7 +129,7 @@ def depth_camera(depth: Any, info: Any | None, color: Camera, rectified: bool) -
     """
     size = depth.width, depth.height
     if info is not None:
-        if info.header.frame_id != depth.header.frame_id:
+        if _differ(info.header.frame_id, depth.header.frame_id):
             text = f"expected depth_camera_info of frame_id '{depth.header.frame_id[:80]}'"
             raise DepthError(Fault.INTRINSICS, f"{text}, got '{info.header.frame_id[:80]}'")
         try:

@@ -63,7 +63,10 @@ class DepthMatcher:
         """
         wanted, reach = nanoseconds(image), self._max_difference()
         nearest = min(self._depths, key=lambda d: abs(nanoseconds(d) - wanted), default=None)
-        if nearest is not None and _seconds(nanoseconds(nearest) - wanted) <= reach:
+        close = nearest is not None and _seconds(nanoseconds(nearest) - wanted) <= reach
+        if close and waited < patience and self._nearer_to_come(wanted):
+            return None
+        if nearest is not None and close:
             check_registered(nearest, image)
             return DepthPair(nearest, self._info)
         if waited < patience and self._expected(wanted, reach):
@@ -76,6 +79,13 @@ class DepthMatcher:
         if newest > wanted and _seconds(newest - wanted) > reach:
             return False
         return self.required or self._clock() - self._arrived < ALIVE
+
+    def _nearer_to_come(self, wanted: int) -> bool:
+        """Whether the next depth image, one period after the newest, will be the nearest."""
+        if len(self._depths) < 2 or self._clock() - self._arrived >= ALIVE:
+            return False
+        before, newest = (nanoseconds(depth) for depth in (self._depths[-2], self._depths[-1]))
+        return 0 < newest - before < 2 * (wanted - newest)
 
     def _absence(self, nearest: Any | None, wanted: int, reach: float) -> str:
         if nearest is None:

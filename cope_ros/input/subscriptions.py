@@ -19,8 +19,9 @@ from cope_ros.diagnostics.connections import keeps
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.input import topics
+from cope_ros.input.compressed_depth import plain_depth
 from cope_ros.input.decoding import check_image
-from cope_ros.input.depth_image import DepthError, check_depth
+from cope_ros.input.depth_image import DepthError
 from cope_ros.input.drops import FrameError
 from cope_ros.input.mailbox import Mailbox
 from cope_ros.parameters import Parameters
@@ -71,7 +72,9 @@ class Inputs:
             self._subscribe(CameraInfo, wanted.info, self._put_info, INFO_DEPTH)
             self._latecomers[wanted.info] = self._put_kept_info
             if depth is not None:
-                self._subscribe(Image, topics.DEPTH, self._put_depth, IMAGE_DEPTH)
+                packed = node.resolve_topic_name(topics.DEPTH).endswith(topics.COMPRESSED_DEPTH)
+                kind = CompressedImage if packed else Image
+                self._subscribe(kind, topics.DEPTH, self._put_depth, IMAGE_DEPTH)
                 self._subscribe(CameraInfo, topics.DEPTH_INFO, mailbox.put_depth_info, INFO_DEPTH)
                 info = node.resolve_topic_name(topics.DEPTH_INFO)
                 self._latecomers[info] = mailbox.put_depth_info
@@ -139,11 +142,10 @@ class Inputs:
             self._counters.count_info()
         self._mailbox.put_info(message)
 
-    def _put_depth(self, message: Image) -> None:
+    def _put_depth(self, message: Image | CompressedImage) -> None:
         assert self._depth is not None
         self._depth.count_received()
         try:
-            check_depth(message)
-            self._mailbox.put_depth(message)
+            self._mailbox.put_depth(plain_depth(message))
         except DepthError as error:
             self._depth.count_fault(error)

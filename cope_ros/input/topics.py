@@ -10,7 +10,8 @@ from cope_ros.qos import override_names
 
 IMAGE, INFO, COMPRESSED = "image_rect", "camera_info", "compressed"
 # Topics of image_transport whose messages are sensor_msgs/CompressedImage.
-COMPRESSED_ENDINGS = (f"/{COMPRESSED}", "/compressedDepth")
+COMPRESSED_DEPTH = "/compressedDepth"
+COMPRESSED_ENDINGS = (f"/{COMPRESSED}", COMPRESSED_DEPTH)
 DEPTH, DEPTH_INFO = "depth", "depth_camera_info"
 
 

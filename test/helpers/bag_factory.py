@@ -76,6 +76,25 @@ class BagFactory:
         )  # fmt: skip
         self.send(topic, "sensor_msgs/msg/Image", time, message)
 
+    def depth(self, topic: str, time: int, values: np.ndarray, frame: str = "optical") -> None:
+        """Sends (H, W) uint16 mm or float32 m."""
+        message = self.make(
+            "sensor_msgs/msg/Image",
+            header=self.header(time, frame), height=values.shape[0], width=values.shape[1],
+            encoding="16UC1" if values.dtype == np.uint16 else "32FC1", is_bigendian=0,
+            step=values[0].nbytes, data=values.reshape(-1).view(np.uint8),
+        )  # fmt: skip
+        self.send(topic, "sensor_msgs/msg/Image", time, message)
+
+    def compressed_depth(self, topic: str, time: int, values: np.ndarray, frame: str) -> None:
+        png = cv2.imencode(".png", values)[1].reshape(-1)
+        message = self.make(
+            "sensor_msgs/msg/CompressedImage",
+            header=self.header(time, frame), format="16UC1; compressedDepth png",
+            data=np.concatenate((np.zeros(12, np.uint8), png)),
+        )  # fmt: skip
+        self.send(topic, "sensor_msgs/msg/CompressedImage", time, message)
+
     def compressed(self, topic: str, time: int, pixels: np.ndarray, frame: str) -> None:
         data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].reshape(-1)
         message = self.make(

@@ -1,12 +1,18 @@
 """Depth messages: decoded to metres, checked, and their camera."""
 
+import struct
+from types import SimpleNamespace
+
+import cv2
 import numpy as np
 import pytest
 from node_fakes import FRAME, make_image, make_info
 
+from cope_ros.input.compressed_depth import plain_depth
 from cope_ros.input.depth_image import (
     DepthError,
     Fault,
+    check_credible,
     check_depth,
     check_registered,
     depth_camera,
@@ -62,6 +68,9 @@ def test_fields_that_contradict_each_other_are_refused(change: dict) -> None:
 def test_registered_depth_has_the_images_frame() -> None:
     image, depth = make_image(MM), message(MM, "16UC1")
     check_registered(depth, image)
+    for alike in (f"/{FRAME}", ""):
+        depth.header.frame_id = alike
+        check_registered(depth, image)
     depth.header.frame_id = "depth_frame"
     with pytest.raises(DepthError, match=f"'{FRAME}'.*'depth_frame'.*aligned depth") as caught:
         check_registered(depth, image)
@@ -91,3 +100,68 @@ def test_its_own_camera_info_counts() -> None:
         assert caught.value.fault == Fault.INTRINSICS
     with pytest.raises(DepthError, match="'other'"):
         depth_camera(depth, make_info((24, 24), frame_id="other"), color, True)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "fault"),
+    [
+        (np.full((9, 9), 700, np.uint16), None),
+        (np.full((9, 9), 0.7, np.float32), None),
+        (np.full((9, 9), 2, np.uint16), Fault.UNIT),  # metres, cut to integers
+        (np.full((9, 9), 700.0, np.float32), Fault.UNIT),  # millimetres
+        (np.zeros((9, 9), np.uint16), Fault.EMPTY),
+        (np.full((9, 9), np.nan, np.float32), Fault.EMPTY),
+        (np.full((9, 9), np.inf, np.float32), Fault.EMPTY),
+        (np.pad(np.full((1, 1), 700, np.uint16), ((3, 5), (3, 5))), None),  # one pixel is some
+    ],
+)
+def test_depth_that_cannot_be_true_is_named(pixels: np.ndarray, fault: Fault | None) -> None:
+    encoding = "16UC1" if pixels.dtype == np.uint16 else "32FC1"
+    depth = meters(message(pixels, encoding))
+    if fault is None:
+        return check_credible(depth, encoding)
+    with pytest.raises(DepthError) as caught:
+        check_credible(depth, encoding)
+    assert caught.value.fault == fault
+    if fault == Fault.UNIT:
+        said = "metres, it seems" if encoding == "16UC1" else "is 700: millimetres, it seems"
+        assert said in str(caught.value)
+    return None
+
+
+def packed(pixels: np.ndarray, form: str, header: bytes = bytes(12)) -> SimpleNamespace:
+    """A CompressedImage as compressed_depth_image_transport makes it."""
+    return SimpleNamespace(
+        header=make_image(MM).header,
+        format=form,
+        data=header + cv2.imencode(".png", pixels)[1].tobytes(),
+    )
+
+
+def test_compressed_depth_is_as_the_plain_one() -> None:
+    assert np.allclose(meters(plain_depth(packed(MM, "16UC1; compressedDepth"))), MM / 1000.0)
+    a, b = 100.0, 9.0  # values are a / depth + b
+    values = np.rint(a / np.array([[0.5, 1.25, 4.0]]) + b).astype(np.uint16)
+    values[0, 0] = 0
+    quantised = packed(values, "32FC1; compressedDepth png", struct.pack("<iff", 0, a, b))
+    assert np.allclose(meters(plain_depth(quantised)), [[0, 1.25, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        packed(MM, "16UC1; compressedDepth rvl"),
+        packed(MM, "16UC1; png compressed"),
+        packed(MM, "mono8; compressedDepth png"),
+        packed(MM.astype(np.uint8), "16UC1; compressedDepth png"),
+        SimpleNamespace(format="16UC1; compressedDepth png", data=bytes(5)),
+        SimpleNamespace(
+            format="16UC1; compressedDepth png",
+            data=packed(MM, "").data[:-14],
+        ),
+    ],
+)
+def test_other_compressed_images_are_no_depth(broken: SimpleNamespace) -> None:
+    with pytest.raises(DepthError, match="expected") as caught:
+        plain_depth(broken)
+    assert caught.value.fault == Fault.MALFORMED

@@ -126,3 +126,19 @@ def test_the_newest_depth_info_goes_along() -> None:
     desk.depth(10)
     desk.image(10)
     assert desk.box.take(0.0).depth.info.width == 64
+
+
+def test_a_fast_depth_camera_is_waited_for_where_its_next_image_is_nearer() -> None:
+    desk = Desk()
+    desk.depth(84)
+    desk.depth(101)  # 60 Hz: the next one has the image's stamp
+    desk.image(118)
+    assert desk.take() is None
+    desk.depth(118)
+    assert desk.take() == (118, 118)
+    desk.image(123)
+    assert desk.take() == (123, 118)  # the next one would be farther off
+    desk.image(130)
+    assert desk.take() is None
+    desk.now += 2 * SYNC_WAIT
+    assert desk.take() == (130, 118)  # that never came
