@@ -83,3 +83,8 @@ def test_the_node_ends_in_random_moments(tmp_path):
     assert not signals.report(outcomes, LIMIT)
     assert {outcome.started for outcome in outcomes} == {True, False}
     assert {len(outcome.trial.signals) for outcome in outcomes} == {1, 2}
+
+
+@pytest.mark.parametrize("name", ["cope", "raw.cope", "left.arm.cope"])
+def test_a_node_has_started_with_its_first_line_in_any_namespace(name):
+    assert signals.STARTED in f"[INFO] [1795938639.1] [{name}]: ready: model demo"

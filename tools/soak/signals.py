@@ -25,7 +25,7 @@ LONGEST = 60.0  # s until a process that hangs is killed
 APART = 1.5  # s at most between two signals
 RUNNING = 1.0  # s at most from the first frame's readiness to the first signal
 READY = "listening to"  # the node's words once it is active
-STARTED = "[cope]"  # in every line of the node's log
+STARTED = "cope]: "  # in every line of the node's log, behind its namespace if it has one
 KINDS = (
     (signal.SIGINT,),
     (signal.SIGINT, signal.SIGINT),
