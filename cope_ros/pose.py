@@ -56,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    out = options.out or options.photo.with_name(f"{options.photo.stem}_cope.jpg")
+    if out.resolve() == options.photo.resolve():
+        raise CopeError(f"{out}: is the photograph itself; name another picture with --out")
     photo = read_photograph(options.photo, upright=options.camera is None)
     if photo.turned:
         kept = "left alone: the intrinsics are those of the stored pixels"
@@ -73,7 +76,6 @@ def _run(options: argparse.Namespace) -> int:
     if not options.json:
         print("\n".join(table(poses)))
     print(json.dumps(content, indent=2))
-    out = options.out or options.photo.with_name(f"{options.photo.stem}_cope.jpg")
     labels = [f"{i} {s:.2f}" for i, s in zip(ids, estimate.score.tolist(), strict=True)]
     _save(out, *_sized(image, K), estimate, estimator.catalogue, labels)
     _note(f"picture: {out}")

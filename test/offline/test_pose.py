@@ -132,3 +132,14 @@ def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
     path = tmp_path / "p.png"
     Image.fromarray(np.full((6, 8), 40000, np.uint16)).save(path)
     assert (read_photograph(path, upright=False).pixels == 156).all()
+
+
+def test_the_photograph_itself_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "a.png"
+    Image.new("RGB", (64, 48)).save(photo)
+    before = photo.read_bytes()
+    assert pose.main([str(photo), "--fx", "600", "--out", str(tmp_path / "." / "a.png")]) == 1
+    assert "is the photograph itself" in capsys.readouterr().err
+    assert photo.read_bytes() == before
