@@ -19,6 +19,7 @@ from typing import Any
 from cope_ros.core.deployment.integrity import MODEL_NAME
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
+from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine.configuration import DataConfig
 from cope_training.evaluation.covariance_fit import calibrated, fit_factors
 from cope_training.evaluation.held_out import recorded, rendered
@@ -38,23 +39,24 @@ Sets = dict[str, tuple[Samples, Samples]]  # name -> before and after
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        return _run(args)
-    except CopeError as error:
-        print(f"cope_calibrate: {error}", file=sys.stderr)
-        return 1
+    return run_command(_parser(), _run, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cope_calibrate", description=__doc__)
+    parser = command_parser(
+        "cope_calibrate",
+        __doc__ or "",
+        "cope_calibrate --model models/demo --data models/demo/sequence --dry-run",
+    )
     parser.add_argument("--model", type=Path, required=True, help="model directory or model.pt")
     parser.add_argument(
         "--data", type=Path, action="append", default=[], help="BOP set to check on"
     )
     parser.add_argument("--meshes", type=Path, help="models folder; default: the training's")
-    parser.add_argument("--images", type=int, default=100, help="per rendered set (%(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    parser.add_argument(
+        "--images", type=whole_number(1), default=100, help="per rendered set (%(default)s)"
+    )
+    parser.add_argument("--seed", type=whole_number(0), default=SEED, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="leave the model file alone")

@@ -18,6 +18,7 @@ import numpy as np
 
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
+from cope_training.command import command_parser, number, run_command, whole_number
 from cope_training.data.bop_csv import read_results, write_results
 from cope_training.evaluation.depth import MeasuredDepth, RenderedDepth
 from cope_training.evaluation.failures import explain
@@ -46,7 +47,7 @@ from cope_training.evaluation.oracle import oracle_rows, oracle_table
 from cope_training.evaluation.page import Truth, write_page
 from cope_training.evaluation.plausible import check_near_targets
 from cope_training.evaluation.report import results_of, score_sections
-from cope_training.files import write_json
+from cope_training.files import check_output_folder, write_json
 from cope_training.progress import ProgressBar
 
 DEFAULT_OUT = Path("out/eval")
@@ -70,16 +71,13 @@ def evaluate(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        return _run(args)
-    except CopeError as error:
-        print(f"cope_eval: {error}", file=sys.stderr)
-        return 1
+    return run_command(_parser(), _run, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cope_eval", description=__doc__)
+    parser = command_parser(
+        "cope_eval", __doc__ or "", "cope_eval --model models/demo --data models/demo/sequence"
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--model", type=Path, help="model directory or model.pt")
     source.add_argument("--results", type=Path, help="score this BOP result file instead")
@@ -90,11 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--half", action="store_true", help="half precision, as the node's half")
-    parser.add_argument("--score-threshold", type=float, help="default: the model's")
+    parser.add_argument("--score-threshold", type=number(0, 1), help="default: the model's")
     parser.add_argument("--depth", action="store_true", help="fit poses to the depth images")
     parser.add_argument(
         "--min-visibility",
-        type=float,
+        type=number(0, 1),
         default=MIN_VISIBILITY,
         help="of the instances in add_s_recall_visible and the errors of z (default: %(default)s)",
     )
@@ -104,13 +102,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--depth-images", action="store_true", help="only images that have a depth image"
     )
-    parser.add_argument("--limit", type=int, help="evaluate the first N images only")
+    parser.add_argument("--limit", type=whole_number(1), help="evaluate the first N images only")
     parser.add_argument("--no-report", action="store_true", help="leave the HTML page out")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
     progress = ProgressBar()
+    check_output_folder(args.out)
     if args.negatives is not None:
         return _count_false(args, progress)
     scenes = find_scenes(args.data, args.split).with_models(args.model)

@@ -24,9 +24,11 @@ from cope_ros.core.network.layers import HalfStoredLinear
 from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_ros.core.refinement.depth_fit import POINTS
 from cope_ros.core.types import Instances
+from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
 from cope_training.exported import network_of, surfaces_of, thresholds_of, trained_surfaces
+from cope_training.files import check_output_file
 from cope_training.tasks.refiner.surface_points import surface_points
 
 PARITY = 1e-4  # largest difference between the file and the network it was made from
@@ -196,9 +198,7 @@ def export_again(
     """
     network, layers, catalogue, metadata = network_of(source)
     width, height = metadata["input_size"]
-    surfaces = (
-        surface_points(meshes, catalogue, POINTS) if meshes is not None else surfaces_of(source)
-    )
+    surfaces = surfaces_of(source) if meshes is None else surface_points(meshes, catalogue, POINTS)
     export_network(
         network,
         layers,
@@ -217,33 +217,33 @@ def export_again(
 
 def _commit() -> str:
     """The repository's commit, or "unknown" outside of one."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    here = Path(__file__).parent
+    command, here = ["git", "rev-parse", "--short", "HEAD"], Path(__file__).parent
     result = subprocess.run(command, capture_output=True, text=True, cwd=here, check=False)
     return result.stdout.strip() or "unknown"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
-    parser = argparse.ArgumentParser(prog="cope_export", description=__doc__)
-    parser.add_argument("source", type=Path, help="checkpoint folder of cope_train, or a model.pt")
-    parser.add_argument("model", type=Path, help="model.pt to write")
-    parser.add_argument("--width", type=int, default=640, help="px of the network's input")
-    parser.add_argument("--height", type=int, default=480, help="px of the network's input")
-    parser.add_argument("--meshes", type=Path, help="models folder, for depth (the training's)")
-    options = parser.parse_args(arguments)
-    try:
-        if options.source.suffix == ".pt":
-            factors = load_model(options.source, torch.device("cpu"))[1].get(COVARIANCE)
-            export_again(options.source, options.model, factors, options.meshes)
-        else:
-            saved, size = checkpoints.load(options.source), (options.width, options.height)
-            export_checkpoint(saved, options.model, size, options.meshes)
-    except CopeError as error:
-        print(f"cope_export: {error}", file=sys.stderr)
-        return 1
+    example = "cope_export out/train/object/checkpoint models/mine/model.pt"
+    parser = command_parser("cope_export", __doc__ or "", example)
+    add, side = parser.add_argument, whole_number(32, 8192)
+    add("source", type=Path, help="checkpoint folder of cope_train, or a model.pt")
+    add("model", type=Path, help="model.pt to write")
+    for name, default in (("--width", 640), ("--height", 480)):
+        add(name, type=side, default=default, help="px of the network's input")
+    add("--meshes", type=Path, help="models folder, for depth (the training's)")
+    return run_command(parser, _export, arguments)
+
+
+def _export(options: argparse.Namespace) -> None:
+    check_output_file(options.model)
+    source, size = options.source, (options.width, options.height)
+    if source.suffix == ".pt":
+        factors = load_model(source, torch.device("cpu"))[1].get(COVARIANCE)
+        export_again(source, options.model, factors, options.meshes)
+    else:
+        export_checkpoint(checkpoints.load(source), options.model, size, options.meshes)
     print(f"wrote {options.model}")
-    return 0
 
 
 if __name__ == "__main__":

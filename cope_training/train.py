@@ -21,12 +21,13 @@ from cope_ros.bundled import model_path
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
-from cope_training.command import BAD_INPUT, OK, STOPPED
+from cope_training.command import OK, STOPPED, run_command
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
 from cope_training.data.sources import build_source, check_recorded
 from cope_training.engine import checkpoint as checkpoints
+from cope_training.engine.command_line import training_parser
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.finishing_config import EXPORT, TRAINING
@@ -35,6 +36,7 @@ from cope_training.engine.stop_request import StopRequest
 from cope_training.engine.trainer import Trainer
 from cope_training.engine.validator import Validator
 from cope_training.export import export_checkpoint
+from cope_training.files import check_output_file, check_output_folder
 from cope_training.finishing.stages import Finishing, finish
 from cope_training.rendering.scene_config import SceneConfig
 
@@ -45,41 +47,7 @@ HARDLY = 0.2  # share of right poses below which a model is of little use
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
-    options = _parse(arguments)
-    keep_freed_memory()
-    try:
-        return run(options)
-    except KeyboardInterrupt:
-        print("cope_train: stopped; the same command goes on", file=sys.stderr)
-        return STOPPED
-    except CopeError as error:
-        print(f"cope_train: {error}", file=sys.stderr)
-        return BAD_INPUT
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="cope_train", description=__doc__)
-    parser.add_argument(
-        "--config",
-        type=Path,
-        required=True,
-        help="YAML file, or a bundled one's name such as object",
-    )
-    parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
-    parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
-    parser.add_argument(
-        "--init",
-        help="begin with the weights of a checkpoint, a model's folder or a bundled model, of "
-        "other objects too (the configuration's); none: ImageNet's",
-    )
-    parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
-    parser.add_argument("--samples", type=int, help="training images in all; may change on resume")
-    parser.add_argument("--hours", type=float, help="of training in all, which sets the schedule")
-    parser.add_argument("--max-minutes", type=float, default=float("inf"), help="end this slice")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, help="of torch on the CPU")
-    parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
-    return parser.parse_args(arguments)
+    return run_command(training_parser(__doc__ or ""), run, arguments)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,10 +56,13 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The process's exit code: STOPPED after Ctrl-C.
     """
+    keep_freed_memory()
     if options.threads:
         torch.set_num_threads(options.threads)
     out = options.out or Path("out/train") / options.config.stem
     folder = out / "checkpoint"
+    check_output_folder(out)
+    check_output_file(options.export or out / "model.pt")
     with joined(options.device) as (ranks, device):
         trainer = open_trainer(options, folder, ranks, device)
         board = out / "tensorboard" if options.tensorboard else None

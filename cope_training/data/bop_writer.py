@@ -8,22 +8,34 @@ import numpy as np
 from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.json_fields import read_json
 from cope_training.data.frames import Frame
-from cope_training.files import written_whole
+from cope_training.files import write_text, written_whole
 
+SAVE_EVERY = 100  # images after which the JSON files are written
 DEPTH_SCALE = 0.1  # mm per unit of the 16-bit depth images: up to 6.5 m
 
 
 class BopSceneWriter:
-    """Adds frames one by one; ``close`` writes the scene's JSON files."""
+    """Adds frames one by one; ``close`` writes the scene's JSON files. All files are whole."""
 
-    def __init__(self, folder: Path | str, catalogue: Catalogue, jpeg_quality: int | None = None):
+    def __init__(
+        self,
+        folder: Path | str,
+        catalogue: Catalogue,
+        jpeg_quality: int | None = None,
+        append: bool = False,
+    ) -> None:
         """Opens a scene folder such as ``train_pbr/000000``.
 
         Args:
             folder: made where missing.
             catalogue: gives the obj_id of a class.
             jpeg_quality: writes rgb as JPEG of that quality, as PNG where None.
+            append: goes on after the images that the folder's JSON files know.
+
+        Raises:
+            CopeError: one of those is broken.
         """
         self._folder = Path(folder)
         self._catalogue = catalogue
@@ -31,6 +43,9 @@ class BopSceneWriter:
         self._camera: dict[str, Any] = {}
         self._gt: dict[str, Any] = {}
         self._info: dict[str, Any] = {}
+        if append:
+            files = (self._folder / f"scene_{name}.json" for name in ("camera", "gt", "gt_info"))
+            self._camera, self._gt, self._info = (read_json(path) for path in files)
         (self._folder / "rgb").mkdir(parents=True, exist_ok=True)
 
     def add(
@@ -72,6 +87,8 @@ class BopSceneWriter:
             for T, c in zip(frame.T_cam_obj, frame.class_index, strict=True)
         ]
         self._info[key] = _gt_info(frame, pixels)
+        if len(self._gt) % SAVE_EVERY == 0:
+            self.close()
         return number
 
     def close(self) -> None:
@@ -80,7 +97,7 @@ class BopSceneWriter:
         for name, content in files.items():
             lines = [f"  {json.dumps(key)}: {json.dumps(row)}" for key, row in content.items()]
             text = "{\n" + ",\n".join(lines) + "\n}\n"
-            (self._folder / f"{name}.json").write_text(text)
+            write_text(self._folder / f"{name}.json", text)
 
     def _save_rgb(self, number: int, image: np.ndarray) -> None:
         path = rgb_path(self._folder, number, self._quality)
@@ -100,7 +117,8 @@ class BopSceneWriter:
 
     def _save(self, kind: str, name: str, image: np.ndarray) -> None:
         (self._folder / kind).mkdir(exist_ok=True)
-        Image.fromarray(image).save(self._folder / kind / name)
+        with written_whole(self._folder / kind / name) as beside:
+            Image.fromarray(image).save(beside)
 
 
 def rgb_path(scene: Path, number: int, jpeg_quality: int | None) -> Path:

@@ -17,6 +17,7 @@ from cope_training.rendering.cycles.process import PathTracer
 from cope_training.rendering.scenes import Shot
 from cope_training.rendering.studio import Studio
 
+PATH_TRACED = "path_traced"  # folder of the pictures
 LOOK_STREAM = 1  # random numbers apart from the scene's, which stays the raster renderer's
 
 
@@ -86,7 +87,7 @@ def make_photographer(options: argparse.Namespace) -> Photographer:
     if options.renderer == "raster":
         return Photographer()
     pictures = environments(options.environments)
-    folder = options.out / "path_traced" / options.split
+    folder = options.out / PATH_TRACED / options.split
     tracer = PathTracer(options.samples, options.threads)
     try:
         _check_same_command(folder, options)

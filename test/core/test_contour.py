@@ -214,8 +214,8 @@ def test_outlines_are_filled_as_far_as_there_is_room(tmp_path: Path) -> None:
 
 def test_meshes_that_stay_too_fine_are_refused_by_name(tmp_path: Path) -> None:
     catalogue = save_models(tmp_path, as_mesh(box().solid), textured_ball())
-    with pytest.raises(CopeError, match=r"obj_000002\.ply: more than 300 triangles or 460 edges"):
-        fill_contour_meshes(ContourExtractor(2, 300, 460, 160), tmp_path, catalogue)
-    fill_contour_meshes(ContourExtractor(2, 1200, 1800, 160), tmp_path, catalogue)
+    extractor = ContourExtractor(2, 300, 460, 160)
+    fill_contour_meshes(extractor, tmp_path, catalogue)  # a texture is no hindrance: 1,064 there
+    assert 100 < extractor.planes.any(2).sum(1)[1] <= 300
     with pytest.raises(CopeError, match=r"obj_000001\.ply: more than"):
         fill_contour_meshes(ContourExtractor(2, 1200, 17, 160), tmp_path, catalogue)

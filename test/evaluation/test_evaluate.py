@@ -1,6 +1,7 @@
 """``cope_eval`` from the images to the files it writes, on a tiny data set."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cope_training.data.bop_csv import read_results
 from cope_training.evaluation.failures import explain
 from cope_training.evaluation.inference import run_model
 from cope_training.evaluation.metrics import find_scenes, read_ground_truth
+from cope_training.rendering.meshes import load_mesh, save_ply
 
 REQUIRED = {
     *{"add_s_recall", "ar_mssd", "ar_mspd", "ar_vsd", "coco_map", "bop24_ap_mssd"},
@@ -179,10 +181,11 @@ def test_other_objects_under_the_same_ids_are_refused(
     root = scene.write(tmp_path / "toys")
     path = root / "models" / "models_info.json"
     info = json.loads(path.read_text())
-    sizes = {key: value for key, value in info["2"].items() if isinstance(value, float)}
-    info["2"] |= {key: 1.5 * value for key, value in sizes.items()}
+    info["2"] |= {key: 1.5 * v for key, v in info["2"].items() if isinstance(v, float)}
     path.write_text(json.dumps(info))
     arguments = ["--model", "models/knowing", "--data", str(root), "--out", str(tmp_path)]
+    mesh = load_mesh(root / "models" / "obj_000002.ply")
+    save_ply(root / "models" / "obj_000002.ply", replace(mesh, vertices=1.5 * mesh.vertices))
     assert evaluate.main(arguments) == 1
     assert "object 2 has a diameter of" in capsys.readouterr().err
 

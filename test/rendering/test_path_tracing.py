@@ -98,7 +98,7 @@ def test_without_blender_one_plain_line_says_what_to_do(
 ) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
     out = tmp_path / "out"
-    assert main([str(MODELS), str(out), "--renderer", "cycles", "--frames", "1"]) == 2
+    assert main([str(MODELS), str(out), "--renderer", "cycles", "--frames", "1"]) == 1
     error = capsys.readouterr().err.strip()
     assert "bpy" in error
     assert "\n" not in error

@@ -48,7 +48,7 @@ def test_configurations_have_names() -> None:
     assert config_path("object") == ROOT / "config" / "training" / "object.yaml"
     assert load_config("lmo_flow").preset == "lite_flow"
     assert load_config(Path("object")).init == "demo"
-    with pytest.raises(CopeError, match="no bundled configuration of it; improved, lmo, "):
+    with pytest.raises(CopeError, match="no bundled configuration of it; icbin, improved, lmo, "):
         load_config("objekt")
     with pytest.raises(CopeError, match=r"objekt\.yaml: cannot be read"):
         load_config("objekt.yaml")

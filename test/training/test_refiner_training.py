@@ -193,14 +193,17 @@ def test_it_starts_with_what_the_close_up_sees_and_keeps_its_own(models: Path) -
 
 def test_other_objects_are_drawn_with_their_own_surfaces(models: Path, tmp_path: Path) -> None:
     trainer, other = make_trainer(models), make_catalogue(1)
-    trimesh.creation.icosphere(radius=40.0).export(tmp_path / "obj_000001.ply")
+    center, half = 1000 * other[0].box_center, 500 * other[0].box_size  # mm
+    ellipsoid = trimesh.creation.icosphere(subdivisions=4)
+    ellipsoid.apply_transform(np.block([[np.diag(half), center[:, None]], [0, 0, 0, 1.0]]))
+    ellipsoid.export(tmp_path / "obj_000001.ply")
     (tmp_path / "models_info.json").write_text(json.dumps(other.to_dict()))
     one = Trainer(make_config(tmp_path), other, CPU)
     one.start(checkpoints.Initial(trainer.ema, CATALOGUE, "three objects"))
     ours, theirs = one.network.state_dict(), trainer.network.state_dict()
     assert torch.equal(ours["refiner.output.weight"], theirs["refiner.output.weight"])
-    radius = ours["refiner.points"][0, :, :3].norm(dim=1)
-    assert radius == pytest.approx(torch.full_like(radius, 0.04), rel=0.05)
+    points = 1000 * ours["refiner.points"][0, :, :3] / torch.tensor(half)  # about the centre
+    assert points.norm(dim=1).numpy() == pytest.approx(1.0, rel=0.05)
 
 
 def test_tensorboard_shows_windows_with_the_corrected_pose(models: Path) -> None:

@@ -1,0 +1,41 @@
+"""The command line of ``cope_train``."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from cope_training.command import command_parser, number, whole_number
+
+
+def training_parser(description: str) -> argparse.ArgumentParser:
+    """The parser, with that description."""
+    example = "cope_train --config object --meshes models/mine --hours 3"
+    parser = command_parser("cope_train", description, example)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        help="YAML file, or a bundled one's name such as object",
+    )
+    parser.add_argument("--out", type=Path, help="folder of the training (out/train/<config>)")
+    parser.add_argument("--export", type=Path, help="model file to write (<out>/model.pt)")
+    parser.add_argument(
+        "--init",
+        help="begin with the weights of a checkpoint, a model's folder or a bundled model, of "
+        "other objects too (the configuration's); none: ImageNet's",
+    )
+    parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
+    parser.add_argument(
+        "--samples", type=whole_number(1), help="training images in all; may change on resume"
+    )
+    parser.add_argument(
+        "--hours", type=number(1e-3), help="of training in all, which sets the schedule"
+    )
+    parser.add_argument(
+        "--max-minutes", type=number(0), default=float("inf"), help="end this slice"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=whole_number(1), help="of torch on the CPU")
+    parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
+    return parser
