@@ -72,7 +72,8 @@ def test_half_precision_of_the_whole_demo_model(dtype: torch.dtype) -> None:
             runs.append(Instances(*scripted(*inputs)))
     for row in torch.nonzero(runs[0].score[0] > 0.4).flatten():
         apart = (runs[1].t[0] - runs[0].t[0, row]).norm(dim=1).min()
-        assert apart < 0.004 * runs[0].t[0, row, 2]
+        limit = 0.004 if dtype == torch.float16 else 0.015  # of the distance
+        assert apart < limit * runs[0].t[0, row, 2]
     assert runs[0].score[0].max() > 0.4
 
 
