@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def render_dataset(options: argparse.Namespace) -> int:
     if not options.append and not replaces:
         plan.check_empty()
     _check_models(options)
-    with make_photographer(options) as photographer:
+    with closing(make_photographer(options)) as photographer:
         clutter = str(options.clutter) if options.clutter else None
         objects = load_objects(options.models)
         studio = Studio(objects, options.backgrounds, options.seed, clutter_meshes=clutter)

@@ -4,7 +4,6 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image
@@ -22,22 +21,11 @@ LOOK_STREAM = 1  # random numbers apart from the scene's, which stays the raster
 
 
 class Photographer:
-    """The raster renderer's own picture; used in a ``with`` block, as those that hold a process."""
+    """The raster renderer's own picture; to be closed, as those that hold a process."""
 
     def __call__(self, studio: Studio, shot: Shot, frame: Frame, number: int) -> Frame:
         """The frame with its picture."""
         return frame
-
-    def __enter__(self) -> "Photographer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends what was started."""

@@ -1,6 +1,7 @@
 """The path tracer sees what the raster renderer labels; with ``bpy`` at hand it renders, too."""
 
 import math
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_labels_agree_with_the_raster_renderer(egl: object) -> None:
     frame, _ = take(studio, shot)
     drawn = [*shot.instances, *shot.clutter]
     depth, numbers = studio.renderer.draw_labels(drawn, shot.K, shot.size)
-    with PathTracer(samples=4, threads=1) as tracer:
+    with closing(PathTracer(samples=4, threads=1)) as tracer:
         traced_depth, traced = tracer.labels(shot, studio.renderer)
         picture = tracer.render(shot, studio.renderer, Look.plain())
     assert len(np.unique(numbers)) > 5

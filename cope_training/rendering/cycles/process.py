@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image
@@ -35,7 +34,7 @@ def blender_folder() -> str | None:
 
 
 class PathTracer:
-    """A running Blender; use it in a ``with`` block.
+    """A running Blender, to be closed.
 
     Args:
         samples: paths per pixel; noise beyond them is filtered away.
@@ -124,14 +123,3 @@ class PathTracer:
             if pipe is not None:
                 pipe.close()
         self._scratch.cleanup()
-
-    def __enter__(self) -> "PathTracer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
