@@ -1,6 +1,5 @@
 """Which images of a rendered set go into which scene folder, and what is there already."""
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -107,5 +106,5 @@ class SetPlan:
 
 
 def same_json(first: Path, second: Path) -> bool:
-    """Whether two JSON files hold the same."""
-    return bool(json.loads(first.read_text()) == json.loads(second.read_text()))
+    """Whether two JSON files hold the same; CopeError where one is broken."""
+    return bool(read_json(first) == read_json(second))
