@@ -58,11 +58,12 @@ def decompress_depth(message: Any) -> Any:
 
 def _pixels(data: np.ndarray) -> np.ndarray:
     """(H, W) uint16 of a PNG, whose size is looked at before it is decoded."""
+    png = data.tobytes()
     try:
-        encoded_size(memoryview(data.tobytes()))
+        encoded_size(memoryview(png))
     except FrameError as error:
         raise DepthError(Fault.MALFORMED, f"{TRANSPORT}: {error}") from error
-    stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if is_whole(data.tobytes()) else None
+    stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if is_whole(png) else None
     if stored is None or stored.ndim != 2 or stored.dtype != np.uint16:
         got = f"{stored.dtype} {stored.shape}" if stored is not None else "one cut off or broken"
         raise DepthError(Fault.MALFORMED, f"{TRANSPORT}: expected a PNG of 16 bits, got {got}")
