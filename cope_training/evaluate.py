@@ -139,7 +139,7 @@ def _count_false(args: argparse.Namespace, progress: ProgressBar) -> int:
     if args.model is None:
         raise CopeError("--negatives: expected --model, result files have no images")
     paths = photographs(args.negatives)[: args.limit]
-    runner = Estimator.load(args.model, args.device)
+    runner = Estimator.load(args.model, args.device, args.half)
     runner.configure(score_threshold=THRESHOLDS[0])
     false = find_false(runner, read_photographs(paths), progress, len(paths))
     own = float(runner.metadata["score_threshold"])
