@@ -49,7 +49,8 @@ def settle(
     model, guides = _world(mujoco, [_solid(points) for points in hulls], tray)
     data = mujoco.MjData(model)
     for number, points in enumerate(hulls):
-        _place(data, number, *_start(rng, points, tray, upright_share, _top(data, hulls, number)))
+        R, t = _start(rng, points, tray, upright_share, _top(data, hulls, number))
+        _place(mujoco, data, number, R, t)
         mujoco.mj_step(model, data, nstep=int(FALL / STEP))
     mujoco.mj_step(model, data, nstep=int(REST / STEP))
     if guides:
@@ -147,9 +148,8 @@ def _start(
     return R, np.append(middle - 0.5 * (low + high)[:2], top + DROP - low[2])
 
 
-def _place(data: Any, number: int, R: np.ndarray, t: np.ndarray) -> None:
+def _place(mujoco: Any, data: Any, number: int, R: np.ndarray, t: np.ndarray) -> None:
     """Puts a free body somewhere, at rest."""
-    mujoco = _import_mujoco()
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, R.reshape(-1))
     data.qpos[7 * number : 7 * number + 3] = t
