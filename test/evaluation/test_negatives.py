@@ -55,7 +55,7 @@ def test_they_are_counted_over_thresholds(folder: Path) -> None:
 def test_the_command_counts_and_writes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device: Seer())
+    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device, half: Seer())
     options = ["--model", "models/toy", "--negatives", str(folder), "--out", str(tmp_path)]
     assert evaluate.main(options) == 0
     content = json.loads((tmp_path / "toy_negatives.json").read_text())
