@@ -84,7 +84,8 @@ def expected_stamp() -> dict[str, str]:
     overlay = [p for p in (ROOT / "overlay").rglob("*") if p.is_file() and p.suffix != ".pyc"]
     packages = digest([*requirements, ROOT / CONSTRAINTS])
     sources = digest([*overlay, ROOT / "tools" / "build_overlay.py"], packages)
-    return {"packages": packages, "overlay": sources, "commands": digest([ROOT / "setup.py"])}
+    commands = digest(ROOT / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
+    return {"packages": packages, "overlay": sources, "commands": commands}
 
 
 def read_stamp() -> dict[str, str]:

@@ -59,8 +59,8 @@ def test_a_wheel_brings_commands_and_data(tmp_path: Path) -> None:
     command += ["--no-index", "--quiet", "--ignore-installed", "--prefix", str(tmp_path)]
     source = tmp_path / "source"
     listed = subprocess.run(
-        ["git", "ls-files", "cope_ros", "cope_training", "setup.py", "setup.cfg", "resource",
-         "package.xml", "LICENSE", "launch", "config"],
+        ["git", "ls-files", "cope_ros", "cope_training", "setup.py", "setup.cfg", "pyproject.toml",
+         "resource", "package.xml", "LICENSE", "launch", "config"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     for name in listed:
