@@ -31,7 +31,9 @@ def run(tmp_path):
     def run(**files):
         for name, text in files.items():
             (tmp_path / f"test_{name}.py").write_text(text)
-        command = [sys.executable, "-m", "pytest", "-p", "unproved", "-c", "/dev/null"]
+        empty = tmp_path / "empty.ini"
+        empty.write_text("[pytest]\n")
+        command = [sys.executable, "-m", "pytest", "-p", "unproved", "-c", str(empty)]
         done = subprocess.run(
             [*command, "--rootdir", tmp_path, tmp_path],
             env={"PYTHONPATH": str(HELPERS), "PATH": ""},
