@@ -12,16 +12,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training.command import command_parser, run_command
 from cope_training.data.models_folder import ModelsFolder, cleaned_name
 from cope_training.rendering.files.reader import MeshFile, read_mesh
+from cope_training.rendering.files.units import UNITS, Unit, chosen_unit
 from cope_training.rendering.meshes import Mesh, mesh_of, models_info_entry, save_ply
 from cope_training.rendering.symmetry_claims import claimed, spelled
 from cope_training.rendering.symmetry_search import SymmetrySearch, texture_colors
 
-UNITS = {"m": 1.0, "cm": 0.01, "mm": MM, "inch": 0.0254}
 SIZES = (0.01, 2.0)  # m, diameters beyond which a unit was probably mistaken
 
 
@@ -29,7 +29,7 @@ def add_object(
     folder: Path,
     mesh_path: Path,
     name: str,
-    unit: str = "m",
+    unit: str | None = None,
     symmetry: str = "none",
     tell: Callable[[str], object] = lambda text: None,
     *,
@@ -42,7 +42,7 @@ def add_object(
         folder: made where missing.
         mesh_path: of any format that ``files.reader`` knows.
         name: of the class in the messages.
-        unit: of the mesh file, one of UNITS.
+        unit: of the mesh file, one of UNITS; None: as the file states, else metres.
         symmetry: see ``claimed``.
         tell: is told what was taken of the mesh, its size and its symmetries.
         force: take sizes that look like a mistaken unit.
@@ -56,15 +56,17 @@ def add_object(
     """
     models, name = ModelsFolder(folder), cleaned_name(name)
     content = read_mesh(mesh_path, allow_missing_texture)
-    mesh = mesh_of(content, UNITS[unit])
+    taken = chosen_unit(unit, content.unit, content.unit_source)
+    mesh = mesh_of(content, taken.metres)
     if not force:
-        check_size(mesh.diameter, unit, mesh_path)
+        check_size(mesh.diameter, taken, mesh_path)
     search = SymmetrySearch(mesh)
     turns = claimed(symmetry, search)
     group = search.group(turns)
     entry = models_info_entry(mesh, name, group.to_dict())
     catalogue = models.add(entry, _writers(mesh))
     tell(described(content, mesh))
+    tell(str(taken))
     tell(f"symmetries taken: {spelled(turns)}")
     shown = search.propose()
     if not search.group(shown).within(group):
@@ -75,7 +77,7 @@ def add_object(
     return catalogue
 
 
-def check_size(diameter: float, unit: str, path: Path) -> None:
+def check_size(diameter: float, unit: Unit, path: Path) -> None:
     """Asks about a diameter (m) that nobody's object has.
 
     Raises:
@@ -83,12 +85,13 @@ def check_size(diameter: float, unit: str, path: Path) -> None:
     """
     if SIZES[0] <= diameter <= SIZES[1]:
         return
-    sizes = {name: diameter / UNITS[unit] * scale for name, scale in UNITS.items()}
+    sizes = {name: diameter / unit.metres * scale for name, scale in UNITS.items()}
     usual = [name for name, size in sizes.items() if SIZES[0] <= size <= SIZES[1]]
     likely = " or ".join(f"{name} ({sizes[name]:.3g} m)" for name in usual)
     meant = f"did you mean {likely}? (--unit)" if usual else "no unit makes it usual"
     raise CopeError(
-        f"{path}: {diameter:.4g} m across; is the unit {unit}? {meant}; --force takes it as it is"
+        f"{path}: {diameter:.4g} m across in {unit.name} ({unit.reason}); {meant}; --force takes "
+        "it as it is"
     )
 
 
@@ -123,7 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, required=True, help="models folder, such as models/mine"
     )
     parser.add_argument("--name", help="of the class in the messages (the file's)")
-    parser.add_argument("--unit", choices=list(UNITS), default="m", help="of the mesh file (m)")
+    parser.add_argument(
+        "--unit", choices=list(UNITS), help="of the mesh file (as the file states; else m)"
+    )
     parser.add_argument(
         "--symmetry",
         default="none",

@@ -9,7 +9,7 @@ from mesh_files import FACES, POINTS, Rgb
 
 DAE = """<?xml version="1.0" encoding="utf-8"?>
 <COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1">
-<asset><unit name="centimeter" meter="0.01"/><up_axis>Z_UP</up_axis></asset>
+<asset>{unit}<up_axis>Z_UP</up_axis></asset>
 <library_images><image id="i"><init_from>{image}</init_from></image></library_images>
 <library_effects><effect id="e"><profile_COMMON>
 <newparam sid="s"><surface type="2D"><init_from>i</init_from></surface></newparam>
@@ -35,15 +35,29 @@ DAE = """<?xml version="1.0" encoding="utf-8"?>
 <scene><instance_visual_scene url="#w"/></scene></COLLADA>"""
 
 
-def write_3mf(path: Path, faces: np.ndarray = FACES, unit: str = "millimeter") -> None:
+CENTIMETER = '<unit name="centimeter" meter="0.01"/>'
+
+
+def write_dae(
+    path: Path,
+    image: str = "x.png",
+    diffuse: str = "<color>1 .5 0 1</color>",
+    unit: str = CENTIMETER,
+) -> None:
+    """A triangle of 1 at a height of 5, with a material."""
+    path.write_text(DAE.format(image=image, diffuse=diffuse, unit=unit))
+
+
+def write_3mf(path: Path, faces: np.ndarray = FACES, unit: str | None = "millimeter") -> None:
     """The pyramid, one face blue, twice as large and 1 to the side."""
     vertices = "".join(f'<vertex x="{x}" y="{y}" z="{z}"/>' for x, y, z in POINTS)
     rows = [f'<triangle v1="{a}" v2="{b}" v3="{c}"' for a, b, c in faces]
     rows[0] += ' pid="7" p1="1"'
     triangles = "".join(row + "/>" for row in rows)
+    stated = "" if unit is None else f' unit="{unit}"'
     core = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"
     text = (
-        f'<?xml version="1.0"?><model unit="{unit}" xmlns="{core}"><resources>'
+        f'<?xml version="1.0"?><model{stated} xmlns="{core}"><resources>'
         '<basematerials id="7"><base name="o" displaycolor="#FF8000"/>'
         '<base name="b" displaycolor="#0000FFFF"/></basematerials>'
         f'<object id="1" pid="7" pindex="0"><mesh><vertices>{vertices}</vertices>'
@@ -55,8 +69,10 @@ def write_3mf(path: Path, faces: np.ndarray = FACES, unit: str = "millimeter") -
         archive.writestr("3D/3dmodel.model", text)
 
 
-def step_box(size: Rgb = (40.0, 30.0, 20.0), color: Rgb | None = None) -> str:
-    """A box in millimetres as a STEP file with flat faces, of one colour."""
+def step_box(
+    size: Rgb = (40.0, 30.0, 20.0), color: Rgb | None = None, unit_name: str = "mm"
+) -> str:
+    """A box in mm, m or inch as a STEP file with flat faces, of one colour."""
     lines: list[str] = []
 
     def add(text: str) -> int:
@@ -82,7 +98,13 @@ def step_box(size: Rgb = (40.0, 30.0, 20.0), color: Rgb | None = None) -> str:
         faces.append(add(f"FACE_SURFACE('',(#{bound}),#{plane},.T.)"))
     shell = add("CLOSED_SHELL('',(" + ",".join(f"#{f}" for f in faces) + "))")
     brep = add(f"FACETED_BREP('box',#{shell})")
-    unit = add("(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT(.MILLI.,.METRE.))")
+    prefix = "$" if unit_name == "m" else ".MILLI."
+    unit = add(f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({prefix},.METRE.))")
+    if unit_name == "inch":
+        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(25.4),#{unit})")
+        size_of = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+        converted = f"CONVERSION_BASED_UNIT('INCH',#{measure})"
+        unit = add(f"({converted}LENGTH_UNIT()NAMED_UNIT(#{size_of}))")
     angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
     solid = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
     within = add(f"UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-06),#{unit},'d','')")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import trimesh
 import yaml
+from cad_files import write_3mf
 from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
@@ -73,7 +74,7 @@ def test_objects_are_added_and_bodies_of_revolution_keep_their_axis(tmp_path: Pa
 def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     mesh, out = str(write_textured_box(tmp_path / "tea.glb")), str(tmp_path / "mine")
     assert object.main([mesh, "--out", out, "--unit", "mm"]) == 1
-    assert "is the unit mm?" in capsys.readouterr().err
+    assert "m across in mm (--unit stands above the file's m: glTF" in capsys.readouterr().err
     assert not Path(out).exists()
     assert object.main([mesh, "--out", out]) == 0
     assert object.main([mesh, "--out", out]) == 1
@@ -177,6 +178,30 @@ def test_sizes_that_look_like_another_unit_are_a_question(
     assert object.main([mesh, "--out", out, "--unit", unit]) == 1
     assert likely in capsys.readouterr().err
     assert object.main([mesh, "--out", out, "--unit", unit, "--force"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "arguments", "size", "said"),
+    [
+        ("centimeter", [], 0.02, 'unit: cm (the file states unit="centimeter")'),
+        ("centimeter", ["--unit", "cm"], 0.02, "unit: cm (--unit)"),
+        ("centimeter", ["--unit", "inch"], 0.0508, "above the file's cm: the file states unit=\""),
+    ],
+)
+def test_the_unit_that_a_file_states_is_taken_and_said(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    stated: str,
+    arguments: list[str],
+    size: float,
+    said: str,
+) -> None:
+    write_3mf(tmp_path / "part.3mf", unit=stated)  # a pyramid of 2 x 2 x 2
+    out = tmp_path / "mine"
+    assert object.main([str(tmp_path / "part.3mf"), "--out", str(out), *arguments]) == 0
+    assert said in capsys.readouterr().out
+    item = Catalogue.from_models_info(out / "models_info.json")[0]
+    assert item.box_size == pytest.approx([size] * 3)
 
 
 def test_an_output_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -15,6 +15,8 @@ from cope_ros.core.errors import CopeError
 from cope_training.rendering.files.assets import Assets
 from cope_training.rendering.files.gltf import read_gltf
 from cope_training.rendering.files.parts import Part, Reading, Texture, unit_colors
+from cope_training.rendering.files.step_unit import step_unit
+from cope_training.rendering.files.units import stated_unit, unit_name
 
 PIP_LINE = "pip install cope_ros[cad]"
 COARSEST = 0.1  # mm, how far triangles of a STEP file may lie off its surface;
@@ -41,7 +43,15 @@ def read_step(data: bytes, assets: Assets) -> Reading:
         if not glb.is_file():
             raise CopeError(f"{assets.source}: expected a STEP file with solids, got none")
         converted = glb.read_bytes()
-    return read_gltf(converted, assets)
+    reading = read_gltf(converted, assets)
+    unit = step_unit(data)
+    if unit is None:
+        reading.unit_source = "STEP files are converted to metres"
+        return reading
+    for part in reading.parts:
+        part.vertices = part.vertices / unit
+    reading.unit, reading.unit_source = unit, f"the file states {unit_name(unit)}"
+    return reading
 
 
 @contextmanager
@@ -80,7 +90,7 @@ def read_dae(data: bytes, assets: Assets) -> Reading:
         raise CopeError(f"{assets.source}: expected a COLLADA file, got {what}") from error
     if document.scene is None:
         raise CopeError(f"{assets.source}: expected a scene, got none")
-    reading = Reading(assets, unit=float(document.assetInfo.unitmeter or 1.0))
+    reading = Reading(assets, [], *_dae_unit(document.assetInfo.xmlnode, str(assets.source)))
     textures: dict[str, Texture | None] = {}
     for placed in document.scene.objects("geometry"):
         for primitive in placed.primitives():
@@ -88,6 +98,16 @@ def read_dae(data: bytes, assets: Assets) -> Reading:
             if part is not None:
                 reading.parts.append(part)
     return reading
+
+
+def _dae_unit(asset: Any, source: str) -> tuple[float, str]:
+    """Metres of a COLLADA file's unit, and how it is stated."""
+    stated = None if asset is None else asset.find("{*}unit")
+    metres = None if stated is None else stated.get("meter")
+    if metres is None:
+        return 1.0, "COLLADA files that name no unit are in metres"
+    statement = f'<unit meter="{metres}">'
+    return stated_unit(metres, f"{source}: {statement}"), f"the file states {statement}"
 
 
 def _part(primitive: Any, assets: Assets, textures: dict[str, Texture | None]) -> Part | None:

@@ -39,7 +39,7 @@ def read_gltf(data: bytes, assets: Assets) -> Reading:
         tree, chunk = _open(data)
         _check_extensions(tree, assets.source)
         buffers = Buffers(tree, chunk, assets)
-        reading = Reading(assets, unit=1.0)
+        reading = Reading(assets, unit=1.0, unit_source="glTF files are in metres")
         materials = Materials(tree, buffers, assets)
         for mesh, T in _placed_meshes(tree):
             for primitive in tree["meshes"][mesh].get("primitives", []):

@@ -38,6 +38,7 @@ class Reading:
     assets: Assets
     parts: list[Part] = field(default_factory=list)
     unit: float | None = None  # m, where the format or the file states it
+    unit_source: str = ""  # and how it does
     notes: list[str] = field(default_factory=list)  # what was left out, one sentence each
 
 

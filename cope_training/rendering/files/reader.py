@@ -47,6 +47,7 @@ class MeshFile(Merged):
 
     parts: int = 1
     unit: float | None = None  # m, where the format or the file states it
+    unit_source: str = ""  # and how it does
     notes: list[str] = field(default_factory=list)  # what was left out, one sentence each
 
 
@@ -82,7 +83,13 @@ def read_mesh(path: Path | str, allow_missing_texture: bool = False) -> MeshFile
     if not np.ptp(merged.vertices, axis=0).any():
         raise CopeError(f"{path}: expected a surface, got a point")
     notes = list(dict.fromkeys([*assets.notes, *reading.notes]))
-    return MeshFile(**vars(merged), parts=len(parts), unit=reading.unit, notes=notes)
+    return MeshFile(
+        **vars(merged),
+        parts=len(parts),
+        unit=reading.unit,
+        unit_source=reading.unit_source,
+        notes=notes,
+    )
 
 
 def _check(part: Part, path: Path) -> None:

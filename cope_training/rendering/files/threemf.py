@@ -31,7 +31,7 @@ def read_3mf(data: bytes, assets: Assets) -> Reading:
     try:
         models = _models(data)
         start = next(p for p in models if p.casefold().endswith("3d/3dmodel.model"))
-        reading = Reading(assets, unit=_UNITS[models[start].get("unit", "millimeter")])
+        reading = Reading(assets, [], *_unit(models[start], source))
         for item in _all(models[start], "item"):
             T = _transform(item.get("transform"))
             path = _path(item, start)
@@ -44,6 +44,21 @@ def read_3mf(data: bytes, assets: Assets) -> Reading:
         what = f"{type(error).__name__}: {error}"
         raise CopeError(f"{source}: expected a 3MF file, got {what}") from error
     return reading
+
+
+def _unit(model: Element, source: str) -> tuple[float, str]:
+    """Metres of a model's unit, and how it is stated.
+
+    Raises:
+        CopeError: nobody knows it.
+    """
+    name = model.get("unit")
+    if name is None:
+        return _UNITS["millimeter"], "3MF files that name no unit are in millimetres"
+    length = _UNITS.get(name.strip().casefold())
+    if length is None:
+        raise CopeError(f'{source}: unit="{name}": expected one of {", ".join(_UNITS)}')
+    return length, f'the file states unit="{name}"'
 
 
 def _models(data: bytes) -> _Models:
