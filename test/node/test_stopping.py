@@ -33,10 +33,11 @@ time.sleep(1000)
 """
 
 
-def ends(words, *numbers, apart=0.0):
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *words], cwd=ROOT, stdout=subprocess.PIPE
-    )
+def ends(words, *numbers, apart=0.0, ignored=False):
+    command = [sys.executable, "-c", PROGRAM, *words]
+    if ignored:  # as a shell starts what it puts in the background of a script
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     process.stdout.readline()
     for number in numbers:
         process.send_signal(number)
@@ -59,6 +60,11 @@ def test_interrupted_before_anything_started():
 def test_a_second_signal_changes_nothing(apart):
     assert ends(["start", "wait"], signal.SIGINT, signal.SIGINT, apart=apart) == 0
     assert ends(["start"], signal.SIGINT, signal.SIGTERM, apart=apart) == 0
+
+
+def test_sigint_counts_where_the_parent_ignored_it():
+    assert ends(["start", "wait"], signal.SIGINT, ignored=True) == 0
+    assert ends([], signal.SIGINT, ignored=True) == 130
 
 
 def test_only_pythons_own_start_may_end_with_1():
