@@ -83,7 +83,8 @@ class ValidationSet:
         ests = run_model(runner, self.scenes, self.gts).estimates
         ests = ests.take(np.isin(ests.obj_id, list(self.objects)))
         result = measure(ests, self.gts, self.objects)
-        names = {i: obj.model.class_id for i, obj in self.objects.items()}
+        named = {item.obj_id: item.class_id for item in runner.catalogue}  # BOP's files number
+        names = {i: named.get(i, obj.model.class_id) for i, obj in self.objects.items()}
         rows = oracle_rows(result, self.gts, self.objects, names)
         right = result.estimates.score[result.found_by[result.found_by >= 0]]
         return Validated(rows, len(self.gts.images), time.monotonic() - start, right)

@@ -9,6 +9,7 @@ import torch
 from evaluation_scene import IMAGES, KnowingEstimator, Scene
 from test_training import QUICK, make_batch, make_trainer
 
+from cope_ros.core.catalogue import Catalogue
 from cope_training.engine import reporting
 from cope_training.engine import validator as validator_module
 from cope_training.engine.finishing_config import ValidationConfig
@@ -42,6 +43,15 @@ def test_a_set_is_measured_on_evenly_spread_images(scene: Scene, toys: Path) -> 
     assert "right 1.000" in found.line()
     two = ValidationSet(toys, toys / "models", 2)
     assert two.gts.images == [every.gts.images[0], every.gts.images[-1]]
+
+
+def test_the_rows_of_objects_have_the_names_that_the_model_gives(scene: Scene, toys: Path) -> None:
+    knowing = KnowingEstimator(scene)
+    knowing.catalogue = Catalogue(
+        tuple(replace(item, class_id=f"toy {item.obj_id}") for item in knowing.catalogue)
+    )
+    found = ValidationSet(toys, toys / "models").measure(knowing)
+    assert {"toy 1", "toy 2"} <= set(found.rows)
 
 
 def test_a_set_is_made_anew_where_objects_or_settings_differ(
