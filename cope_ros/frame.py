@@ -13,6 +13,7 @@ import numpy as np
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.errors import CopeError
+from cope_ros.input.compressed_depth import plain_depth
 from cope_ros.input.depth_image import check_credible, depth_camera, meters
 from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.distortion import Undistorter
@@ -63,11 +64,13 @@ class FrameEstimator:
             rectified: whether it is rectified already.
 
         Raises:
-            DepthError: its camera cannot be told, or its distances cannot be true.
+            DepthError: it cannot be decoded, its camera cannot be told, or its distances cannot
+                be true.
         """
-        camera = depth_camera(pair.image, pair.info, color, rectified)
-        measured = meters(pair.image)
-        check_credible(measured, pair.image.encoding)
+        plain = plain_depth(pair.image)
+        camera = depth_camera(plain, pair.info, color, rectified)
+        measured = meters(plain)
+        check_credible(measured, plain.encoding)
         return DepthImage(self._undistort_depth(measured, camera), camera.K)
 
     def estimate(self, image: np.ndarray, K: np.ndarray, depth: DepthImage | None = None) -> Any:

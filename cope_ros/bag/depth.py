@@ -1,19 +1,29 @@
 """The depth image of each recorded colour image, found by reading ahead in the bag."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cope_ros.bag.frames import SECOND, Intrinsics, stamp_of
 from cope_ros.bag.reading import Bag, Message
 from cope_ros.core.errors import CopeError
-from cope_ros.input.compressed_depth import plain_depth
+from cope_ros.input.compressed_depth import check_depth_header
 from cope_ros.input.depth_image import DepthError, Fault
 from cope_ros.input.depth_pairing import DepthMatcher, DepthPair
 
 MAX_DIFFERENCE = 0.02  # s, as the node's depth.max_difference
 PATIENCE = 0.5  # s of recording in which the depth image of a colour image must come
+
+
+class Recorded(NamedTuple):
+    """A message of a bag, and what it is where it is an image to be processed."""
+
+    message: Message
+    wanted: bool  # an image to be processed
+    image: Any = None  # sensor_msgs/Image or CompressedImage, or why it cannot be read
+    depth: DepthPair | DepthError | None = None  # of the image, or why there is none
 
 
 class RecordedDepth:
@@ -33,18 +43,25 @@ class RecordedDepth:
         self.reasons: dict[Fault, str] = {}  # what was said of the first
 
     def paired(
-        self, messages: Iterator[Message], image: str
-    ) -> Iterator[tuple[Message, DepthPair | DepthError | None]]:
-        """The messages as they come, images of a topic with their depth or why there is none."""
+        self, messages: Iterator[Message], wanted: Callable[[Message], bool]
+    ) -> Iterator[Recorded]:
+        """The messages as they come; the images that are ``wanted`` with their depth."""
         ahead: deque[Message] = deque()
         while True:
             if not ahead and not self._pull(messages, ahead):
                 return
             message = ahead.popleft()
-            found = None
-            if message[0].topic == image:
-                found = self._depth_of(message, messages, ahead)
-            yield message, found
+            if not wanted(message):
+                yield Recorded(message, False)
+                continue
+            try:
+                image = self._bag.deserialize(message[0], message[2])
+            except CopeError as error:
+                yield Recorded(message, True, error)
+            else:
+                yield Recorded(
+                    message, True, image, self._depth_of(image, message, messages, ahead)
+                )
 
     def count(self, found: DepthPair | DepthError | None, share: np.ndarray) -> None:
         """Notes what became of an image's depth; ``share`` (N,) of each pose is confirmed."""
@@ -57,12 +74,8 @@ class RecordedDepth:
             self.confirmed += int((share > 0).sum())
 
     def _depth_of(
-        self, message: Message, messages: Iterator[Message], ahead: deque[Message]
-    ) -> DepthPair | DepthError | None:
-        try:
-            image = self._bag.deserialize(message[0], message[2])
-        except CopeError:
-            return None  # whoever reads the image says so
+        self, image: Any, message: Message, messages: Iterator[Message], ahead: deque[Message]
+    ) -> DepthPair | DepthError:
         while True:
             waited = self._now - message[1] / SECOND
             try:
@@ -89,7 +102,9 @@ class RecordedDepth:
         self._now = max(self._now, recorded / SECOND)
         if connection.topic == self.topic:
             try:
-                self._matcher.put(plain_depth(self._bag.deserialize(connection, raw)))
+                depth = self._bag.deserialize(connection, raw)
+                check_depth_header(depth)
+                self._matcher.put(depth)
             except DepthError as error:
                 self.faults[error.fault] += 1
                 self.reasons.setdefault(error.fault, str(error))

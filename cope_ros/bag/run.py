@@ -1,5 +1,6 @@
 """One pass over a bag: every message is copied, every image processed."""
 
+import itertools
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -11,15 +12,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cope_ros.bag.depth import RecordedDepth
+from cope_ros.bag.depth import Recorded, RecordedDepth
 from cope_ros.bag.frames import FrameReader, Intrinsics
 from cope_ros.bag.reading import Bag, Message
 from cope_ros.bag.sinks import MessageSink, Sink, TableSink, VideoSink
 from cope_ros.bag.topics import Topic
 from cope_ros.bag.writing import BagCopy
 from cope_ros.core.errors import CopeError
-from cope_ros.input.depth_image import DepthError
-from cope_ros.input.depth_pairing import DepthPair
 from cope_ros.input.drops import FrameError
 
 RATES = (1.0, 120.0)  # least and greatest frame rate of a video
@@ -113,40 +112,58 @@ def _pass(work: Work, copy: BagCopy, sinks: list[Sink], outcome: Outcome) -> Non
     reader = FrameReader(work.estimator, work.intrinsics, work.rectified)
     outcome.notes = reader.notes
     total = -(-work.image.count // work.every)
-    number = 0
     with _stop_request() as stop, tqdm(total=total, unit="img", desc="poses") as bar:
-        for (connection, recorded, raw), depth in _messages(work):
+        for recorded in _messages(work):
             if stop.given:
                 outcome.interrupted = True
                 return
-            copy.copy(connection, recorded, raw)
-            if connection.topic != work.image.name:
-                continue
-            if number % work.every == 0:
-                try:
-                    message = work.bag.deserialize(connection, raw)
-                    frame = reader.read(recorded, message, depth)
-                except FrameError as error:
-                    outcome.drop(error.cause.value, str(error))
-                except CopeError as error:
-                    outcome.drop("message", str(error))
-                else:
-                    for sink in sinks:
-                        sink.add(frame)
-                    outcome.processed += 1
-                    outcome.poses += len(frame.found.ids)
-                    if work.depth is not None:
-                        work.depth.count(frame.depth, frame.found.estimate.depth_share)
+            copy.copy(*recorded.message)
+            if recorded.wanted:
+                _process(work, reader, recorded, sinks, outcome)
                 bar.update()
-            number += 1
 
 
-def _messages(work: Work) -> Iterator[tuple[Message, DepthPair | DepthError | None]]:
-    """The bag's messages, the images with their depth where it is asked for."""
+def _process(
+    work: Work, reader: FrameReader, recorded: Recorded, sinks: list[Sink], outcome: Outcome
+) -> None:
+    """One image into the sinks, or counted as dropped."""
+    try:
+        if isinstance(recorded.image, CopeError):
+            raise recorded.image
+        frame = reader.read(recorded.message[1], recorded.image, recorded.depth)
+    except FrameError as error:
+        outcome.drop(error.cause.value, str(error))
+        return
+    except CopeError as error:
+        outcome.drop("message", str(error))
+        return
+    for sink in sinks:
+        sink.add(frame)
+    outcome.processed += 1
+    outcome.poses += len(frame.found.ids)
+    if work.depth is not None:
+        work.depth.count(frame.depth, frame.found.estimate.depth_share)
+
+
+def _messages(work: Work) -> Iterator[Recorded]:
+    """The bag's messages, each N-th image deserialised, with its depth where that is asked for."""
+    numbers = itertools.count()
+
+    def wanted(message: Message) -> bool:
+        return message[0].topic == work.image.name and next(numbers) % work.every == 0
+
     messages = work.bag.messages()
-    if work.depth is None:
-        return ((message, None) for message in messages)
-    return work.depth.paired(messages, work.image.name)
+    if work.depth is not None:
+        yield from work.depth.paired(messages, wanted)
+        return
+    for message in messages:
+        if not wanted(message):
+            yield Recorded(message, False)
+            continue
+        try:
+            yield Recorded(message, True, work.bag.deserialize(message[0], message[2]))
+        except CopeError as error:
+            yield Recorded(message, True, error)
 
 
 class _StopRequest:

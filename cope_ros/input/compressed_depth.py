@@ -19,6 +19,21 @@ TRANSPORT = "compressedDepth"
 HEADER = struct.Struct("<iff")
 
 
+def check_depth_header(message: Any) -> None:
+    """Refuses what cannot be decoded to depth, as far as its header tells; decodes nothing.
+
+    Args:
+        message: a sensor_msgs/Image or CompressedImage.
+
+    Raises:
+        DepthError: (fault MALFORMED) with what was expected and what was found.
+    """
+    if not is_compressed(message):
+        return check_depth(message)
+    _encoding_of(message)
+    return _check_png(memoryview(message.data)[HEADER.size :])
+
+
 def plain_depth(message: Any) -> Any:
     """A depth image that has passed ``check_depth``, of a sensor_msgs/Image or CompressedImage.
 
@@ -36,11 +51,7 @@ def decompress_depth(message: Any) -> Any:
     Raises:
         DepthError: (fault MALFORMED) another format, or a broken one; names it.
     """
-    encoding, _, rest = (part.strip() for part in message.format.partition(";"))
-    words = rest.split()
-    if not words or words[0] != TRANSPORT or words[1:] not in ([], ["png"]):
-        text = f"expected format '16UC1; compressedDepth png', got '{message.format[:60]}'"
-        raise DepthError(Fault.MALFORMED, text)
+    encoding = _encoding_of(message)
     data = np.frombuffer(message.data, np.uint8)
     stored = _pixels(data[HEADER.size :])
     if encoding == "32FC1":
@@ -56,13 +67,28 @@ def decompress_depth(message: Any) -> Any:
     )  # fmt: skip
 
 
+def _encoding_of(message: Any) -> str:
+    """The encoding of the raw depth image, as ``format`` says it."""
+    encoding, _, rest = (part.strip() for part in message.format.partition(";"))
+    words = rest.split()
+    if not words or words[0] != TRANSPORT or words[1:] not in ([], ["png"]):
+        text = f"expected format '16UC1; compressedDepth png', got '{message.format[:60]}'"
+        raise DepthError(Fault.MALFORMED, text)
+    return encoding
+
+
+def _check_png(data: memoryview) -> None:
+    """Refuses what is no PNG, or one of a size that no camera has, by its first bytes."""
+    try:
+        encoded_size(data)
+    except FrameError as error:
+        raise DepthError(Fault.MALFORMED, f"{TRANSPORT}: {error}") from error
+
+
 def _pixels(data: np.ndarray) -> np.ndarray:
     """(H, W) uint16 of a PNG, whose size is looked at before it is decoded."""
     png = data.tobytes()
-    try:
-        encoded_size(memoryview(png))
-    except FrameError as error:
-        raise DepthError(Fault.MALFORMED, f"{TRANSPORT}: {error}") from error
+    _check_png(memoryview(png))
     stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if is_whole(png) else None
     if stored is None or stored.ndim != 2 or stored.dtype != np.uint16:
         got = f"{stored.dtype} {stored.shape}" if stored is not None else "one cut off or broken"

@@ -16,7 +16,7 @@ NANOSECONDS = 1_000_000_000
 class DepthPair(NamedTuple):
     """A depth image and the camera_info that describes it."""
 
-    image: Any  # sensor_msgs/Image
+    image: Any  # sensor_msgs/Image or CompressedImage, not decoded yet
     info: Any | None  # sensor_msgs/CameraInfo
 
 
@@ -43,7 +43,7 @@ class DepthMatcher:
         self._arrived = -math.inf
 
     def put(self, depth: Any) -> None:
-        """Takes in a depth image that has been checked."""
+        """Takes in a depth image whose header has been checked."""
         self._depths.append(depth)
         self._arrived = self._clock()
 

@@ -115,7 +115,7 @@ class Mailbox:
             self._changed.notify()
 
     def put_depth(self, depth: Any) -> None:
-        """Takes in a depth image that has been checked."""
+        """Takes in a depth image whose header has been checked."""
         with self._changed:
             if self._depth is not None:
                 self._depth.put(depth)

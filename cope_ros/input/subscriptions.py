@@ -19,7 +19,7 @@ from cope_ros.diagnostics.connections import keeps
 from cope_ros.diagnostics.counters import FrameCounters
 from cope_ros.diagnostics.depth_counters import DepthCounters
 from cope_ros.input import topics
-from cope_ros.input.compressed_depth import plain_depth
+from cope_ros.input.compressed_depth import check_depth_header
 from cope_ros.input.decoding import check_image
 from cope_ros.input.depth_image import DepthError
 from cope_ros.input.drops import FrameError
@@ -146,6 +146,7 @@ class Inputs:
         assert self._depth is not None
         self._depth.count_received()
         try:
-            self._mailbox.put_depth(plain_depth(message))
+            check_depth_header(message)
+            self._mailbox.put_depth(message)
         except DepthError as error:
             self._depth.count_fault(error)

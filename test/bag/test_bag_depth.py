@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,9 @@ from bag_factory import (
     run,
 )
 from node_fakes import FakeEstimator
+from rosbags.interfaces import Connection
+
+from cope_ros.bag.reading import Bag
 
 MS = 1_000_000  # ns
 COLOR, ALIGNED = "/cam/color/image_raw", "/cam/aligned_depth_to_color/image_raw"
@@ -65,12 +70,23 @@ def test_each_image_gets_the_depth_of_its_stamp(
     assert shares == ["0.900000", "0.000000", "0.000000"] * 2
 
 
-def test_compressed_depth_is_read(tmp_path: Path, estimator: FakeEstimator) -> None:
+def test_compressed_depth_is_read_and_no_image_twice(
+    tmp_path: Path, estimator: FakeEstimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = rgbd(tmp_path / "in", packed=True)
+    read: Counter[str] = Counter()
+    deserialize = Bag.deserialize
+
+    def counted(self: Bag, connection: Connection, raw: bytes) -> Any:
+        read[connection.topic] += 1
+        return deserialize(self, connection, raw)
+
+    monkeypatch.setattr(Bag, "deserialize", counted)
     assert run(source, "--depth", f"{ALIGNED}/compressedDepth") == 0
     assert [float(d.depth.max()) for d in estimator.depths] == pytest.approx(
         [0.6, 0.601, 0.602, 0.603]
     )
+    assert (read[COLOR], read[f"{ALIGNED}/compressedDepth"]) == (4, 4)
 
 
 def test_depth_too_far_off_leaves_the_images_poses(

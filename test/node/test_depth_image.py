@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from node_fakes import FRAME, make_image, make_info
 
-from cope_ros.input.compressed_depth import plain_depth
+from cope_ros.input.compressed_depth import check_depth_header, plain_depth
 from cope_ros.input.depth_image import (
     DepthError,
     Fault,
@@ -164,4 +164,21 @@ def test_compressed_depth_is_as_the_plain_one() -> None:
 def test_other_compressed_images_are_no_depth(broken: SimpleNamespace) -> None:
     with pytest.raises(DepthError, match="expected") as caught:
         plain_depth(broken)
+    assert caught.value.fault == Fault.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        packed(MM, "16UC1; png compressed"),
+        SimpleNamespace(format="16UC1; compressedDepth png", data=bytes(5)),
+        SimpleNamespace(format="16UC1; compressedDepth png", data=bytes(99)),
+        message(MM, "mono8"),
+    ],
+)
+def test_a_header_tells_without_decoding(broken: SimpleNamespace) -> None:
+    check_depth_header(packed(MM, "16UC1; compressedDepth png"))
+    check_depth_header(message(MM, "16UC1"))
+    with pytest.raises(DepthError, match="expected") as caught:
+        check_depth_header(broken)
     assert caught.value.fault == Fault.MALFORMED
