@@ -15,16 +15,15 @@ import cv2
 import numpy as np
 
 from cope_ros.bundled import model_path
-from cope_ros.camera_file import camera_info
 from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
-from cope_ros.input.distortion import Undistorter
-from cope_ros.input.intrinsics import camera_from_info
 from cope_ros.output.debug_image import draw_instances
 from cope_ros.output.messages import quaternions_from_matrices
-from cope_ros.photograph import Photograph, focal_of_view, pinhole, read_photograph
+from cope_ros.photograph import read_photograph
+from cope_ros.photograph_camera import camera_of
 from cope_ros.tracking import left_to_right
 from cope_training.command import OK, command_parser, number, run_command
+from cope_training.files import check_output_file
 
 PICTURE_SIZE = 1600  # px, longer side of the overlay: lines and letters stay readable
 
@@ -39,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         "cope_pose", __doc__, "cope_pose photo.jpg --model models/mine --fx 900"
     )
-    parser.add_argument("photo", type=Path, help="JPEG, PNG or another image file")
+    parser.add_argument("photo", type=Path, help="JPEG, PNG, HEIC or another image file")
     parser.add_argument("--model", default="demo", help="model directory or bundled model")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--fx", type=number(1), help="focal length, px")
@@ -60,10 +59,12 @@ def _run(options: argparse.Namespace) -> int:
     if out.resolve() == options.photo.resolve():
         raise CopeError(f"{out}: is the photograph itself; name another picture with --out")
     photo = read_photograph(options.photo, upright=options.camera is None)
+    _check_picture(out)
     if photo.turned:
         kept = "left alone: the intrinsics are those of the stored pixels"
         _note(f"EXIF orientation {'applied' if options.camera is None else kept}")
-    image, K = _camera(options, photo)
+    image, K, source = camera_of(options, photo)
+    _note(source)
     estimator = Estimator.load(model_path(options.model), options.device)
     estimator.configure(score_threshold=options.score_threshold)
     estimate = estimator.estimate(image, K)
@@ -72,7 +73,14 @@ def _run(options: argparse.Namespace) -> int:
     pairs = zip(estimate.class_index.tolist(), slots, strict=True)
     ids = [f"{names[index]}_{slot}" for index, slot in pairs]
     poses = [_row(estimate, row, ids[row], names) for row in range(len(estimate))]
-    content = {"image": str(options.photo), "K": K.tolist(), "poses": poses}
+    height, width = image.shape[:2]
+    content = {
+        "image": str(options.photo),
+        "width": width,
+        "height": height,
+        "K": K.tolist(),
+        "poses": poses,
+    }
     if not options.json:
         print("\n".join(table(poses)))
     print(json.dumps(content, indent=2))
@@ -80,35 +88,6 @@ def _run(options: argparse.Namespace) -> int:
     _save(out, *_sized(image, K), estimate, estimator.catalogue, labels)
     _note(f"picture: {out}")
     return OK
-
-
-def _camera(options: argparse.Namespace, photo: Photograph) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels without distortion and their K.
-
-    Raises:
-        CopeError: nobody tells the focal length.
-    """
-    pixels = photo.pixels
-    size = (pixels.shape[1], pixels.shape[0])
-    if options.camera is not None:
-        info = camera_info(options.camera, size)
-        if (info.width, info.height) != size:
-            told = f"{info.width}x{info.height}"
-            raise CopeError(f"{options.camera}: is for images of {told}, got {size[0]}x{size[1]}")
-        camera = camera_from_info(info, rectified=False)
-        return Undistorter()(pixels, camera), camera.K
-    focal, source = options.fx, "--fx"
-    if options.fov is not None:
-        focal, source = focal_of_view(options.fov, size[0]), f"--fov {options.fov:g}"
-    elif focal is None:
-        focal, source = photo.focal, "its EXIF, lens distortion unknown"
-    if focal is None:
-        raise CopeError(
-            f"{options.photo}: no focal length in its EXIF; give --fx (px), --fov (degrees) or "
-            "--camera FILE"
-        )
-    _note(f"focal length {focal:.0f} px for {size[0]}x{size[1]} px (from {source})")
-    return pixels, pinhole(size, focal, options.fy, (options.cx, options.cy))
 
 
 def _row(estimate: Estimate, row: int, name: str, names: Sequence[str]) -> dict[str, Any]:
@@ -137,6 +116,22 @@ def table(poses: Sequence[dict[str, Any]]) -> list[str]:
     return lines if poses else ["nothing found"]
 
 
+def _check_picture(path: Path) -> None:
+    """Refuses a picture that could not be written, before any work.
+
+    Raises:
+        CopeError: of an unknown format, or in a folder that cannot be written.
+    """
+    if not cv2.haveImageWriter(str(path)):
+        raise CopeError(f"{path}: expected a picture's name for --out, such as out.jpg or out.png")
+    try:
+        check_output_file(path)
+    except CopeError as error:
+        raise CopeError(f"{error}; name another picture with --out") from error
+    if not path.parent.is_dir():
+        raise CopeError(f"{path.parent}: no such folder; name another picture with --out")
+
+
 def _sized(image: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The image and its K in the size of the picture."""
     scale = PICTURE_SIZE / max(image.shape[:2])
@@ -156,11 +151,7 @@ def _save(
     labels: Sequence[str],
 ) -> None:
     drawn = draw_instances(image, K, estimate, catalogue, labels)
-    try:
-        written = cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
-    except cv2.error as error:  # an ending that OpenCV does not know
-        raise CopeError(f"{path}: expected a name such as .jpg or .png ({error.err})") from error
-    if not written:
+    if not cv2.imwrite(str(path), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)):
         raise CopeError(f"{path}: cannot be written")
 
 

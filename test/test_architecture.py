@@ -71,7 +71,7 @@ def test_core_and_training_import_no_ros() -> None:
 RUNS_WITHOUT_ROS = (
     *("cope_ros/core", "cope_ros/tracking", "cope_ros/bag", "cope_ros/frame.py"),
     *("cope_ros/bundled.py", "cope_ros/camera_file.py", "cope_ros/input/intrinsics.py"),
-    *("cope_ros/photograph.py", "cope_ros/pose.py"),
+    *("cope_ros/photograph.py", "cope_ros/photograph_camera.py", "cope_ros/pose.py"),
     *("cope_ros/input/distortion.py", "cope_ros/input/plausibility.py"),
     *("cope_ros/input/resolution.py",),
     *("cope_ros/input/drops.py", "cope_ros/input/mailbox.py", "cope_ros/input/image_header.py"),

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cope_ros.core.errors import CopeError
+from cope_training.data.heif import is_heif, teach_pillow
 from cope_training.data.notes import note_once
 from cope_training.rendering.files.pictures import rgb_pixels
 
@@ -48,13 +49,23 @@ def opened(path: Path) -> Generator[Image.Image, None, None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of palettes, odd tags and many pixels
-            with Image.open(path) as image:
+            with _open(path) as image:
                 yield image
     except CopeError:
         raise
     except IMAGE_ERRORS as error:
         reason = _why_unreadable(path, error)
         raise CopeError(f"{path}: cannot be read as an image ({reason})") from error
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        if not is_heif(path):
+            raise
+        teach_pillow(path)
+        return Image.open(path)
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

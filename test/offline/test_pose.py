@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from node_fakes import FakeEstimator
+from photo_files import FOCAL, FOCAL_35MM, RESOLUTION, UNIT, WIDTH, photo, run
 from PIL import Image
 
 from cope_ros import pose
 from cope_ros.photograph import focal_of_view, read_photograph
-
-FOCAL_35MM, FOCAL, RESOLUTION, UNIT, WIDTH, ORIENTATION = 41989, 37386, 41486, 41488, 40962, 274
-
-
-@pytest.fixture
-def estimator(monkeypatch: pytest.MonkeyPatch) -> FakeEstimator:
-    fake = FakeEstimator()
-    monkeypatch.setattr(pose.Estimator, "load", lambda *arguments: fake)
-    return fake
-
-
-def photo(path: Path, size=(400, 300), orientation: int | None = None, **tags: object) -> Path:
-    image = Image.new("RGB", size, (90, 90, 90))
-    exif = Image.Exif()
-    exif.get_ifd(0x8769).update({int(name[1:]): value for name, value in tags.items()})
-    if orientation is not None:
-        exif[ORIENTATION] = orientation
-    image.save(path, exif=exif)
-    return path
-
-
-def run(*arguments: object) -> int:
-    return pose.main([str(argument) for argument in arguments])
 
 
 def test_table_json_and_picture(
@@ -114,11 +94,64 @@ def test_what_cannot_be_done_is_one_line(
         (tmp_path / "text.jpg", "--fx", 9),
         (tmp_path / "none.jpg", "--fx", 9),
         (path, "--camera", tmp_path / "c.json"),
-        (path, "--fx", 9, "--model", "no_such_model"),
+        (path, "--fx", 900, "--model", "no_such_model"),
     ):
         assert run(*arguments) == 1
         lines = [x for x in capsys.readouterr().err.splitlines() if "note:" not in x]
         assert len(lines) == 1, lines
+
+
+@pytest.mark.parametrize("name", ["o.txt", "o", "none/o.png", "p.jpg/o.png", "folder.png"])
+def test_a_picture_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pose.Estimator, "load", lambda *arguments: pytest.fail("loaded"))
+    (tmp_path / "folder.png").mkdir()
+    assert run(photo(tmp_path / "p.jpg"), "--fx", 500, "--out", tmp_path / name) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--out" in line
+
+
+def test_the_json_is_as_documented(
+    tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(photo(tmp_path / "p.jpg"), "--fx", 900, "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    page = (Path(__file__).parents[2] / "docs" / "bags.md").read_text()
+    documented = re.findall(
+        r"^\| `(\S+)` \|", page.partition("`cope_pose` prints")[2], re.MULTILINE
+    )
+    poses = content.pop("poses")
+    assert documented == [*content, *(f"poses[].{key}" for key in poses[0])]
+    assert (content["width"], content["height"]) == (400, 300)
+    assert [len(poses[0][key]) for key in ("position_m", "quaternion_xyzw", "sigma_m_rad")] == [
+        3,
+        4,
+        6,
+    ]
+
+
+def test_heic_without_its_reader_names_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "p.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))  # whatever its name
+    assert run(tmp_path / "p.jpg", "--fx", 500) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install pillow-heif" in line
+
+
+def test_heic_is_read(
+    tmp_path: Path, estimator: FakeEstimator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[FOCAL_35MM] = 26
+    image = Image.new("RGB", (400, 300), (90, 90, 90))
+    heif.from_pillow(image).save(tmp_path / "p.heic", exif=exif.tobytes())
+    assert run(tmp_path / "p.heic") == 0
+    assert estimator.seen[0][0].shape == (300, 400, 3)
+    assert estimator.seen[0][1][0, 0] == pytest.approx(26 * 500 / 43.2666, rel=1e-3)
 
 
 def test_large_photographs_are_drawn_small(tmp_path: Path, estimator: FakeEstimator) -> None:
