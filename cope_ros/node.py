@@ -18,7 +18,8 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from cope_ros import overrides, parameters, startup
+from cope_ros import overrides, startup
+from cope_ros import parameter_access as access
 from cope_ros.control import Control
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.diagnostics.console import ready
@@ -76,8 +77,8 @@ class CopeNode(LifecycleNode):
         self.depth_counters = DepthCounters(self.get_logger().warning)
         self.notices = Notices(self.get_logger().warning, self.get_logger().info)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        parameters.declare(self, topics.qos_override_names(self), shared)
-        self.parameters = parameters.read(self)
+        access.declare(self, topics.qos_override_names(self), shared)
+        self.parameters = access.read(self)
         self.add_post_set_parameters_callback(self._on_parameters_set)
         self._threshold = ModelThreshold(self)
         self._control = Control(lambda: self.parameters.mode)
@@ -199,8 +200,7 @@ class CopeNode(LifecycleNode):
         startup.free_memory()
 
     def _model(self) -> Model | None:
-        loaded = self._estimator is not None
-        return startup.describe(self._estimator, self.parameters) if loaded else None
+        return self._estimator and startup.describe(self._estimator, self.parameters)
 
     def _ready(self, inputs: str) -> str:
         model = startup.describe(self._estimator, self.parameters)
@@ -233,12 +233,16 @@ class CopeNode(LifecycleNode):
         self.get_logger().fatal(f"the worker thread failed: {error!r}")
         rclpy.try_shutdown(context=self.context)
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """What the services call: refusals are told in words that name the parameter."""
+        reason = access.unknown(self, parameter_list)
+        reason = reason or startup.refusal(self, access.converted(parameter_list), self._estimator)
+        return (
+            access.answer(reason) if reason else super().set_parameters_atomically(parameter_list)
+        )
+
     def _on_set_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        reason = parameters.refusal(changed)
-        if reason is None and self._estimator is not None:
-            wanted = parameters.read(self, changed)
-            reason = startup.unknown_classes(wanted, self._estimator.catalogue)
-        return SetParametersResult(successful=reason is None, reason=reason or "")
+        return access.answer(startup.refusal(self, changed, self._estimator))
 
     def _on_parameters_set(self, _changed: list[Parameter]) -> None:
-        self.parameters = parameters.read(self)
+        self.parameters = access.read(self)

@@ -31,18 +31,22 @@ class ParameterError(CopeError):
 def as_declared(default: Any, value: Any) -> Any:
     """``value`` in the type of ``default`` where it is written in a type near it."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None:
+        return value
     if isinstance(default, bool):
         return bool(value) if number and value in (0, 1) else value
     if isinstance(default, float):
         return float(value) if number else value
     if isinstance(default, int):
-        return int(value) if number and value == int(value) else value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
     if isinstance(default, str):
         if value is False and default == OFF:  # YAML takes the bare word for a truth value
             return OFF
         return str(value) if number and isinstance(value, int) else value
     if isinstance(value, str) or number:
         value = [value]
+    if isinstance(value, bool):
+        return value
     if not value:  # an empty list has no type
         return list(default)
     return [as_declared("", item) for item in value]
@@ -88,14 +92,23 @@ def check_names(
         if name in known:
             continue
         ours = [item for item in known if item.startswith(OVERRIDES) == name.startswith(OVERRIDES)]
-        close = difflib.get_close_matches(name, ours, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
         # An override of QoS that is nearly ours would be missed, wherever it stands.
         nearly = difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE)
         if name in shared and not (name.startswith(OVERRIDES) and nearly):
+            hint = _hint(name, ours)
             warn(f"parameter '{name}' of a shared parameter file is not one of this node{hint}")
         else:
-            raise ParameterError(name, f"unknown{hint} (known: {', '.join(sorted(ours))})")
+            raise ParameterError(name, unknown(name, ours))
+
+
+def unknown(name: str, known: Collection[str]) -> str:
+    """What there is to say of a name that nobody declares: the nearest one, else all."""
+    return "unknown" + (_hint(name, known) or f" (known: {', '.join(sorted(known))})")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def apply(node: Node, defaults: Mapping[str, Any]) -> None:
@@ -103,3 +116,6 @@ def apply(node: Node, defaults: Mapping[str, Any]) -> None:
     # rclpy offers no public way to its overrides.
     overrides = node._parameter_overrides
     overrides.update({item.name: item for item in converted(defaults, overrides.values())})
+    for name, default in defaults.items():  # an empty list in a file has no type
+        if isinstance(default, list) and name in overrides and overrides[name].value is None:
+            del overrides[name]

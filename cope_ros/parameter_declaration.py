@@ -7,7 +7,12 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-Check = Callable[[Any], str | None]  # the reason to refuse a value, None where it is accepted
+Check = Callable[[Any], str | None]  # what is expected instead, None where a value is accepted
+LONGEST = 60  # characters of a value in the log
+WORDS = {
+    **{bool: "true or false", int: "a whole number", float: "a number"},
+    **{str: "a text", list: "a list of texts"},
+}
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class Spec:
 
     name: str
     description: str
-    live: bool = False  # may be set while the node runs
+    live: bool = False  # may be set while the node runs, others while it is unconfigured
+    at_start: bool = False  # means nothing later on
     span: tuple[float, float] | None = None  # inclusive
     check: Check | None = None
 
@@ -28,23 +34,48 @@ def entry(name: str, default: Any, description: str, **options: Any) -> Any:
 
 def one_of(*choices: str) -> Check:
     """Accepts these strings alone."""
-    text = ", ".join(choices)
-    return lambda value: None if value in choices else f"expected one of {text}; got '{value}'"
+    text = ", ".join(choice or '""' for choice in choices)
+    return lambda value: None if value in choices else f"one of {text}"
 
 
 def matching(pattern: re.Pattern[str], expected: str) -> Check:
     """Accepts strings of a pattern; ``expected`` describes them."""
+    return lambda value: None if pattern.fullmatch(value) else expected
 
-    def check(value: str) -> str | None:
-        return None if pattern.fullmatch(value) else f"expected {expected}; got '{value}'"
 
-    return check
+def fault(spec: Spec, default: Any, value: Any) -> str | None:
+    """Why a value cannot be taken, None where it can: what is expected and what came."""
+    expected = _of_type(spec, default, value)
+    if expected is None and spec.check is not None:
+        expected = spec.check(value)
+    return None if expected is None else f"expected {expected}; got {shown(value)}"
+
+
+def shown(value: Any) -> str:
+    """A value in one line of the log."""
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def _of_type(spec: Spec, default: Any, value: Any) -> str | None:
+    """What is expected where a value is of another type or out of range."""
+    if type(value) is not type(default):
+        fits = False
+    elif isinstance(value, list):
+        fits = all(isinstance(item, str) for item in value)
+    else:
+        fits = spec.span is None or spec.span[0] <= value <= spec.span[1]  # never of NaN
+    if fits:
+        return None
+    limits = "" if spec.span is None else f" from {spec.span[0]:g} to {spec.span[1]:g}"
+    return f"{WORDS[type(default)]}{limits}"
 
 
 def descriptor(spec: Spec, default: Any) -> ParameterDescriptor:
     """What ``ros2 param describe`` shows of a parameter."""
-    text = spec.description if spec.live else f"{spec.description}. Fixed at start-up"
-    message = ParameterDescriptor(description=text, read_only=not spec.live)
+    when = "Read at start-up alone" if spec.at_start else "Can be set while unconfigured"
+    text = spec.description if spec.live else f"{spec.description}. {when}"
+    message = ParameterDescriptor(description=text, read_only=spec.at_start)
     if spec.span is not None and isinstance(default, float):
         low, high = spec.span
         message.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]

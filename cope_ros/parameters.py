@@ -1,30 +1,21 @@
 """The node's parameters: one declaration table that reads into one frozen dataclass.
 
 Each field of :class:`Parameters` carries its ROS name, default, description, range and whether
-it may change while the node runs. Declaring, describing, validating and reading all follow from
-these fields; nothing else in the package knows a parameter's name.
+it may change while the node runs. Declaring, describing, validating and reading (see
+``parameter_access``) all follow from these fields; nothing else knows a parameter's name.
 """
 
 import math
 import re
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any
 
-from rclpy.exceptions import ParameterUninitializedException
-from rclpy.node import Node
-from rclpy.parameter import Parameter
-
-from cope_ros import overrides
 from cope_ros.depth_parameters import DepthParameters
 from cope_ros.input.encodings import PIXELS
 from cope_ros.overrides import ParameterError as ParameterError
-from cope_ros.parameter_declaration import Spec, descriptor, entry, matching, one_of
+from cope_ros.parameter_declaration import Spec, entry, matching, one_of
 from cope_ros.tracking import TrackSettings
 
-# Overrides that belong to rclpy, not to this table.
-FOREIGN_NAMES = ("use_sim_time", "start_type_description_service")
 DEVICE_PATTERN = re.compile(r"auto|cpu|cuda(:\d+)?")
 TF_PREFIX_PATTERN = re.compile(r"([A-Za-z0-9_.\-][A-Za-z0-9_.\-/]*)?")
 
@@ -62,7 +53,9 @@ class Parameters(DepthParameters):
         "What images hold whose encoding is a type alone: rgb8 or bgr8 for 8UC3, and so on",
         check=one_of("", *PIXELS),
     )
-    autostart: bool = entry("autostart", True, "Configure and activate by itself at start-up")
+    autostart: bool = entry(
+        "autostart", True, "Configure and activate by itself at start-up", at_start=True
+    )
     tf_prefix: str = entry(
         "tf.prefix",
         "",
@@ -190,60 +183,7 @@ def specs() -> tuple[Spec, ...]:
     return tuple(f.metadata["spec"] for f in fields(Parameters))
 
 
-def refusal(parameters: Iterable[Parameter]) -> str | None:
-    """Why these values cannot be set, None where they can; types and ranges are rclpy's."""
-    checks = {spec.name: spec.check for spec in specs() if spec.check is not None}
-    for parameter in parameters:
-        check = checks.get(parameter.name)
-        if check is None or parameter.type_ is Parameter.Type.NOT_SET:
-            continue
-        reason = check(parameter.value)
-        if reason is not None:
-            return f"{parameter.name}: {reason}"
-    return None
-
-
 def defaults() -> dict[str, Any]:
     """The default of every parameter by its name, lists as rclpy holds them."""
     values = ((item.metadata["spec"].name, item.default) for item in fields(Parameters))
     return {name: list(v) if isinstance(v, tuple) else v for name, v in values}
-
-
-def declare(node: Node, others: Collection[str] = (), shared: Collection[str] = ()) -> None:
-    """Declares the table on ``node`` with the overrides of its command line and files.
-
-    Args:
-        others: names that are declared elsewhere.
-        shared: names from sections of files that are not for this node alone.
-
-    Raises:
-        ParameterError: an override has a name that nobody declares.
-        rclpy.exceptions.ParameterException: an override of a wrong type or value.
-    """
-    values = defaults()
-    known = [*values, *FOREIGN_NAMES, *others]
-    names = tuple(node._parameter_overrides)  # rclpy has no public list of them
-    overrides.check_names(names, known, shared, node.get_logger().warning)
-    overrides.apply(node, values)
-    node.add_pre_set_parameters_callback(partial(overrides.converted, values))
-    for spec in specs():
-        default = values[spec.name]
-        node.declare_parameter(spec.name, default, descriptor(spec, default))
-
-
-def read(node: Node, changed: Iterable[Parameter] = ()) -> Parameters:
-    """The current values, those in ``changed`` taking precedence.
-
-    An empty list in a YAML file has no type and reaches rclpy as "not set"; such a parameter
-    keeps its default.
-    """
-    pending = {p.name: p.value for p in changed}
-    values: dict[str, Any] = {}
-    for item in fields(Parameters):
-        name = item.metadata["spec"].name
-        try:
-            value = pending[name] if name in pending else node.get_parameter(name).value
-        except ParameterUninitializedException:
-            continue
-        values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
-    return Parameters(**values)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from cv_bridge import CvBridge
 from rclpy.clock import Clock
+from std_msgs.msg import Header
 
 from cope_ros import startup
 from cope_ros.control import Control
@@ -79,7 +80,7 @@ class Processor:
 
     def _process(self, pair: Pair) -> None:
         parameters = self._tools.parameters()
-        header = pair.image.header
+        header = self._header(pair.image.header)
         self._check_age(header, parameters)
         image, camera = self._rectified(pair, parameters)
         depth = self._depth(pair, camera, parameters)
@@ -95,7 +96,7 @@ class Processor:
         )
         self._tell_impossible(found.impossible)
         self._tell_time(found.moment)
-        self._tell_frame(header, parameters)
+        self._tell_frame(pair.image.header.frame_id, parameters)
         if depth is not None:
             self._tools.depth.count_instances(found.estimate.depth_share)
         self._tools.control.check_enabled()
@@ -126,13 +127,23 @@ class Processor:
             text = f"{moment.anew}: tracks and their numbers start anew"
             self._tools.notices.warn("anew", text, every=NEWS)
 
-    def _tell_frame(self, header: Any, parameters: Parameters) -> None:
-        text = (
+    def _header(self, header: Any) -> Any:
+        """The image's header as tf2 takes it: names of frames begin with no slash any more."""
+        name = header.frame_id.lstrip("/")
+        return header if name == header.frame_id else Header(stamp=header.stamp, frame_id=name)
+
+    def _tell_frame(self, given: str, parameters: Parameters) -> None:
+        none = (
             "images have no frame_id, so that no TF frames are sent and nobody can place the "
             "detections: set it in the camera's driver"
         )
-        nameless = parameters.tf_enable and not header.frame_id
-        self._tools.notices.hold("output", {"frame_id": text} if nameless else {})
+        slash = "frame_id '{}' of the images begins with a slash, which tf2 refuses: left out"
+        facts = {}
+        if parameters.tf_enable and not given.strip("/"):
+            facts["frame_id"] = none
+        elif given.startswith("/"):
+            facts["slash"] = slash.format(given[:80])
+        self._tools.notices.hold("output", facts)
 
     def _check_age(self, header: Any, parameters: Parameters) -> None:
         stamp = header.stamp.sec * SECOND + header.stamp.nanosec  # any int32, even negative

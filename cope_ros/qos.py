@@ -1,7 +1,11 @@
 """QoS of topics that parameters may override: ``qos_overrides.<topic>.<kind>.<policy>``."""
 
+from typing import Any
+
 from rclpy.qos import QoSPolicyKind
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from cope_ros.parameter_declaration import shown
 
 OVERRIDES = "qos_overrides."
 POLICIES = (
@@ -10,6 +14,13 @@ POLICIES = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
+# What rclpy takes for them, in lower or upper case.
+CHOICES = {
+    "history": ("keep_last", "keep_all", "system_default"),
+    "reliability": ("reliable", "best_effort", "system_default", "best_available"),
+    "durability": ("volatile", "transient_local", "system_default", "best_available"),
+}
+DEEPEST = 10_000  # messages in a queue
 
 
 def overridable() -> QoSOverridingOptions:
@@ -20,3 +31,20 @@ def overridable() -> QoSOverridingOptions:
 def override_names(topic: str, kind: str) -> list[str]:
     """The parameters of a resolved topic; ``kind``: subscription or publisher."""
     return [f"{OVERRIDES}{topic}.{kind}.{policy.name.lower()}" for policy in POLICIES]
+
+
+def override_fault(name: str, value: Any) -> str | None:
+    """Why an override cannot have a value, None where it can: what is expected and what came.
+
+    Args:
+        name: of one of :func:`override_names`; what others hold is not judged.
+    """
+    policy = name.rpartition(".")[2]
+    if policy == "depth":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fits, expected = whole and 1 <= value <= DEEPEST, f"a whole number from 1 to {DEEPEST}"
+    else:
+        words = CHOICES.get(policy, ())
+        fits = not words or (isinstance(value, str) and value.lower() in words)
+        expected = f"one of {', '.join(words)}"
+    return None if fits else f"expected {expected}; got {shown(value)}"

@@ -2,14 +2,17 @@
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from cope_ros import bundled
+from cope_ros import parameter_access as access
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.fallback import FallbackEstimator
 from cope_ros.core.deployment.precision import NO_HALF, half_dtype
@@ -90,6 +93,20 @@ def unknown_classes(parameters: Parameters, catalogue: Catalogue) -> str | None:
     if not unknown:
         return None
     return f"expected some of {', '.join(catalogue.class_ids)}; got {', '.join(sorted(unknown))}"
+
+
+def refusal(node: Node, changed: Sequence[Parameter], estimator: Any) -> str | None:
+    """Why parameters cannot be set, None where they can; names the parameter.
+
+    Args:
+        node: has declared them.
+        estimator: loaded; None while the node is unconfigured.
+    """
+    reason = access.refusal(changed, configured=estimator is not None)
+    if reason is not None or estimator is None:
+        return reason
+    reason = unknown_classes(access.read(node, changed), estimator.catalogue)
+    return reason and str(ParameterError("classes", reason))
 
 
 def configure(estimator: Any, parameters: Parameters) -> None:

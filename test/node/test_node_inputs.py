@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
-from node_fakes import FakeEstimator, gray, make_image, make_info
+from node_fakes import FRAME, FakeEstimator, gray, make_image, make_info
 from node_harness import running
 from rclpy.context import Context
 from rclpy.node import Node
@@ -142,6 +142,18 @@ def test_images_without_a_frame_id_are_estimated_and_named_once():
         notices = rig.node.notices.standing["output"]
         assert not rig.transforms
     assert ["no frame_id" in text for text in notices] == [True]
+
+
+def test_a_leading_slash_of_the_frame_id_is_left_out_as_tf2_wants_it():
+    with running(FakeEstimator()) as rig:
+        rig.connect()
+        image = make_image(gray(), 1000)
+        image.header.frame_id = f"/{FRAME}"
+        rig.send(image, make_info(stamp=1000))
+        assert rig.wait_for(1).header.frame_id == FRAME
+        rig.wait(lambda: bool(rig.transforms), "tf")
+        assert rig.transforms[0].transforms[0].header.frame_id == FRAME
+        assert ["slash" in text for text in rig.node.notices.standing["output"]] == [True]
 
 
 def test_camera_info_of_another_frame_is_refused_until_told_otherwise():

@@ -18,7 +18,10 @@ from cope_ros.process import run
         (0.5, 1, 1.0),
         (0.5, 0.25, 0.25),
         (10, 4.0, 4),
-        (10, 4.5, 4.5),  # left for rclpy to refuse, as the following ones
+        (10, 4.5, 4.5),  # left to be refused, as the following ones
+        (10, float("inf"), float("inf")),
+        (0.5, None, None),
+        ([""], True, True),
         (0.5, "high", "high"),
         (0.5, True, True),
         (False, "maybe", "maybe"),
@@ -69,7 +72,7 @@ def test_live_values_as_the_command_line_sends_them():
         assert rig.node.parameters.class_ids == ()
         refused = put(rig, "max_rate", type=ParameterType.PARAMETER_STRING, string_value="fast")
         assert not refused.successful
-        assert "DOUBLE" in refused.reason
+        assert "expected a number from 0 to 10000; got 'fast'" in refused.reason
         assert rig.node.parameters.max_rate == 10.0
 
 
