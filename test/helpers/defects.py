@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,11 +30,15 @@ Place = tuple[Any, Any]  # a list or mapping, and an index or key in it
 def outcome(read: Callable[[], T], names: tuple[str, ...]) -> T | None:
     """What ``read`` gives, None where it refuses; fails unless the refusal names a file.
 
+    A warning of numpy fails, too.
+
     Args:
         names: one of these stands in the message.
     """
     try:
-        return read()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            return read()
     except CopeError as error:
         text = str(error)
         assert any(name in text for name in names), f"none of {names} is in: {text}"

@@ -123,7 +123,8 @@ def _part(primitive: Any, assets: Assets, textures: dict[str, Texture | None]) -
         return None
     flat = np.asarray(primitive.vertex_index).reshape(-1)
     faces = np.arange(len(flat)).reshape(-1, 3)
-    part = Part(np.asarray(primitive.vertex, dtype=np.float64)[flat], faces)
+    vertices = np.asarray(primitive.vertex, dtype=np.float64)[flat]
+    part = Part(vertices, faces, numbers=flat)
     part.colors = _vertex_colors(primitive)
     _dress(part, primitive, assets, textures)
     return part

@@ -42,9 +42,10 @@ def read_gltf(data: bytes, assets: Assets) -> Reading:
         reading = Reading(assets, unit=1.0, unit_source="glTF files are in metres")
         materials = Materials(tree, buffers, assets)
         for mesh, T in _placed_meshes(tree):
-            for primitive in tree["meshes"][mesh].get("primitives", []):
+            for number, primitive in enumerate(tree["meshes"][mesh].get("primitives", [])):
                 part = _part(tree, primitive, T, buffers, materials, reading)
                 if part is not None:
+                    part.place = f"mesh {mesh}, primitive {number}"
                     reading.parts.append(part)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
         if isinstance(error, CopeError):
@@ -147,8 +148,7 @@ def _part(
         reading.notes.append("points and lines are left out")
         return None
     attributes = primitive["attributes"]
-    with np.errstate(invalid="ignore"):  # what is not finite is looked at later, where it is used
-        vertices = buffers.read(attributes["POSITION"]) @ T[:3, :3].T + T[:3, 3]
+    vertices = buffers.read(attributes["POSITION"]) @ T[:3, :3].T + T[:3, 3]
     if "indices" in primitive:
         order = buffers.read(primitive["indices"], scale=False).reshape(-1).astype(np.int64)
     else:

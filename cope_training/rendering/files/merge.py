@@ -64,6 +64,8 @@ def used(part: Part) -> Part:
         None if part.colors is None else part.colors[kept],
         None if part.uv is None else part.uv[kept],
         part.texture,
+        np.flatnonzero(kept) if part.numbers is None else part.numbers[kept],
+        part.place,
     )
 
 

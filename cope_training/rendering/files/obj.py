@@ -66,7 +66,7 @@ def _part(
 ) -> Part:
     """One material's triangles. Vertex colours stand above the material's plain colour."""
     vertex, point = np.array(list(group.rows), dtype=np.int64).T
-    part = Part(vertices[vertex], fan(group.faces))
+    part = Part(vertices[vertex], fan(group.faces), numbers=vertex + 1)
     if colors is not None:
         part.colors = colors[vertex]
     if (point >= 0).all():
@@ -80,9 +80,9 @@ def _part(
 def _vertex_colors(content: _Content) -> np.ndarray | None:
     if not content.colors:
         return None
-    colors = np.full((len(content.vertices), 3), np.nan)
-    colors[list(content.colors)] = list(content.colors.values())
-    return unit_colors(colors)  # where a vertex has none, white
+    colors = np.ones((len(content.vertices), 3))  # where a vertex has none, white
+    colors[list(content.colors)] = unit_colors(np.array(list(content.colors.values())))
+    return colors
 
 
 def _parse(text: str, source: str) -> _Content:

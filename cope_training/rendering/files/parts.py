@@ -8,6 +8,9 @@ import numpy as np
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.files.assets import Assets
 
+FARTHEST = 1e9  # of a coordinate in the file's unit: beyond, nothing is left of an object's size
+MOST_REPEATS = 1e6  # of a texture: beyond, single precision does not tell its points apart
+BRIGHTEST = 4.0  # of a colour from 0 to 1 that is too bright
 GRAY = 160  # sRGB of a surface whose file says nothing of its colour
 
 
@@ -29,6 +32,8 @@ class Part:
     colors: np.ndarray | None = None  # (V, 3) float sRGB from 0 to 1, times the texture if any
     uv: np.ndarray | None = None  # (V, 2) float, (0, 0) at the texture's bottom left
     texture: Texture | None = None
+    numbers: np.ndarray | None = None  # (V,) int64, what the file calls each vertex
+    place: str = ""  # what the file calls the vertices' list, where it has several
 
 
 @dataclass
@@ -63,6 +68,30 @@ def check_indices(faces: np.ndarray, count: int, source: str, base: int = 0) -> 
         )
 
 
+def check_values(part: Part, source: str) -> None:
+    """Refuses positions, colours and texture points that are no numbers or absurdly large.
+
+    Raises:
+        CopeError: names the first such vertex as the file does.
+    """
+    kinds = [(part.vertices, "a position", FARTHEST), (part.colors, "a colour", np.inf)]
+    if part.texture is not None:
+        kinds.append((part.uv, "a texture point", MOST_REPEATS))
+    for values, kind, limit in kinds:
+        if values is None:
+            continue
+        wrong = ~(np.isfinite(values) & (np.abs(values) <= limit)).all(axis=1)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            number = row if part.numbers is None else int(part.numbers[row])
+            what = "finite numbers" + ("" if np.isinf(limit) else f" up to {limit:g}")
+            got = " ".join(f"{v:g}" for v in values[row])
+            place = f"{part.place}: " if part.place else ""
+            raise CopeError(
+                f"{source}: {place}vertex {number}: expected {kind} of {what}, got {got}"
+            )
+
+
 def fan(polygons: Sequence[Sequence[int]]) -> np.ndarray:
     """(T, 3) int64: triangles of polygons, each a fan about its first corner.
 
@@ -77,17 +106,24 @@ def unit_colors(values: np.ndarray, full: float | None = None) -> np.ndarray:
 
     Args:
         values: (V, 3) integers or floats.
-        full: what is full brightness; by default 65535 for 16-bit integers that use more than
-            eight bits, 255 for other integers and for floats above 1, otherwise 1.
+        full: what is full brightness; by default 65535 where more than eight bits are used, 255
+            for other integers and for floats above 1, otherwise 1. Floats that are a little above
+            1 and no whole numbers are too bright, not of 255.
+
+    Returns:
+        NaN where a value is no finite number.
     """
-    largest = float(np.nanmax(values, initial=0.0))
+    finite = np.isfinite(values)
+    largest = float(values.max(where=finite, initial=0))
     if full is None:
         if values.dtype.kind in "iu":
-            full = 65535.0 if values.dtype.itemsize == 2 and largest > 255 else 255.0
+            full = 255.0
         else:
-            full = 255.0 if largest > 1.0 + 1e-6 else 1.0
-    scaled = values.astype(np.float64) / full
-    return np.asarray(np.nan_to_num(scaled, nan=1.0).clip(0.0, 1.0))
+            whole = bool((values == np.rint(values))[finite].all())
+            full = 255.0 if largest > (1.0 if whole else BRIGHTEST) else 1.0
+        full = 65535.0 if largest > 256.0 else full
+    scaled = (values.astype(np.float64) / full).clip(0.0, 1.0)
+    return np.asarray(np.where(finite, scaled, np.nan))
 
 
 def srgb_from_linear(linear: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from cope_training.rendering.files.parts import (
 from cope_training.rendering.files.ply_tables import read_tables
 
 MODULATED = "colors modulate the texture"  # a comment of our own files, see ``meshes.save_ply``
+LARGEST_INDEX = 2**53  # up to here, floats are whole numbers
 _COLORS = (
     ("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"),
 )  # fmt: skip
@@ -68,17 +69,22 @@ def _part(
         colors = None if colors is None else colors[flat]
         if by_face is not None:
             colors = np.repeat(by_face[owner], 3, axis=0)
-        return Part(vertices[flat], np.arange(len(flat)).reshape(-1, 3), colors, corners)
+        rows = np.arange(len(flat)).reshape(-1, 3)
+        return Part(vertices[flat], rows, colors, corners, numbers=flat)
     if by_face is not None:
         flat = faces.reshape(-1)
         uv = None if uv is None else uv[flat]
         colors = np.repeat(by_face[owner], 3, axis=0)
-        return Part(vertices[flat], np.arange(len(flat)).reshape(-1, 3), colors, uv)
+        rows = np.arange(len(flat)).reshape(-1, 3)
+        return Part(vertices[flat], rows, colors, uv, numbers=flat)
     return Part(vertices, faces, colors, uv)
 
 
 def _triangles(rows: Any, count: int, source: str) -> tuple[np.ndarray, np.ndarray]:
     """(F, 3) triangles and (F,) the polygon that each is of."""
+    for number, polygon in enumerate(rows if len(rows) and rows[0].dtype.kind == "f" else ()):
+        if not (polygon == np.rint(polygon)).all() or not (np.abs(polygon) < LARGEST_INDEX).all():
+            raise CopeError(f"{source}: face {number}: expected whole numbers, got {polygon}")
     if isinstance(rows, np.ndarray) and rows.shape[1] == 3:
         faces = rows.astype(np.int64)
         check_indices(faces, count, source)

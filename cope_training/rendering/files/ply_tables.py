@@ -84,31 +84,41 @@ def _ascii(body: bytes, elements: list[_Element]) -> dict[str, dict[str, Any]]:
                 raise ValueError("a file that ends early")
             columns = table.reshape(element.count, width).T
             tables[element.name] = {
-                name: _cast(column, kind)
+                name: _cast(column, kind, element.name, name)
                 for (name, kind, _), column in zip(element.properties, columns, strict=True)
             }
             at += width * element.count
             continue
         rows: dict[str, list[Any]] = {name: [] for name, _, _ in element.properties}
-        for _ in range(element.count):
+        for row in range(element.count):
             for name, kind, length in element.properties:
-                size = int(values[at]) if length else 1
-                at += 1 if length else 0
+                size = 1
+                if length:
+                    if not 0 <= values[at] <= len(values):
+                        raise ValueError(f"{element.name} {row}: a list of {values[at]:g} values")
+                    size, at = int(values[at]), at + 1
                 if at + size > len(values):
                     raise ValueError("a file that ends early")
-                item = _cast(values[at : at + size], kind)
+                item = _cast(values[at : at + size], kind, f"{element.name} {row}", name)
                 rows[name].append(item if length else item[0])
                 at += size
         tables[element.name] = _gathered(rows, element)
     return tables
 
 
-def _cast(values: np.ndarray, kind: str) -> np.ndarray:
-    """Numbers of a text as the header's type; ``ValueError`` where they do not fit."""
+def _cast(values: np.ndarray, kind: str, element: str, name: str) -> np.ndarray:
+    """Numbers of a text as the header's type; fractions of integers are cut off.
+
+    Raises:
+        ValueError: one does not fit; names the element, which may have its row, and the property.
+    """
     if np.issubdtype(np.dtype(kind), np.integer):
         limits = np.iinfo(kind)
-        if not ((values >= limits.min) & (values <= limits.max)).all():
-            raise ValueError(f"a number that is no {np.dtype(kind).name}")
+        wrong = ~((values >= limits.min) & (values <= limits.max))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            where = f"{element}: {name}: value {row}"
+            raise ValueError(f"{where} is {values[row]:g}, which is no {np.dtype(kind).name}")
     return values.astype(kind)
 
 
@@ -124,13 +134,21 @@ def _binary(body: bytes, elements: list[_Element], order: str) -> dict[str, dict
             for name, kind, length in element.properties:
                 size = 1
                 if length:
-                    size = int(np.frombuffer(body, order + length, 1, at)[0])
+                    size = _length(body, order + length, at)
                     at += np.dtype(length).itemsize
                 item = np.frombuffer(body, order + kind, size, at)
                 at += item.nbytes
                 rows[name].append(item if length else item[0])
         tables[element.name] = _gathered(rows, element)
     return tables
+
+
+def _length(body: bytes, kind: str, at: int) -> int:
+    """How many values a list has."""
+    length = int(np.frombuffer(body, kind, 1, at)[0])
+    if length < 0:
+        raise ValueError(f"a list of {length} values")
+    return length
 
 
 def _even_table(
@@ -144,7 +162,7 @@ def _even_table(
         if length:
             fields.append((f"{name} length", order + length))
             if element.count:
-                size = int(np.frombuffer(body, order + length, 1, offset)[0])
+                size = _length(body, order + length, offset)
             offset += np.dtype(length).itemsize
         fields.append((name, order + kind, (size,)) if length else (name, order + kind))
         offset += np.dtype(kind).itemsize * size

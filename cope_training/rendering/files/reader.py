@@ -1,5 +1,7 @@
 """One reader for mesh files of all formats: what a file holds, as one mesh, and what it took."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,7 @@ from cope_training.rendering.files.assets import Assets
 from cope_training.rendering.files.gltf import read_gltf
 from cope_training.rendering.files.merge import Merged, merge, used
 from cope_training.rendering.files.obj import read_obj
-from cope_training.rendering.files.parts import Part, Reading
+from cope_training.rendering.files.parts import Reading, check_values
 from cope_training.rendering.files.ply import read_ply
 from cope_training.rendering.files.stl import read_off, read_stl
 from cope_training.rendering.files.threemf import read_3mf
@@ -39,6 +41,11 @@ FORMATS = (
     "PLY, OBJ, GLB, glTF, STL, OFF and 3MF; DAE and STEP after: pip install cope_ros[cad]; "
     "anything else after an export to GLB"
 )
+# What numpy and libraries raise at broken files, where a reader has no better words.
+MALFORMED = (
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError, EOFError),
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,19 @@ def read_mesh(path: Path | str, allow_missing_texture: bool = False) -> MeshFile
     if not data:
         raise CopeError(f"{path}: expected a mesh, got an empty file")
     assets = Assets(path, allow_missing_texture)
-    reading = reader(data, assets)
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is looked at below, where it is used
+            reading = reader(data, assets)
+    except CopeError:
+        raise
+    except MALFORMED as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CopeError(f"{path}: expected a {path.suffix[1:].upper()} mesh, got {what}") from error
     parts = [used(part) for part in reading.parts if len(part.faces)]
     if not parts:
         raise CopeError(f"{path}: expected a mesh with triangles, got none")
     for part in parts:
-        _check(part, path)
+        check_values(part, str(path))
     merged = merge(parts)
     if not np.ptp(merged.vertices, axis=0).any():
         raise CopeError(f"{path}: expected a surface, got a point")
@@ -90,12 +104,3 @@ def read_mesh(path: Path | str, allow_missing_texture: bool = False) -> MeshFile
         unit_source=reading.unit_source,
         notes=notes,
     )
-
-
-def _check(part: Part, path: Path) -> None:
-    finite = np.isfinite(part.vertices).all(axis=1)
-    if not finite.all():
-        face = int(np.flatnonzero(~finite[part.faces].all(axis=1))[0])
-        raise CopeError(f"{path}: expected finite vertices, got NaN or infinity in face {face}")
-    if part.texture is not None and not np.isfinite(part.uv if part.uv is not None else 0).all():
-        raise CopeError(f"{path}: expected finite texture points, got NaN or infinity")

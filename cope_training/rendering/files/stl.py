@@ -6,7 +6,14 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.rendering.files.assets import Assets, decode_text
-from cope_training.rendering.files.parts import Part, Reading, check_indices, fan, unit_colors
+from cope_training.rendering.files.parts import (
+    FARTHEST,
+    Part,
+    Reading,
+    check_indices,
+    fan,
+    unit_colors,
+)
 
 HEADER = 84  # bytes before the first triangle of a binary STL
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("extra", "<u2")])
@@ -30,6 +37,13 @@ def read_stl(data: bytes, assets: Assets) -> Reading:
         corners = _binary_corners(data, assets, reading)
     if not len(corners):
         raise CopeError(f"{assets.source}: expected a mesh with triangles, got none")
+    wrong = ~(np.abs(corners) <= FARTHEST).all(axis=(1, 2))
+    if wrong.any():
+        facet = int(np.flatnonzero(wrong)[0])
+        got = " ".join(f"{v:g}" for v in corners[facet].reshape(-1))
+        raise CopeError(
+            f"{assets.source}: facet {facet}: expected finite numbers up to {FARTHEST:g}, got {got}"
+        )
     points, index = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
     reading.parts.append(Part(points, index.reshape(-1, 3)))
     return reading
@@ -99,6 +113,7 @@ def read_off(data: bytes, assets: Assets) -> Reading:
         flat = faces.reshape(-1)
         vertices, colors = vertices[flat], np.repeat(by_face[owner], 3, axis=0)
         faces = np.arange(len(flat)).reshape(-1, 3)
+        return Reading(assets, [Part(vertices, faces, colors, numbers=flat)])
     return Reading(assets, [Part(vertices, faces, colors)])
 
 

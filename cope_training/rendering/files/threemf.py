@@ -113,13 +113,15 @@ def _part(root: Element, item: Element, mesh: Element, T: np.ndarray, source: st
     faces = np.array(corners, dtype=np.int64).reshape(-1, 3)
     check_indices(faces, len(vertices), source)
     colors = _corner_colors(root, item, triangles)
+    place = f"object {item.get('id')}"
     if np.linalg.det(T[:3, :3]) < 0:
         faces = faces[:, ::-1]
         colors = None if colors is None else colors[:, ::-1]
     if colors is None:
-        return Part(vertices, faces)
+        return Part(vertices, faces, place=place)
     flat = faces.reshape(-1)
-    return Part(vertices[flat], np.arange(len(flat)).reshape(-1, 3), colors.reshape(-1, 3))
+    rows = np.arange(len(flat)).reshape(-1, 3)
+    return Part(vertices[flat], rows, colors.reshape(-1, 3), numbers=flat, place=place)
 
 
 def _corner_colors(root: Element, item: Element, triangles: list[Element]) -> np.ndarray | None:
