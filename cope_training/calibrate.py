@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ from cope_training.evaluation.held_out import recorded, rendered
 from cope_training.evaluation.reliability import PARTS, save_reliability
 from cope_training.evaluation.uncertainty import Samples, collect, coverage
 from cope_training.export import export_again
+from cope_training.progress import shown
 from cope_training.rendering.scene_config import SceneConfig, make_scene_config
 
 LEVELS = (0.5, 0.9, 0.95)
 OUTLIER = 0.999  # an error outside this ellipsoid is no Gaussian's
 SEED = 1001  # of the images to fit; the second set has the next one
 OUT = Path("out/eval")
-REPORT_EVERY = 50  # images
 
 Sets = dict[str, tuple[Samples, Samples]]  # name -> before and after
 
@@ -74,10 +74,9 @@ def _run(args: argparse.Namespace) -> int:
     first, second = (
         collect(
             estimator,
-            rendered(scenes, estimator.catalogue, seed, args.images),
-            _counter(f"seed {seed}"),
+            shown(rendered(scenes, estimator.catalogue, seed, args.images), name, args.images),
         )
-        for seed in (args.seed, args.seed + 1)
+        for seed, name in ((args.seed, "fitting"), (args.seed + 1, "held out"))
     )
     if not len(first) or not len(second):
         raise CopeError(f"{file}: finds no object in the rendered images; nothing to calibrate on")
@@ -85,7 +84,7 @@ def _run(args: argparse.Namespace) -> int:
     sets = {"fitted": first, "held out": second}
     for data in args.data:
         frames = recorded(data, args.model, estimator.catalogue)
-        sets[data.name] = collect(estimator, frames, _counter(data.name))
+        sets[data.name] = collect(estimator, shown(frames, data.name))
     pairs = {name: (raw, calibrated(raw, factors, ids)) for name, raw in sets.items()}
     name = file.parent.name if file.name == MODEL_NAME else file.stem
     _write(args.out / f"covariance_{name}", name, factors, pairs)
@@ -150,14 +149,6 @@ def table(pairs: Sets) -> str:
                 f"| {name} | {row['instances']} | {part} | {before} | {after} | {outliers} |"
             )
     return "\n".join(lines)
-
-
-def _counter(name: str) -> Callable[[int], None]:
-    def show(done: int) -> None:
-        if done % REPORT_EVERY == 0:
-            print(f"{name}: {done} images", file=sys.stderr, flush=True)
-
-    return show
 
 
 def _write(stem: Path, model: str, factors: dict[str, Any], pairs: Sets) -> None:

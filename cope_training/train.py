@@ -25,12 +25,13 @@ from cope_training.command import OK, STOPPED, run_command
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
-from cope_training.data.sources import build_source, check_recorded
+from cope_training.data.sources import build_source
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.command_line import training_parser
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.finishing_config import EXPORT, TRAINING
+from cope_training.engine.inputs import check_inputs
 from cope_training.engine.reporting import Reporter
 from cope_training.engine.stop_request import StopRequest
 from cope_training.engine.trainer import Trainer
@@ -115,7 +116,7 @@ def open_trainer(
         config = config.of_objects(options.meshes)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
     if ranks.is_first:
-        check_recorded(config, catalogue)
+        check_inputs(config, catalogue)
     trainer = Trainer(config, catalogue, device, ranks)
     if _resumes(folder, ranks):
         trainer.resume(checkpoints.load(folder), str(folder))

@@ -1,7 +1,9 @@
 """Settings of the validation while training and of what follows a training."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cope_ros.core.errors import CopeError
 
@@ -46,3 +48,8 @@ class FinishingConfig:
     negative_images: int = 60  # rendered without the objects, and photographs at most
     calibration_images: int = 60  # to fit the covariances on
     held_out_images: int = 30  # to check them on
+
+    @property
+    def negatives_path(self) -> Path:
+        """The folder of ``negatives``, environment variables put in."""
+        return Path(os.path.expandvars(self.negatives))

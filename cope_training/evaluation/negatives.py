@@ -1,5 +1,6 @@
 """False detections in images without the objects, and the score threshold they suggest."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,14 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.notes import note_once
 from cope_training.data.photographs import is_image_name, read_image
 from cope_training.evaluation.held_out import rendered
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.uncertainty import Runner
 from cope_training.rendering.scene_config import SceneConfig
+
+log = logging.getLogger(__name__)
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 VIEW_ANGLE = 60.0  # degrees across the width of photographs, whose cameras nobody knows
@@ -80,13 +84,29 @@ def photographs(folder: Path) -> list[Path]:
 
 
 def read_photographs(paths: Iterable[Path]) -> Iterator[Picture]:
-    """Photographs with the intrinsics of a camera that sees VIEW_ANGLE across their width."""
+    """Photographs with the intrinsics of a camera that sees VIEW_ANGLE across their width.
+
+    Those that cannot be read are left out with a note.
+
+    Raises:
+        CopeError: there are some, and none can be read.
+    """
+    broken, given = [], 0
     for path in paths:
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except CopeError as error:
+            broken.append(str(error))
+            continue
+        given += 1
         height, width = image.shape[:2]
         focal = 0.5 * width / np.tan(np.deg2rad(0.5 * VIEW_ANGLE))
         middle = 0.5 * (np.array([width, height]) - 1.0)
         yield image, np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1.0]])
+    if broken and not given:
+        raise CopeError(f"none of {len(broken)} photographs can be read, such as {broken[0]}")
+    if broken:
+        note_once(log, "%d photographs cannot be read, such as %s", len(broken), broken[0])
 
 
 def rendered_without(

@@ -5,7 +5,7 @@ radians about the camera's fixed axes, from the estimate to the truth, after the
 moved to the symmetric equivalent nearest to the truth.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -51,18 +51,14 @@ class Samples:
         return Samples(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
-def collect(
-    runner: Runner, frames: Iterable[Frame], progress: Callable[[int], None] | None = None
-) -> Samples:
+def collect(runner: Runner, frames: Iterable[Frame]) -> Samples:
     """Runs a model on images and compares what it finds with the truth."""
     symmetries = Symmetries(runner.catalogue)
     parts = []
-    for number, frame in enumerate(frames):
+    for frame in frames:
         found = runner.estimate(frame.image, frame.K)
         rows, owners = match(found, frame)
         parts.append(_compare(found, rows, frame, owners, runner.catalogue, symmetries))
-        if progress is not None:
-            progress(number + 1)
     return Samples(
         **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Samples)}
     )

@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from cope_training.files import write_json, write_text
 from cope_training.finishing.card import CURVE, SHEET, card_text
 from cope_training.finishing.model_folder import add_objects, card_path, missing
 from cope_training.finishing.pictures import save_contact_sheet, save_curve
+from cope_training.progress import shown
 from cope_training.rendering.scene_config import SceneConfig
 
 RECORD = "stages.json"
@@ -141,22 +142,22 @@ def choose(work: Finishing) -> dict[str, Any]:
     """The score threshold: few false detections in images without the objects."""
     config, runner = work.saved.config.finishing, work.estimator(THRESHOLDS[0])
     count = config.negative_images
-    folder = Path(config.negatives) if config.negatives else None
-    paths = [] if folder is None else photographs(folder)[:count]
+    paths = photographs(config.negatives_path)[:count] if config.negatives else []
     drawn = rendered_without(work.scenes, work.saved.catalogue, NEGATIVE_SEED, count)
     pictures: Iterator[Picture] = itertools.chain(drawn, read_photographs(paths))
-    false = find_false(runner, pictures)
+    false = find_false(runner, shown(pictures, "without objects", count + len(paths)))
+    seen = false.images - count
     right = work.validation.measure(runner).right_scores
     threshold = choose_threshold(false, right)
     kept = float((right >= threshold).mean()) if len(right) else None
     work.tell(
         f"score threshold {threshold:.2f}: {false.per_image(threshold):.3f} false detections per "
-        f"image in {count} rendered images and {len(paths)} photographs without the objects"
+        f"image in {count} rendered images and {seen} photographs without the objects"
     )
     return {
         "score_threshold": threshold,
         "rendered": count,
-        "photographs": len(paths),
+        "photographs": seen,
         "false_per_image": false.per_image(threshold),
         "right_kept": kept,
     } | false.to_dict()
@@ -174,8 +175,9 @@ def calibrate(work: Finishing) -> dict[str, Any]:
     """Factors of the covariances, fitted on rendered images and checked on others."""
     config, saved = work.saved.config.finishing, work.saved
     ids, runner = saved.catalogue.class_ids, work.estimator()
+    images = partial(rendered, work.scenes, saved.catalogue)
     first, second = (
-        collect(runner, rendered(work.scenes, saved.catalogue, CALIBRATION_SEED + i, count))
+        collect(runner, shown(images(CALIBRATION_SEED + i, count), CALIBRATION, count))
         for i, count in enumerate((config.calibration_images, config.held_out_images))
     )
     if not len(first) or not len(second):

@@ -45,7 +45,7 @@ def settle(
     Raises:
         CopeError: MuJoCo is missing.
     """
-    mujoco = _import_mujoco()
+    mujoco = import_mujoco()
     model, guides = _world(mujoco, [_solid(points) for points in hulls], tray)
     data = mujoco.MjData(model)
     for number, points in enumerate(hulls):
@@ -63,7 +63,7 @@ def settle(
     return T
 
 
-def _import_mujoco() -> Any:
+def import_mujoco() -> Any:
     try:
         return importlib.import_module("mujoco")
     except ImportError as error:

@@ -83,3 +83,13 @@ def test_right_poses_are_kept_before_false_ones_go() -> None:
     right = np.concatenate([np.full(90, 0.7), np.full(10, 0.33)])
     assert choose_threshold(false, right) == 0.3
     assert choose_threshold(false, np.zeros(0)) == 0.85
+
+
+def test_broken_photographs_are_left_out_and_all_broken_is_an_error(folder: Path, caplog) -> None:
+    (folder / "more" / "c.png").write_bytes(b"<html>")
+    assert find_false(Seer(), read_photographs(photographs(folder))).images == 2
+    assert "1 photographs cannot be read, such as" in caplog.text
+    for path in photographs(folder):
+        path.write_bytes(b"")
+    with pytest.raises(CopeError, match="none of 3 photographs can be read"):
+        find_false(Seer(), read_photographs(photographs(folder)))
