@@ -5,6 +5,7 @@ import copy
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,21 @@ from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.layers import HalfStoredLinear
 from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_ros.core.refinement.depth_fit import POINTS
-from cope_ros.core.types import Instances
 from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
-from cope_training.exported import network_of, surfaces_of, thresholds_of, trained_surfaces
+from cope_training.exported import (
+    check_parity,
+    network_of,
+    surfaces_of,
+    thresholds_of,
+    trained_surfaces,
+)
 from cope_training.files import check_output_file
+from cope_training.progress import ProgressBar
 from cope_training.tasks.refiner.surface_points import surface_points
 
-PARITY = 1e-4  # largest difference between the file and the network it was made from
+Progress = Callable[[str, float], object]  # told a stage and its share that is done
 
 
 def export_network(
@@ -49,6 +56,7 @@ def export_network(
     metrics: dict[str, Any] | None = None,
     covariance: dict[str, Any] | None = None,
     surfaces: Tensor | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Writes ``path`` (model.pt); fails if the file computes otherwise or holds no CUDA graph.
 
@@ -60,6 +68,7 @@ def export_network(
         covariance: factors per class (``core.calibration``); None leaves the spread as it is.
         surfaces: (C, P, 6) m of the objects, see ``CopeEstimator``; without them the file takes
             no depth.
+        progress: told which share of the work is done.
 
     Raises:
         CopeError: size not a multiple of 32, or a check of the file failed.
@@ -89,15 +98,21 @@ def export_network(
         metadata[COVARIANCE] = covariance
     if surfaces is not None:
         metadata[SURFACE_POINTS] = surfaces.shape[1]
-    _save_checked(estimator, metadata, path)
+    _save_checked(estimator, metadata, path, progress or (lambda stage, share: None))
 
 
-def _save_checked(estimator: nn.Module, metadata: dict[str, Any], path: Path) -> None:
+def _save_checked(
+    estimator: nn.Module, metadata: dict[str, Any], path: Path, progress: Progress
+) -> None:
     """Writes the file; it is removed again if it computes otherwise or holds no CUDA graph."""
+    progress("exporting", 0.1)
     save_model(script(estimator), metadata, path)
+    progress("exporting", 0.5)
     try:
         check_parity(estimator, path)
+        progress("exporting", 0.8)
         check_graph(load_model(path, torch.device("cpu"))[0], str(path))
+        progress("exporting", 1.0)
     except CopeError:
         path.unlink()  # nobody shall load it
         raise
@@ -120,30 +135,6 @@ def script(estimator: torch.nn.Module) -> torch.jit.ScriptModule:
         # TorchScript is what users asked for; upstream deprecates it in favour of torch.export.
         warnings.simplefilter("ignore", FutureWarning)
         return torch.jit.script(estimator)
-
-
-def check_parity(estimator: torch.nn.Module, path: Path) -> None:
-    """Compares the file at ``path`` with the estimator on noise images of two sizes.
-
-    Raises:
-        CopeError: an output differs by more than PARITY.
-    """
-    loaded, _ = load_model(path, torch.device("cpu"))
-    generator = torch.Generator().manual_seed(0)
-    for batch, height, width in ((1, 128, 160), (2, 96, 64)):
-        shape = (batch, height, width, 3)
-        image = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        K = torch.tensor([[200.0, 0, width / 2], [0, 200.0, height / 2], [0, 0, 1]])
-        K = K.expand(batch, 3, 3)
-        with torch.inference_mode():
-            inputs = [image, K]
-            if getattr(estimator, "depth_fit", None) is not None:
-                inputs.append(0.2 + torch.rand(shape[:3], generator=generator))
-            expected, got = Instances(*estimator(*inputs)), Instances(*loaded(*inputs))
-        for name, a, b in zip(Instances._fields, expected, got, strict=True):
-            if not torch.allclose(a.float(), b.float(), atol=PARITY, rtol=PARITY):
-                worst = (a.float() - b.float()).abs().max().item()
-                raise CopeError(f"{path}: {name} differs by {worst:.3g} from the network's")
 
 
 def export_checkpoint(
@@ -184,7 +175,11 @@ def export_checkpoint(
 
 
 def export_again(
-    source: Path, path: Path, covariance: dict[str, Any] | None, meshes: Path | None = None
+    source: Path,
+    path: Path,
+    covariance: dict[str, Any] | None,
+    meshes: Path | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
 
@@ -192,6 +187,7 @@ def export_again(
         source: model.pt or the directory that holds it.
         covariance: as in ``export_network``.
         meshes: models folder for the surfaces; else those of ``source``, if it has any.
+        progress: told which share of the work is done.
 
     Raises:
         CopeError: as ``export_network``; the weights do not fit the network of this version.
@@ -212,6 +208,7 @@ def export_again(
         metrics=metadata["metrics"],
         covariance=covariance,
         surfaces=surfaces,
+        progress=progress,
     )
 
 
@@ -237,12 +234,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> None:
     check_output_file(options.model)
-    source, size = options.source, (options.width, options.height)
+    source, size, progress = options.source, (options.width, options.height), ProgressBar()
     if source.suffix == ".pt":
         factors = load_model(source, torch.device("cpu"))[1].get(COVARIANCE)
-        export_again(source, options.model, factors, options.meshes)
+        export_again(source, options.model, factors, options.meshes, progress)
     else:
-        export_checkpoint(checkpoints.load(source), options.model, size, options.meshes)
+        saved = checkpoints.load(source)
+        export_checkpoint(saved, options.model, size, options.meshes, progress=progress)
     print(f"wrote {options.model}")
 
 

@@ -16,9 +16,12 @@ from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.presets import NetworkConfig
 from cope_ros.core.refinement.depth_fit import POINTS
 from cope_ros.core.renamed import check_layers
+from cope_ros.core.types import Instances
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
 from cope_training.tasks.refiner.surface_points import surface_points
+
+PARITY = 1e-4  # largest difference between a file and the network it was made from
 
 
 def network_of(source: Path) -> tuple[CopeNetwork, NetworkConfig, Catalogue, dict[str, Any]]:
@@ -69,3 +72,27 @@ def trained_surfaces(meshes: Path | None, trained_on: str, catalogue: Catalogue)
     if meshes is None and not folder.is_dir():
         return None
     return surface_points(folder, catalogue, POINTS)
+
+
+def check_parity(estimator: torch.nn.Module, path: Path) -> None:
+    """Compares the file at ``path`` with the estimator on noise images of two sizes.
+
+    Raises:
+        CopeError: an output differs by more than PARITY.
+    """
+    loaded, _ = load_model(path, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    for batch, height, width in ((1, 128, 160), (2, 96, 64)):
+        shape = (batch, height, width, 3)
+        image = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        K = torch.tensor([[200.0, 0, width / 2], [0, 200.0, height / 2], [0, 0, 1]])
+        K = K.expand(batch, 3, 3)
+        with torch.inference_mode():
+            inputs = [image, K]
+            if getattr(estimator, "depth_fit", None) is not None:
+                inputs.append(0.2 + torch.rand(shape[:3], generator=generator))
+            expected, got = Instances(*estimator(*inputs)), Instances(*loaded(*inputs))
+        for name, a, b in zip(Instances._fields, expected, got, strict=True):
+            if not torch.allclose(a.float(), b.float(), atol=PARITY, rtol=PARITY):
+                worst = (a.float() - b.float()).abs().max().item()
+                raise CopeError(f"{path}: {name} differs by {worst:.3g} from the network's")

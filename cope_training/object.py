@@ -1,8 +1,9 @@
 """``cope_object``: adds an object to a models folder, from any mesh.
 
 Writes ``models_info.json`` (BOP's, mm), ``meshes/obj_000001.ply`` with vertex colours and, where
-the mesh has a texture, ``textured/obj_000001.ply`` with it. Called again with the same folder it
-adds the next object; a BOP folder with meshes beside its models_info.json keeps that layout.
+the mesh has a texture, ``textured/obj_000001.ply`` with it; ``previews/obj_000001.png`` shows what
+was taken from six sides. Called again with the same folder it adds the next object; a BOP folder
+with meshes beside its models_info.json keeps that layout.
 """
 
 import argparse
@@ -12,16 +13,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.catalogue import Catalogue, ObjectModel
 from cope_ros.core.errors import CopeError
 from cope_training.command import command_parser, run_command
 from cope_training.data.models_folder import ModelsFolder, cleaned_name
+from cope_training.progress import EVERY, ProgressBar
 from cope_training.rendering.files.reader import MeshFile, read_mesh
 from cope_training.rendering.files.units import UNITS, Unit, chosen_unit
-from cope_training.rendering.meshes import Mesh, mesh_of, models_info_entry, save_ply
+from cope_training.rendering.meshes import Mesh, load_mesh, mesh_of, models_info_entry, save_ply
+from cope_training.rendering.preview import save_preview
+from cope_training.rendering.studio import find_mesh
 from cope_training.rendering.symmetry_claims import claimed, spelled
 from cope_training.rendering.symmetry_search import SymmetrySearch, texture_colors
 
+PREVIEWS = "previews"  # sub-folder of pictures, for people
 SIZES = (0.01, 2.0)  # m, diameters beyond which a unit was probably mistaken
 
 
@@ -35,6 +40,7 @@ def add_object(
     *,
     force: bool = False,
     allow_missing_texture: bool = False,
+    progress: Callable[[str, float], object] = lambda stage, share: None,
 ) -> Catalogue:
     """Adds a mesh to a models folder, whole or not at all.
 
@@ -46,6 +52,7 @@ def add_object(
         symmetry: see ``claimed``.
         tell: is told what was taken of the mesh, its size and its symmetries.
         force: take sizes that look like a mistaken unit.
+        progress: told which share of the work is done.
 
     Returns:
         The folder's catalogue; the object is its last.
@@ -60,10 +67,12 @@ def add_object(
     mesh = mesh_of(content, taken.metres)
     if not force:
         check_size(mesh.diameter, taken, mesh_path)
+    progress("adding", 0.3)
     search = SymmetrySearch(mesh)
     turns = claimed(symmetry, search)
     group = search.group(turns)
     entry = models_info_entry(mesh, name, group.to_dict())
+    progress("adding", 0.6)
     catalogue = models.add(entry, _writers(mesh))
     tell(described(content, mesh))
     tell(str(taken))
@@ -72,6 +81,7 @@ def add_object(
     if not search.group(shown).within(group):
         tell(f"the mesh shows {spelled(shown)}; --symmetry auto takes that")
     broken = [turn for turn in search.broken_by_colors() if not search.group([turn]).within(group)]
+    progress("adding", 1.0)
     if broken:
         tell(f"of the shape alone, colours tell them apart: {spelled(broken)}")
     return catalogue
@@ -138,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--allow-missing-texture", action="store_true", help="go on without a missing texture"
     )
+    parser.add_argument("--no-preview", action="store_true", help="write no picture of six views")
     return run_command(parser, _add, arguments)
 
 
@@ -152,11 +163,26 @@ def _add(options: argparse.Namespace) -> None:
         print,
         force=options.force,
         allow_missing_texture=options.allow_missing_texture,
+        progress=ProgressBar(least=EVERY),
     )
     print(
         f"{options.out}: object {item.obj_id} is called {item.class_id!r} in messages and "
         f"{item.class_id}_0, {item.class_id}_1 ... in TF; diameter {item.diameter:.3f} m"
     )
+    if not options.no_preview:
+        _show(options.out, item)
+
+
+def _show(folder: Path, item: ObjectModel) -> None:
+    """Writes the preview of what later commands will read; says so where nothing can be drawn."""
+    path = folder / PREVIEWS / f"obj_{item.obj_id:06d}.png"
+    mesh = load_mesh(find_mesh(folder, item.obj_id))
+    try:
+        save_preview(path, mesh, f"object {item.obj_id}: {item.class_id}")
+    except CopeError as error:
+        print(f"no preview: {error}")
+        return
+    print(f"look at {path}: shape, colours, size, axes and origin as they were taken")
 
 
 if __name__ == "__main__":

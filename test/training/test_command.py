@@ -129,3 +129,24 @@ def test_progress_on_a_terminal_tells_the_time_left(capsys, monkeypatch) -> None
     assert "100%" in text
     assert "left" in text
     assert list(shown(range(3), "images")) == [0, 1, 2]
+
+
+def test_progress_elsewhere_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:
+    clock = iter(range(0, 1000, 1))
+    monkeypatch.setattr("cope_training.progress.time.perf_counter", lambda: 4.0 * next(clock))
+    assert list(shown(range(9), "images", 9)) == list(range(9))
+    lines = capsys.readouterr().err.splitlines()
+    assert 1 < len(lines) < 5
+    assert lines[0].startswith("images")
+    assert lines[0].endswith("of 9 done")
+    bar = ProgressBar()
+    for step in range(1, 9):
+        bar("inference", step / 8)
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all("% " in line or "%," in line for line in lines)
+    assert all(line.endswith(" left") for line in lines)
+    assert "100% in" in last
+    assert list(shown([], "images", 0)) == []
+    ProgressBar(least=1e9)("adding", 1.0)
+    assert capsys.readouterr().err == ""

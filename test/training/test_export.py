@@ -15,8 +15,8 @@ from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.presets import PRESETS
-from cope_training.export import check_parity, export_network
-from cope_training.exported import network_of
+from cope_training.export import export_network
+from cope_training.exported import check_parity, network_of
 
 ALONE = """
 import json, sys, torch

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,21 @@ from PIL import Image
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.deployment.runtime import Estimator
+from cope_ros.core.errors import CopeError
 from cope_training import object, render, train
 from cope_training.data.bop_reader import BopDataset
 from cope_training.engine.configuration import load_config
 from cope_training.rendering.studio import load_objects
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def previews(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Where previews would be written; they are drawn in ``test_preview.py``."""
+    paths: list[Path] = []
+    monkeypatch.setattr(object, "save_preview", lambda path, mesh, title: paths.append(path))
+    return paths
 
 
 def write_textured_box(
@@ -104,6 +114,23 @@ def test_what_the_mesh_shows_is_said_and_taken(
 def box_file(path: Path, size: float = 0.1) -> str:
     trimesh.creation.box((size, 0.6 * size, 0.8 * size)).export(path)
     return str(path)
+
+
+def test_a_preview_is_written_and_what_cannot_be_drawn_is_said(
+    tmp_path: Path, previews: list[Path], monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    arguments = [box_file(tmp_path / "box.ply"), "--out", str(tmp_path / "mine")]
+    assert object.main([*arguments, "--no-preview"]) == 0
+    assert object.main([*arguments, "--name", "two"]) == 0
+    assert previews == [tmp_path / "mine" / "previews" / "obj_000002.png"]
+    assert "look at" in capsys.readouterr().out
+
+    def refuse(*arguments: Any) -> None:
+        raise CopeError("rendering needs EGL")
+
+    monkeypatch.setattr(object, "save_preview", refuse)
+    assert object.main([*arguments, "--name", "three"]) == 0
+    assert "no preview: rendering needs EGL" in capsys.readouterr().out
 
 
 def test_what_fails_leaves_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
