@@ -64,6 +64,8 @@ def read_result(path: Path) -> dict[str, Any]:
         return {"votings": content}
     if isinstance(content, dict) and "add_s_recall" in content and "data" in content:
         return {"eval": content}
+    if isinstance(content, dict) and "images_estimated" in content:
+        raise CopeError(f"{path}: has no scores: the data set had no ground truth")
     if isinstance(content, dict) and "models" in content and "device" in content:
         models = content["models"]
         p50 = {name: part["p50_ms"] / 1e3 for name, part in models.items()}

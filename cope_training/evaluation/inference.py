@@ -1,7 +1,7 @@
 """Runs an estimator over the images of a data set."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Run:
     """What came out of a data set."""
 
     estimates: Estimates
-    image_seconds: np.ndarray  # (I,) s, wall time of each image in the order of the ground truth
+    image_seconds: np.ndarray  # (I,) s, wall time of each image, in their order
     read_seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (I,) s, of its file
 
 
@@ -55,15 +55,16 @@ def images_with_depth(scenes: Scenes, images: Iterable[tuple[int, int]]) -> list
 def run_model(
     runner: Runner,
     scenes: Scenes,
-    gts: GroundTruth,
+    cameras: Mapping[tuple[int, int], np.ndarray],
     progress: Progress | None = None,
     depth: ReadDepth | None = None,
 ) -> Run:
-    """Estimates every image of ``gts``.
+    """Estimates every image of ``cameras``.
 
     The time of an image is that of ``estimate`` alone: reading files is not counted.
 
     Args:
+        cameras: (scene_id, im_id) -> (3, 3) px, such as ``GroundTruth.K``.
         depth: reads the depth image of a (scene_id, im_id); None leaves depth out.
 
     Raises:
@@ -73,17 +74,17 @@ def run_model(
     seconds: list[float] = []
     read: list[float] = []
     obj_ids = np.array([item.obj_id for item in runner.catalogue], dtype=np.int64)
-    for number, key in enumerate(gts.images):
+    for number, (key, K) in enumerate(cameras.items()):
         opened = time.perf_counter()
         image = read_image(scenes.image_path(*key), f"{scenes.root}: scene {key[0]} image {key[1]}")
-        measured = _measured(depth, key, gts.K[key])
+        measured = _measured(depth, key, K)
         start = time.perf_counter()
         read.append(start - opened)
-        estimate = runner.estimate(image, gts.K[key], *measured)
+        estimate = runner.estimate(image, K, *measured)
         seconds.append(time.perf_counter() - start)
         parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
         if progress is not None:
-            progress("inference", (number + 1) / len(gts.images))
+            progress("inference", (number + 1) / len(cameras))
     return Run(joined(parts), np.array(seconds), np.array(read))
 
 

@@ -82,16 +82,22 @@ def recall_bars(title: str, label: str, rows: Sequence[tuple[str, int, int]]) ->
 
 
 @plt.rc_context(STYLE)
-def error_histogram(title: str, label: str, values: np.ndarray, limit: float) -> str:
-    """How an error is spread; what lies beyond ``limit`` counts in the outermost bars."""
+def error_histogram(
+    title: str, unit: str, values: np.ndarray, limit: float, remark: str = ""
+) -> str:
+    """How an error is spread; what lies beyond ``limit`` counts in the outermost bars.
+
+    Args:
+        remark: behind the unit at the axis.
+    """
     low = -limit if (values < 0).any() else 0.0
     figure, axes = _axes(title)
     axes.hist(np.clip(values, low, limit), bins=30, range=(low, limit), color=BAR)
     if len(values):
         middle = float(np.median(values))
         axes.axvline(middle, color=INK, linestyle="--", linewidth=1)
-        axes.set_title(f"{title}: median {middle:.3g}")
-    axes.set(xlabel=label, ylabel="instances")
+        axes.set_title(f"{title}: median {middle:.3g} {unit}")
+    axes.set(xlabel=unit + remark, ylabel="instances")
     return to_svg(figure)
 
 
@@ -118,9 +124,9 @@ def stage_bars(stages: Mapping[str, float]) -> str:
     places = np.arange(len(stages))
     axes.barh(places, ms, color=BAR)
     for place, value in zip(places.tolist(), ms, strict=True):
-        axes.text(value, place, f" {value:.1f}", va="center", fontsize=8)
+        axes.text(value, place, f" {value:.1f} ms", va="center", fontsize=8)
     axes.set_yticks(places, list(stages))
-    axes.set(xlabel="ms", xlim=(0, 1.2 * max(ms, default=1.0)))
+    axes.set(xlabel="ms", xlim=(0, 1.35 * max(ms, default=1.0)))
     axes.invert_yaxis()
     return to_svg(figure)
 

@@ -11,7 +11,7 @@ from cope_training.evaluation.inference import Run
 from cope_training.evaluation.metrics.measure import Measurement
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.scenes import Scenes
-from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.metrics.tables import Estimates
 from cope_training.evaluation.page import Frame, Results, Truth
 from cope_training.evaluation.plots import failure_bars, recall_curves
 
@@ -31,7 +31,7 @@ def results_of(
     scenes: Scenes,
     run: Run,
     ests: Estimates,
-    gts: GroundTruth,
+    cameras: Mapping[tuple[int, int], np.ndarray],
     facts: Mapping[str, str],
     objects: Mapping[int, EvalObject],
     names: Mapping[int, str],
@@ -39,18 +39,19 @@ def results_of(
     """A run as its page shows it; images whose files are missing are left out.
 
     Args:
-        run: times of the images of ``gts``, in their order, or none.
-        ests: what was measured.
+        run: times of the images of ``cameras``, in their order, or none.
+        ests: what is shown.
+        cameras: (scene_id, im_id) -> (3, 3) px.
     """
-    timed = len(run.image_seconds) == len(gts.images)
+    timed = len(run.image_seconds) == len(cameras)
     frames = [
         Frame(
             key,
             f"{key[0]:06d}/{key[1]:06d}",
-            gts.K[key],
+            K,
             float(run.image_seconds[index]) if timed else None,
         )
-        for index, key in enumerate(gts.images)
+        for index, (key, K) in enumerate(cameras.items())
         if scenes.image_path(*key) is not None
     ]
     stages = {"read": float(np.median(run.read_seconds))} if len(run.read_seconds) else {}
@@ -79,11 +80,37 @@ def score_sections(result: Measurement, truth: Truth, names: Mapping[int, str]) 
     )
     bars = f"<div class=chart>{failure_bars(counts)}</div>" if counts else ""
     return [
-        f"<section><h2>Scores</h2><div class=wide>{_score_table(result, names)}</div></section>",
+        f"<section><h2>Scores</h2>{wide('scores', _score_table(result, names))}</section>",
         f"<section><h2>Recall over the threshold</h2><div class=charts>{curves}</div></section>",
         f"<section><h2>What became of the instances</h2><p class=note>{note}</p>"
-        f"<div class=wide>{_failure_table(counts, truth)}</div>{bars}</section>",
+        f"{wide('what became of the instances', _failure_table(counts, truth))}{bars}</section>",
     ]
+
+
+def detection_section(page: Results) -> str:
+    """A section of HTML for ``Results.tables``: how much was found of each class, and how far."""
+    ests, images = page.estimates, max(len(page.frames), 1)
+    heads = ("detections", "per image", "images with it", "score (median)", "distance, m (median)")
+    head = "".join(f"<th>{title}</th>" for title in heads)
+    lines = [f"<table><tr><th>object</th>{head}</tr>"]
+    keys = np.stack([ests.scene_id, ests.im_id], axis=1)
+    kinds = [(name, ests.obj_id == i) for i, name in page.names.items()]
+    for name, rows in [*kinds, ("all", np.ones(len(ests), bool))]:
+        count, inside = int(rows.sum()), len(np.unique(keys[rows], axis=0))
+        score = float(np.median(ests.score[rows])) if count else None
+        away = float(np.median(np.linalg.norm(ests.t[rows], axis=1))) if count else None
+        values = (count, count / images, inside, score, away)
+        cells = "".join(f"<td>{number(value)}</td>" for value in values)
+        total = " class=total" if name == "all" else ""
+        lines.append(f"<tr{total}><td>{html.escape(name)}</td>{cells}</tr>")
+    table = "\n".join([*lines, "</table>"])
+    return f"<section><h2>Detections</h2>{wide('detections', table)}</section>"
+
+
+def wide(name: str, table: str) -> str:
+    """A table that may be wider than the screen: focused, the arrow keys scroll it."""
+    label = html.escape(name)
+    return f'<div class=wide tabindex=0 role=region aria-label="{label}">{table}</div>'
 
 
 def _score_table(result: Measurement, names: Mapping[int, str]) -> str:

@@ -80,7 +80,7 @@ class ValidationSet:
     def measure(self, runner: Runner) -> Validated:
         """Runs a model over the images and compares what it finds with the truth."""
         start = time.monotonic()
-        ests = run_model(runner, self.scenes, self.gts).estimates
+        ests = run_model(runner, self.scenes, self.gts.K).estimates
         ests = ests.take(np.isin(ests.obj_id, list(self.objects)))
         result = measure(ests, self.gts, self.objects)
         named = {item.obj_id: item.class_id for item in runner.catalogue}  # BOP's files number

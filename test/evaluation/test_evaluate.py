@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_scene import IMAGES, SIZE, K, KnowingEstimator, Scene
+from evaluation_scene import IMAGES, SIZE, K, KnowingEstimator, Scene, run
 from page_reading import check_alone, frames_in
 from PIL import Image
 from scipy.spatial.transform import Rotation
@@ -23,25 +23,6 @@ REQUIRED = {
     *{"add_s_recall", "ar_mssd", "ar_mspd", "ar_vsd", "coco_map", "bop24_ap_mssd"},
     *{"bop24_ap_mspd", "time_s_per_image", "images", "targets", "per_object"},
 }
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return Scene()
-
-
-@pytest.fixture
-def knowing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> KnowingEstimator:
-    runner = KnowingEstimator(scene)
-    monkeypatch.setattr(evaluate.Estimator, "load", lambda path, device, half=False: runner)
-    return runner
-
-
-def run(data: Path, out: Path, *more: str) -> dict:
-    """The JSON of a run that succeeds."""
-    arguments = ["--model", "models/knowing", "--data", str(data), "--out", str(out), *more]
-    assert evaluate.main(arguments) == 0
-    return json.loads((out / f"knowing_{data.name}.json").read_text())
 
 
 def test_the_truth_scores_one_everywhere(
@@ -96,7 +77,7 @@ def test_every_failure_has_its_kind(scene: Scene, tmp_path: Path) -> None:
 
     scenes = find_scenes(scene.write(tmp_path / "toys"))
     gts = read_ground_truth(scenes)
-    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts).estimates
+    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts.K).estimates
     result = evaluate.evaluate(ests, scenes, gts, scene.objects)
     failures = explain(result.estimates, gts, result.found_by, scene.objects)
     assert failures.counts() == {
@@ -117,7 +98,7 @@ def test_turning_a_cylinder_about_its_axis_is_no_error(scene: Scene, tmp_path: P
 
     scenes = find_scenes(scene.write(tmp_path / "toys"))
     gts = read_ground_truth(scenes)
-    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts).estimates
+    ests = run_model(KnowingEstimator(scene, disturb), scenes, gts.K).estimates
     summary = evaluate.evaluate(ests, scenes, gts, scene.objects).summary
     assert summary["ar_mssd"] == 1.0
     assert summary["add_s_recall"] == 1.0
@@ -127,7 +108,7 @@ def test_turning_a_cylinder_about_its_axis_is_no_error(scene: Scene, tmp_path: P
 def test_an_estimator_that_finds_nothing(scene: Scene, tmp_path: Path) -> None:
     scenes = find_scenes(scene.write(tmp_path / "toys"))
     gts = read_ground_truth(scenes)
-    run = run_model(KnowingEstimator(scene, lambda row, found: False), scenes, gts)
+    run = run_model(KnowingEstimator(scene, lambda row, found: False), scenes, gts.K)
     result = evaluate.evaluate(run.estimates, scenes, gts, scene.objects)
     assert result.summary["ar_mssd"] == 0
     assert result.summary["coco_map"] == 0

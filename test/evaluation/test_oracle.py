@@ -28,7 +28,7 @@ def rows_of(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Callable:
     gts = read_ground_truth(scenes)
 
     def rows(disturb) -> dict[str, OracleRow]:
-        ests = run_model(KnowingEstimator(scene, disturb), scenes, gts).estimates
+        ests = run_model(KnowingEstimator(scene, disturb), scenes, gts.K).estimates
         result = evaluate.evaluate(ests, scenes, gts, scene.objects)
         return oracle_rows(result, gts, scene.objects, NAMES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ from cope_training.evaluation.page.failure_cards import (
 )
 from cope_training.evaluation.page.frames import coarse_to_fine, encode, spread
 from cope_training.evaluation.page.shapes import ellipse, outline
-from cope_training.evaluation.report import results_of
+from cope_training.evaluation.report import detection_section, results_of
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 
@@ -40,12 +41,23 @@ def scene() -> Scene:
 def results(scene: Scene, folder: Path, disturb=None) -> Results:
     scenes = find_scenes(scene.write(folder / "toys"))
     gts = read_ground_truth(scenes)
-    run = run_model(KnowingEstimator(scene, disturb), scenes, gts)
+    run = run_model(KnowingEstimator(scene, disturb), scenes, gts.K)
     measured = evaluate.evaluate(run.estimates, scenes, gts, scene.objects)
     failures = explain(measured.estimates, gts, measured.found_by, scene.objects)
     names = {i: f"thing_{i}" for i in scene.objects}
-    page = results_of(scenes, run, measured.estimates, gts, {"model": "m"}, scene.objects, names)
+    page = results_of(scenes, run, measured.estimates, gts.K, {"model": "m"}, scene.objects, names)
     return replace(page, truth=Truth(gts, failures))
+
+
+def test_medians_have_units_and_wide_tables_the_keyboard(scene: Scene, tmp_path: Path) -> None:
+    page = results(scene, tmp_path)
+    write_page(tmp_path / "index.html", replace(page, tables=[detection_section(page)]))
+    text = (tmp_path / "index.html").read_text()
+    medians = re.findall(r"(depth|across the ray|rotation): median \S+ (\w+)<", text)
+    assert medians == [("depth", "mm"), ("across the ray", "mm"), ("rotation", "degrees")]
+    tables = re.findall(r"<div class=wide([^>]*)>", text)
+    assert len(tables) == text.count("<table") == 2
+    assert all("tabindex=0" in table and "aria-label=" in table for table in tables)
 
 
 def test_an_outline_is_the_silhouettes(scene: Scene) -> None:

@@ -73,7 +73,7 @@ def evaluation(folder: Folder) -> tuple[list[np.ndarray], list[np.ndarray | None
     """The images, their depth (m) and the ground truth."""
     scenes = find_scenes(folder.root)
     gts = read_ground_truth(scenes, available_images(scenes, read_ground_truth(scenes)))
-    check_image_sizes(scenes, gts)
+    check_image_sizes(scenes, gts.K, gts.image_size)
     images = [read_image(scenes.image_path(*key)) for key in gts.images]
     measured = MeasuredDepth(scenes)
     return images, [measured(*key) for key in gts.images], gts

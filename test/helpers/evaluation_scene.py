@@ -10,6 +10,7 @@ from PIL import Image
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.runtime import Estimate
+from cope_training import evaluate
 from cope_training.evaluation.metrics.detection import projected_boxes
 from cope_training.evaluation.metrics.objects import EvalObject
 
@@ -118,3 +119,10 @@ class KnowingEstimator:
             keypoints=np.zeros((keep.sum(), 8, 2)),
             support=np.ones(keep.sum(), np.int64),
         )
+
+
+def run(data: Path, out: Path, *more: str) -> dict:
+    """The JSON of a run that succeeds."""
+    arguments = ["--model", "models/knowing", "--data", str(data), "--out", str(out), *more]
+    assert evaluate.main(arguments) == 0
+    return json.loads((out / f"knowing_{data.name}.json").read_text())

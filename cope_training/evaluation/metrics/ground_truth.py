@@ -15,6 +15,7 @@ from cope_ros.core.json_fields import read_json
 from cope_training.data.bop_reader import check_said_sizes, note_gaps
 from cope_training.data.bop_scene import (
     HOW_TO_ANNOTATE,
+    SCENE_GT,
     SCENE_GT_INFO,
     SceneTruth,
     read_scene_truth,
@@ -36,20 +37,23 @@ def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = N
     """Reads the annotations of the evaluated images.
 
     With a targets file those are the images it names, and its counts hold; without one, every
-    annotated image, and every instance of visibility 0.1 or more is asked for.
+    annotated image, and every instance of visibility 0.1 or more is asked for. Scenes without
+    scene_gt.json are left out.
 
     Args:
-        only: (scene_id, im_id) to which the images are restricted.
+        only: (scene_id, im_id) to which the images are restricted; gaps in others are not noted.
 
     Raises:
-        CopeError: a file is missing or a key is, with both named.
+        CopeError: no scene has ground truth; a file is missing or a key is, with both named.
     """
+    if not scenes.annotated:
+        raise CopeError(f"{scenes.root}: no ground truth ({SCENE_GT}) in any of its scenes")
     targets = None if scenes.targets is None else read_targets(scenes.targets)
     sizes = known_sizes(scenes)
-    truths = {i: read_scene_truth(folder, sizes) for i, folder in scenes.scenes.items()}
+    truths = {i: read_scene_truth(folder, sizes) for i, folder in scenes.annotated.items()}
     for scene_id, truth in truths.items():
         _check_objects(truth, sizes)
-        _note_gaps(scenes, scene_id, truth, named=targets is not None)
+        _note_gaps(scenes, scene_id, truth, named=targets is not None or only is not None)
     images = [(i, im) for i, truth in truths.items() for im in truth.im_id.tolist()]
     if targets is not None:
         targets.check(_annotated(truths), frozenset(images))
@@ -91,7 +95,7 @@ def _check_objects(truth: SceneTruth, sizes: Mapping[int, float]) -> None:
 
 
 def _note_gaps(scenes: Scenes, scene_id: int, truth: SceneTruth, named: bool) -> None:
-    """Says what is missing beside the annotations; images only if no targets file names them."""
+    """Says what is missing beside the annotations; images only if nothing else names them."""
     if np.isnan(truth.visibility).any():
         note_once(
             log,
@@ -136,12 +140,13 @@ def _table(
         visibility=visibility,
         boxes=boxes,
         K={key: K[key] for key in images},
-        image_size=_image_size(scenes, images[0]),
+        image_size=size_of_images(scenes, images[0]),
         inst_count={key: n for key, n in counts.items() if key[:2] in chosen},
     )
 
 
-def _image_size(scenes: Scenes, first: tuple[int, int]) -> tuple[int, int]:
+def size_of_images(scenes: Scenes, first: tuple[int, int]) -> tuple[int, int]:
+    """(width, height) px as camera.json says, else as the ``first`` image (scene_id, im_id) has."""
     for folder in (scenes.root, *scenes.root.parents[:2]):
         path = folder / "camera.json"
         if path.is_file():

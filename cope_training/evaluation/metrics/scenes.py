@@ -1,19 +1,24 @@
 """Where a BOP data set to evaluate on keeps its scenes, images, targets and models.
 
-Accepts the root of a data set, a split folder (or any folder of scene folders), or one scene.
+Accepts the root of a data set, a split folder (or any folder of scene folders), or one scene, with
+ground truth or without.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.json_fields import intrinsics
 from cope_training.data.bop_checks import check_sizes
 from cope_training.data.bop_folders import find_scene_folders
 from cope_training.data.bop_images import depth_file, list_images, note_no_scale
 from cope_training.data.bop_json import read_by_image
 from cope_training.data.bop_scene import SCENE_CAMERA, SCENE_GT, depth_scale
-from cope_training.evaluation.metrics.tables import GroundTruth
 
 MODELS_INFO = "models_info.json"
 
@@ -73,16 +78,34 @@ class Scenes:
 
     def depth_scale(self, scene_id: int, im_id: int) -> float:
         """mm per unit of a depth image, 0 where scene_camera.json does not say."""
-        return self._depth_scales.get((scene_id, im_id), 0.0)
+        entry = self.cameras.get((scene_id, im_id))
+        return depth_scale(entry, self._camera_place(scene_id, im_id))
+
+    def intrinsics(self, scene_id: int, im_id: int) -> np.ndarray:
+        """(3, 3) px of an image of ``cameras``.
+
+        Raises:
+            CopeError: its entry holds none that can be; names it.
+        """
+        place = self._camera_place(scene_id, im_id)
+        return intrinsics(self.cameras[scene_id, im_id], place)
 
     @cached_property
-    def _depth_scales(self) -> dict[tuple[int, int], float]:
-        scales: dict[tuple[int, int], float] = {}
+    def cameras(self) -> dict[tuple[int, int], Any]:
+        """The entries of the scene_camera.json files, by (scene_id, im_id)."""
+        found: dict[tuple[int, int], Any] = {}
         for scene_id, folder in self.scenes.items():
-            for im_id, camera in read_by_image(folder / SCENE_CAMERA).items():
-                where = f"{folder / SCENE_CAMERA}: image {im_id}"
-                scales[scene_id, im_id] = depth_scale(camera, where)
-        return scales
+            entries = read_by_image(folder / SCENE_CAMERA)
+            found |= {(scene_id, im_id): entry for im_id, entry in entries.items()}
+        return found
+
+    @cached_property
+    def annotated(self) -> dict[int, Path]:
+        """scene_id -> folder of the scenes that have a scene_gt.json."""
+        return {i: folder for i, folder in self.scenes.items() if (folder / SCENE_GT).is_file()}
+
+    def _camera_place(self, scene_id: int, im_id: int) -> str:
+        return f"{self.scenes[scene_id] / SCENE_CAMERA}: image {im_id}"
 
 
 def find_scenes(data: Path | str, split: str = "test") -> Scenes:
@@ -95,9 +118,12 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
     if not data.is_dir():
         raise CopeError(f"{data}: no such folder")
     inner = data / split if (data / split).is_dir() else data
-    scenes = find_scene_folders(inner, SCENE_GT)
+    scenes = find_scene_folders(inner, SCENE_GT, SCENE_CAMERA)
     if not scenes:
-        raise CopeError(f"{data}: expected a BOP data set: no scene_gt.json here or in {split}/*/")
+        raise CopeError(
+            f"{data}: expected a BOP data set: no {SCENE_CAMERA} or {SCENE_GT} here or in "
+            f"{split}/*/"
+        )
     around = [data, inner, *inner.parents[:2]]
     # Of several, those of the localisation task: the later ones name no objects.
     targets = [p for f in around for p in sorted(f.glob("test_targets_bop*.json"))]
@@ -111,13 +137,19 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
     )
 
 
-def check_image_sizes(scenes: Scenes, gts: GroundTruth) -> None:
+def check_image_sizes(
+    scenes: Scenes, cameras: Mapping[tuple[int, int], np.ndarray], size: tuple[int, int]
+) -> None:
     """Makes sure that images, depth images, intrinsics and camera.json fit in size.
+
+    Args:
+        cameras: (scene_id, im_id) -> (3, 3) px.
+        size: (width, height) px.
 
     Raises:
         CopeError: a file of another size, or one that is no image; names it.
     """
-    for scene_id, im_id in gts.images:
+    for (scene_id, im_id), K in cameras.items():
         files = (scenes.image_path(scene_id, im_id), scenes.depth_path(scene_id, im_id))
         source = f"{scenes.scenes[scene_id] / SCENE_CAMERA}: image {im_id}"
-        check_sizes(files, gts.image_size, gts.K[scene_id, im_id], source)
+        check_sizes(files, size, K, source)

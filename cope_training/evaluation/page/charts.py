@@ -58,7 +58,7 @@ def error_charts(results: Results, truth: Truth) -> list[str]:
         for e, g in zip(partner.tolist(), rows.tolist(), strict=True)
     ]
     return [
-        error_histogram("depth", "mm, positive is too far", 1e3 * depth, LIMITS["depth"]),
+        error_histogram("depth", "mm", 1e3 * depth, LIMITS["depth"], ", positive is too far"),
         error_histogram("across the ray", "mm", 1e3 * aside, LIMITS["lateral"]),
         error_histogram("rotation", "degrees", np.degrees(angle), LIMITS["rotation"]),
     ]

@@ -90,13 +90,14 @@ def _estimates(results: Results, frame: Frame, size: tuple[int, int]) -> list[di
     ests = results.estimates
     rows = np.flatnonzero((ests.scene_id == frame.key[0]) & (ests.im_id == frame.key[1]))
     right: set[int] = set()
+    judged = results.truth is not None and frame.key in results.truth.gts.K
     if results.truth is not None:
         failures = results.truth.failures
         right = set(failures.attempt[failures.kind == FOUND].tolist())
     found = []
     for row in rows[np.argsort(-ests.t[rows, 2], kind="stable")].tolist():
         obj = results.objects[int(ests.obj_id[row])]
-        kind = UNKNOWN if results.truth is None else RIGHT if row in right else WRONG
+        kind = UNKNOWN if not judged else RIGHT if row in right else WRONG
         center = ests.R[row] @ obj.model.box_center + ests.t[row]
         entry: dict[str, Any] = {
             "id": results.labels[row],

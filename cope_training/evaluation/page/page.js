@@ -14,16 +14,18 @@
   if (!data.truth) document.querySelector(".of-truth").remove();
   if (!spreads) document.querySelector(".of-covariance").remove();
   if (window.innerWidth < 700) boxes.id.checked = false;
-  find("legend").innerHTML = data.truth
+  const unknown = frames.some((f) => f.est.some((e) => KINDS[e.kind] === "unknown"));
+  find("legend").innerHTML = (data.truth
     ? "<span class='key right'>right</span><span class='key wrong'>wrong</span>" +
-      "<span class='key truth'>true (dashed: not found)</span>"
-    : "<span class='key unknown'>estimated</span>";
+      "<span class='key truth'>true (dashed: not found)</span>" : "") +
+    (unknown || !data.truth
+      ? `<span class='key unknown'>${data.truth ? "no ground truth" : "estimated"}</span>` : "");
 
   const share = (f) => (f.gt.length ? f.gt.filter((g) => g.ok).length / f.gt.length : null);
-  const slowest = Math.max(...frames.map((f) => f.ms || 0), 1);
+  const most = Math.max(...frames.map((f) => f.est.length), 1);
   const bars = frames.map((f, index) => {
     const bar = document.createElement("i");
-    const value = data.truth ? share(f) ?? 0 : f.ms ? f.ms / slowest : f.est.length ? 1 : 0;
+    const value = data.truth ? share(f) ?? 0 : f.est.length / most;
     bar.style.height = `${Math.max(4, 100 * value)}%`;
     bar.title = describe(f);
     bar.addEventListener("click", () => show(index));
