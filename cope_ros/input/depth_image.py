@@ -3,18 +3,18 @@
 Encodings by REP 118: 16UC1 in millimetres, 32FC1 in metres; zero, NaN and infinity mean unknown.
 """
 
+import math
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.measured_depth import is_credible_depth, median_depth
 from cope_ros.input.drops import MAX_SIDE, FrameError
 from cope_ros.input.intrinsics import Camera, camera_from_info
 
 TYPES = {"16UC1": ("u2", 1e-3), "32FC1": ("f4", 1.0)}  # NumPy's name, m per unit
-CREDIBLE = (0.03, 100.0)  # m, medians of images that depth cameras make
-COARSE = 4  # every fourth row and column tells the median
 SAME_SHAPE = 0.01  # relative difference of width : height up to which fields of view are alike
 
 
@@ -100,15 +100,11 @@ def check_credible(depth: np.ndarray, encoding: str) -> None:
     Raises:
         DepthError: (faults EMPTY, UNIT).
     """
-    known = depth[::COARSE, ::COARSE]
-    known = known[known > 0]
-    if not len(known):
-        known = depth[depth > 0]
-    if not len(known):
+    middle = median_depth(depth)
+    if math.isnan(middle):
         text = "expected distances, all {}x{} px are zero or not finite"
         raise DepthError(Fault.EMPTY, text.format(*depth.shape[::-1]))
-    middle = float(np.median(known))
-    if not CREDIBLE[0] <= middle <= CREDIBLE[1]:
+    if not is_credible_depth(middle):
         name, other = ("mm", "metres") if encoding == "16UC1" else ("m", "millimetres")
         unit = TYPES[encoding][1]
         text = f"expected {encoding} in {name}, the median of its values is {middle / unit:.4g}"

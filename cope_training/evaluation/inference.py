@@ -1,5 +1,6 @@
 """Runs an estimator over the images of a data set."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,15 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.errors import CopeError
+from cope_ros.core.measured_depth import is_credible_depth, median_depth
+from cope_training.data.notes import note_once
 from cope_training.data.photographs import read_image
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+
+log = logging.getLogger(__name__)
 
 ReadDepth = Callable[[int, int], np.ndarray | None]  # (scene_id, im_id) -> (H, W) m
 
@@ -40,6 +45,7 @@ class Run:
     estimates: Estimates
     image_seconds: np.ndarray  # (I,) s, wall time of each image, in their order
     read_seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (I,) s, of its file
+    confirmed: int = 0  # estimates whose pose depth has determined
 
 
 def available_images(scenes: Scenes, gts: GroundTruth) -> list[tuple[int, int]]:
@@ -73,26 +79,37 @@ def run_model(
     parts: list[Estimates] = []
     seconds: list[float] = []
     read: list[float] = []
+    confirmed = 0
     obj_ids = np.array([item.obj_id for item in runner.catalogue], dtype=np.int64)
     for number, (key, K) in enumerate(cameras.items()):
         opened = time.perf_counter()
         image = read_image(scenes.image_path(*key), f"{scenes.root}: scene {key[0]} image {key[1]}")
-        measured = _measured(depth, key, K)
+        measured = _measured(depth, key, K, str(scenes.root))
         start = time.perf_counter()
         read.append(start - opened)
         estimate = runner.estimate(image, K, *measured)
         seconds.append(time.perf_counter() - start)
+        confirmed += int((estimate.depth_share > 0).sum())
         parts.append(_rows(estimate, key, obj_ids, seconds[-1]))
         if progress is not None:
             progress("inference", (number + 1) / len(cameras))
-    return Run(joined(parts), np.array(seconds), np.array(read))
+    return Run(joined(parts), np.array(seconds), np.array(read), confirmed)
 
 
 def _measured(
-    depth: ReadDepth | None, key: tuple[int, int], K: np.ndarray
+    depth: ReadDepth | None, key: tuple[int, int], K: np.ndarray, where: str
 ) -> tuple[DepthImage, ...]:
+    """The depth of an image, nothing where it has none that can be true."""
     found = None if depth is None else depth(*key)
-    return () if found is None else (DepthImage(found.astype(np.float32), K),)
+    if found is None:
+        return ()
+    median = median_depth(found)
+    if not is_credible_depth(median):
+        said = "no distance" if np.isnan(median) else f"a median distance of {median:.4g} m"
+        text = "%s: a depth image has %s (is depth_scale right?): the poses there are the image's"
+        note_once(log, text, where, said)
+        return ()
+    return (DepthImage(found.astype(np.float32), K),)
 
 
 def check_same_objects(known: Catalogue, objects: dict[int, EvalObject], where: str) -> None:

@@ -56,6 +56,9 @@ def write_evaluation(options: argparse.Namespace, done: Evaluation) -> None:
         "device": done.device or None,
         "score_threshold": options.score_threshold,
         "depth": options.depth,
+        "depth_confirmed": done.run.confirmed / max(len(done.run.estimates), 1)
+        if options.depth
+        else None,
         **_run_summary(done),
         **_scores(done, failures),
     }
@@ -70,6 +73,8 @@ def write_evaluation(options: argparse.Namespace, done: Evaluation) -> None:
         write_results(f"{stem}.csv", done.run.estimates)
     if not options.no_report:
         _write_page(options.out / "index.html", done, model, failures)
+    if content["depth_confirmed"] is not None:
+        print(f"{'depth_confirmed':<26} {content['depth_confirmed']:.5f}")
     _print_summary(done, stem)
 
 

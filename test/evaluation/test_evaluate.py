@@ -229,3 +229,21 @@ def test_depth_goes_along_and_images_without_it_are_left_out(
     assert np.array_equal(depths[0][0].K, K)
     assert (content["targets_visible"], content["add_s_recall_visible"]) == (4, 1.0)
     assert content["z_error_median_mm"] == pytest.approx(0.0, abs=1e-3)
+    assert content["depth_confirmed"] == 0.0  # the stand-in's poses are the image's
+
+
+@pytest.mark.parametrize(
+    ("units", "said"), [(0, "has no distance"), (5, "has a median distance of 0.0005 m")]
+)
+def test_depth_that_cannot_be_true_leaves_the_images_poses_and_is_said_once(
+    units: int, said: str, scene: Scene, knowing: KnowingEstimator, tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    data = scene.write(tmp_path / "toys")
+    folder = data / "test" / "000007" / "depth"
+    folder.mkdir()
+    for im_id in range(IMAGES):
+        Image.fromarray(np.full(SIZE[::-1], units, np.uint16)).save(folder / f"{im_id:06d}.png")
+    content = run(data, tmp_path / "out", "--depth", "--no-report")
+    assert capsys.readouterr().err.count(said) == 1
+    assert (content["images"], content["add_s_recall"]) == (IMAGES, 1.0)
