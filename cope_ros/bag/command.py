@@ -7,12 +7,13 @@ beside it and, if asked for, a video. Ctrl-C leaves a bag that can be opened.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cope_ros.bag.depth import RecordedDepth
 from cope_ros.bag.frames import Intrinsics, stamp_of
+from cope_ros.bag.outputs import Outputs, check_outputs, default_out
 from cope_ros.bag.reading import Bag
 from cope_ros.bag.run import Outcome, Work, play
 from cope_ros.bag.topics import CameraTopics, Topic, choose
@@ -22,6 +23,8 @@ from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.input.decoding import size_of
 from cope_ros.input.distortion import is_distorted
+from cope_ros.input.drops import FrameError
+from cope_ros.input.intrinsics import camera_from_info
 from cope_training.command import BAD_INPUT, OK, command_parser, number, run_command, whole_number
 
 RECTIFIED = {"yes": True, "no": False}
@@ -64,7 +67,11 @@ def _run(options: argparse.Namespace) -> int:
         known = bag.damage
         if known:
             _note(f"{options.bag}: {known}")
+        outputs = Outputs(options.out or default_out(options.bag, bag.ros2), options.video)
+        check_outputs(outputs, options.bag, bag.ros2)
         from_bag = options.camera is None
+        if options.camera_info is not None and not from_bag:
+            raise CopeError("--camera-info: not with --camera, whose file holds the intrinsics")
         topics = choose(bag.topics, options.image, options.camera_info, from_bag, options.depth)
         intrinsics = _intrinsics(bag, topics, options.camera)
         rectified = _rectified(options.rectified, topics.image.name, intrinsics.at(0))
@@ -78,9 +85,8 @@ def _run(options: argparse.Namespace) -> int:
             rectified=rectified,
             estimator=estimator,
             model=where,
-            out=options.out or default_out(options.bag, bag.ros2),
+            outputs=outputs,
             every=options.every,
-            video=options.video,
             depth=_depth(bag, topics),
         )
         outcome = play(work)
@@ -89,18 +95,15 @@ def _run(options: argparse.Namespace) -> int:
     return _conclude(work, outcome)
 
 
-def default_out(bag: Path, ros2: bool) -> Path:
-    """``drive.mcap`` -> ``drive_cope``, ``drive.bag`` -> ``drive_cope.bag``."""
-    resolved = bag.resolve()
-    name = resolved.name if resolved.is_dir() else resolved.name.split(".")[0]
-    return bag.parent / (f"{name}_cope" if ros2 else f"{name}_cope.bag")
-
-
 def _intrinsics(bag: Bag, topics: CameraTopics, camera: Path | None) -> Intrinsics:
     if camera is not None:
-        connection, _, raw = next(bag.messages([topics.image.name]))
-        size = size_of(bag.deserialize(connection, raw))
-        return Intrinsics([(0, camera_info(camera, size))])
+        size = _size_of_images(bag, topics.image)
+        info = camera_info(camera, size)
+        try:
+            camera_from_info(info, rectified=False, size=size)
+        except FrameError as error:
+            raise CopeError(f"--camera {camera}: {error}") from error
+        return Intrinsics([(0, info)])
     assert topics.info is not None
     infos = _recorded(bag, topics.info)
     if not len(infos):
@@ -108,12 +111,27 @@ def _intrinsics(bag: Bag, topics: CameraTopics, camera: Path | None) -> Intrinsi
     return infos
 
 
+def _size_of_images(bag: Bag, topic: Topic) -> tuple[int, int]:
+    """(width, height) px of the first image that can be read."""
+    for _, message in _readable(bag, topic):
+        try:
+            return size_of(message)
+        except FrameError:
+            continue
+    raise CopeError(f"{topic.name}: no image of it can be read")
+
+
 def _recorded(bag: Bag, topic: Topic) -> Intrinsics:
-    infos = []
+    return Intrinsics((stamp_of(info, time), info) for time, info in _readable(bag, topic))
+
+
+def _readable(bag: Bag, topic: Topic) -> Iterator[tuple[int, Any]]:
+    """(ns of recording, message) of a topic's messages that are whole."""
     for connection, time, raw in bag.messages([topic.name]):
-        info = bag.deserialize(connection, raw)
-        infos.append((stamp_of(info, time), info))
-    return Intrinsics(infos)
+        try:
+            yield time, bag.deserialize(connection, raw)
+        except CopeError:
+            continue
 
 
 def _depth(bag: Bag, topics: CameraTopics) -> RecordedDepth | None:
@@ -144,9 +162,9 @@ def _conclude(work: Work, outcome: Outcome) -> int:
         _note(text)
     for cause, (count, example) in outcome.dropped.items():
         _note(f"{count} images without poses ({cause}): {example}")
-    print(f"written: {work.out} ({outcome.messages} messages), {work.table}")
-    if work.video is not None and outcome.processed:
-        print(f"written: {work.video}")
+    print(f"written: {work.outputs.bag} ({outcome.messages} messages), {work.outputs.table}")
+    if work.outputs.video is not None and outcome.processed:
+        print(f"written: {work.outputs.video}")
     if outcome.interrupted:
         raise KeyboardInterrupt
     return OK if outcome.processed else BAD_INPUT

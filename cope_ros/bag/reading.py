@@ -158,7 +158,7 @@ class Bag(AbstractContextManager["Bag"]):
 
 def _reader(paths: list[Path]) -> AnyReader:
     """A reader; bags without definitions are taken for those of the newest distribution."""
-    ros1 = paths[0].suffix == ".bag"
+    ros1 = paths[0].suffix == ".bag" and paths[0].is_file()
     default = get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_JAZZY)
     return AnyReader(paths, default_typestore=default)
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from cope_ros.bag.depth import Recorded, RecordedDepth
 from cope_ros.bag.frames import FrameReader, Intrinsics
+from cope_ros.bag.outputs import Outputs
 from cope_ros.bag.reading import Bag, Message
 from cope_ros.bag.sinks import MessageSink, Sink, TableSink, VideoSink
 from cope_ros.bag.topics import Topic
@@ -35,15 +36,9 @@ class Work:
     rectified: bool
     estimator: Any
     model: Path  # directory or file of the model, for its meshes
-    out: Path
+    outputs: Outputs
     every: int = 1
-    video: Path | None = None
     depth: RecordedDepth | None = None
-
-    @property
-    def table(self) -> Path:
-        """The CSV file, beside the bag."""
-        return self.out.with_name(f"{self.out.name.removesuffix('.bag')}.csv")
 
 
 @dataclass
@@ -79,7 +74,7 @@ def play(work: Work) -> Outcome:
     outcome = Outcome()
     start = time.monotonic()
     with ExitStack() as stack:
-        copy = BagCopy(work.out, work.bag)
+        copy = BagCopy(work.outputs.bag, work.bag)
         stack.callback(copy.close)
         sinks = _sinks(work, copy)
         for sink in sinks:
@@ -94,10 +89,10 @@ def _sinks(work: Work, copy: BagCopy) -> list[Sink]:
     catalogue = work.estimator.catalogue
     sinks: list[Sink] = [
         MessageSink(copy, catalogue, work.model, work.bag.ros2),
-        TableSink(work.table, catalogue),
+        TableSink(work.outputs.table, catalogue),
     ]
-    if work.video is not None:
-        sinks.append(VideoSink(work.video, catalogue, _rate(work)))
+    if work.outputs.video is not None:
+        sinks.append(VideoSink(work.outputs.video, catalogue, _rate(work)))
     return sinks
 
 

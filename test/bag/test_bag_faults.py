@@ -25,6 +25,8 @@ from bag_factory import (
 )
 from node_fakes import FakeEstimator
 
+from cope_ros.bag import command
+
 HASHES = json.loads((Path(__file__).parents[1] / "data" / "type_hashes.json").read_text())["hashes"]
 NOETIC_DETECTIONS_MD5 = "05c51d9aea1fb4cfdc8effb94f197b6f"  # vision_msgs 0.0.1, as released
 
@@ -141,6 +143,41 @@ def test_ctrl_c_leaves_a_bag_that_opens(
     assert run(tmp_path / "in", "--video", tmp_path / "v.mp4") == 130
     assert len(contents(tmp_path / "in_cope")["/cope/detections"]) == 2
     assert cv2.VideoCapture(str(tmp_path / "v.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--out", "x.mcap"), "--out x.mcap: expected the name of a folder"),
+        (("--out", "in/x"), "--out in/x: lies inside the bag that is read"),
+        (("--out", "c.json/x"), "expected a folder to write into, got a file"),
+        (("--video", "v.txt"), "--video v.txt: expected a name that ends in .mp4"),
+        (("--video", "old.mp4"), "old.mp4: exists already; name another place with --video"),
+        (("--out", "old"), "old.csv: exists already; name another place with --out"),
+        (("--camera", "c.json", "--camera-info", "/c"), "--camera-info: not with --camera"),
+        (("--camera", "c.json"), "--camera c.json: camera_info: the camera is not calibrated"),
+    ],
+)
+def test_options_that_cannot_be_are_one_line_before_the_model_is_loaded(
+    given: tuple[str, ...], said: str, small: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(small)
+    monkeypatch.setattr(command.Estimator, "load", lambda *arguments: pytest.fail("loaded"))
+    assert run("in", *given) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert {path.name for path in small.iterdir()} == {"in", "c.json", "old.mp4", "old.csv"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    realsense(folder / "in", count=1)
+    (folder / "c.json").write_text('{"fx": 2, "fy": 2, "cx": 320, "cy": 240}')
+    for name in ("old.mp4", "old.csv"):
+        (folder / name).touch()
+    return folder
 
 
 def test_nothing_is_overwritten_and_no_bag_is_one_line(
