@@ -92,7 +92,7 @@ def _failures(done: Evaluation) -> Failures | None:
 def _run_summary(done: Evaluation) -> dict[str, Any]:
     """What is known without ground truth, too; ``images`` are those that were scored."""
     count, images = len(done.run.estimates), len(done.images.K)
-    summary = {
+    summary: dict[str, Any] = {
         "images_estimated": images,
         "images": 0,
         "detections": count,
@@ -132,7 +132,8 @@ def _write_page(path: Path, done: Evaluation, model: str, failures: Failures | N
     facts |= {"device": done.device} if done.device else {}
     facts |= {"scores": done.images.said} if done.images.said else {}
     ests, gts, names = done.run.estimates, done.images.gts, done.names
-    truth, tables = None, []
+    truth: Truth | None = None
+    tables: list[str] = []
     if done.result is not None and gts is not None and failures is not None:
         ests = scored_first(ests, done.result.estimates, gts)
         truth = Truth(gts, failures)
