@@ -105,8 +105,9 @@ def named_images(scenes: Scenes, annotated: set[Key]) -> list[Key]:
         if (scene_id, im_id) in annotated:
             raise CopeError(f"{folder / SCENE_CAMERA}: image {im_id} of {SCENE_GT} is missing")
     if len(unknown) == len(named):
-        source = scenes.targets or scenes.root
-        raise CopeError(f"{source}: expected images with an entry in {SCENE_CAMERA}, got none")
+        if scenes.targets is not None:
+            raise CopeError(f"{scenes.targets}: names none of the images in {SCENE_CAMERA}")
+        raise CopeError(f"{scenes.root}: expected images that {SCENE_CAMERA} knows, got none")
     if unknown:
         message = "%s: images without intrinsics in %s are left out (%d), such as scene %d image %d"
         note_once(log, message, scenes.root, SCENE_CAMERA, len(unknown), *unknown[0])

@@ -92,7 +92,7 @@ def test_targets_without_ground_truth_are_said(
     ("entries", "says"),
     [
         ({}, "expected a list of targets, got a dict"),
-        ([], "names none of the images that have ground truth"),
+        ([], "names none of the images"),
         ([None], "target 0: expected a mapping with scene_id"),
         ([{**ASKED[0], "im_id": 50}], "names none of the images"),
         ([{**ASKED[0], "obj_id": 77}], "asks for 1 instances of object 77, but .* has 0"),
