@@ -1,14 +1,18 @@
 """The depth input of the node over real DDS."""
 
+import array
+import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from node_fakes import FakeEstimator, gray, make_estimate, make_image, make_info
 from node_harness import running
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from cope_ros.diagnostics.depth_counters import DepthCounts
+from cope_ros.input import compressed_depth
 from cope_ros.input.depth_image import Fault
 from cope_ros.input.drops import Cause
 from cope_ros.parameters import ParameterError, Parameters
@@ -64,6 +68,42 @@ def test_depth_reaches_the_estimator_in_metres(mode: str) -> None:
     assert np.allclose(found.depth, 0.7)
     assert found.K[0, 0] == 60.0
     assert {"depth": True} in estimator.settings
+
+
+def test_compressed_depth_is_decoded_by_the_worker_and_what_is_broken_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads = []
+    decode = compressed_depth.decompress_depth
+
+    def noted(message):
+        threads.append(threading.current_thread().name)
+        return decode(message)
+
+    monkeypatch.setattr(compressed_depth, "decompress_depth", noted)
+    estimator, remap = fake(), ("-r", "depth:=/cam/depth/compressedDepth")
+    data = bytes(12) + cv2.imencode(".png", np.full((48, 64), 700, np.uint16))[1].tobytes()
+    with running(estimator, {"depth.mode": "auto"}, remap) as rig:
+        rig.connect()
+        depth = rig.client.create_publisher(CompressedImage, "/cam/depth/compressedDepth", 10)
+        rig.wait(lambda: depth.get_subscription_count() > 0, "depth")
+        # Whole; cut off, as its header does not tell; no PNG, as it does.
+        for number, cut in enumerate((data, data[:-30], bytes(60)), start=1):
+            image = make_image(gray(), 100 * number)
+            form = "16UC1; compressedDepth png"
+            depth.publish(
+                CompressedImage(header=image.header, format=form, data=array.array("B", cut))
+            )
+            counters = rig.node.depth_counters
+            rig.wait(lambda n=number, c=counters: c.counts.received == n, "depth")
+            rig.send(image, make_info(stamp=100 * number))
+            rig.wait_for(number)
+        faults = rig.node.depth_counters.counts.faults
+    assert np.allclose(estimator.depths[0].depth, 0.7)
+    assert estimator.depths[1:] == [None, None]
+    assert faults[Fault.MALFORMED] == 2
+    assert len(threads) == 2
+    assert all(name.startswith("cope_worker") for name in threads)
 
 
 def test_a_smaller_depth_image_has_a_camera_of_its_own() -> None:
