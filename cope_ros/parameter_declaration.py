@@ -9,9 +9,12 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 Check = Callable[[Any], str | None]  # what is expected instead, None where a value is accepted
 LONGEST = 60  # characters of a value in the log
-WORDS = {
-    **{bool: "true or false", int: "a whole number", float: "a number"},
-    **{str: "a text", list: "a list of texts"},
+WORDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list of texts",
 }
 
 
