@@ -185,8 +185,8 @@ def calibrate(work: Finishing) -> dict[str, Any]:
         return {"factors": None, "instances": 0}
     factors = fit_factors(first, ids)
     inside = coverage(calibrated(second, factors, ids), LEVELS)
-    shown = " / ".join(f"{100 * share:.0f}" for share in inside)
-    work.tell(f"covariances: {shown} % of held-out errors inside the 50 / 90 / 95 % ellipsoids")
+    shares = " / ".join(f"{100 * share:.0f}" for share in inside)
+    work.tell(f"covariances: {shares} % of held-out errors inside the 50 / 90 / 95 % ellipsoids")
     return {"factors": factors, "instances": len(second), "levels": list(LEVELS), "inside": inside}
 
 

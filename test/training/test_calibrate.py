@@ -1,6 +1,7 @@
 """The fit of covariances: known factors are found again, errors are those of the definition."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,12 +161,15 @@ def test_the_command_writes_factors_figure_and_summary(
     catalogue = make_catalogue()
     export_network(make_network(), PRESETS["lite"], catalogue, file, preset="lite",
                    input_size=(160, 128))  # fmt: skip
-    seeds = []
+    seeds: list[int] = []
     monkeypatch.setattr(calibrate, "scene_config", lambda *_: None)
-    monkeypatch.setattr(calibrate, "rendered", lambda _s, _c, seed, _n: seed)
-    monkeypatch.setattr(
-        calibrate, "collect", lambda _e, seed, _p: seeds.append(seed) or random_samples(300, seed)
-    )
+
+    def collect(_: object, frames: Iterable[int]) -> Samples:
+        seeds.extend(frames)
+        return random_samples(300, seeds[-1])
+
+    monkeypatch.setattr(calibrate, "rendered", lambda _s, _c, seed, _n: [seed])
+    monkeypatch.setattr(calibrate, "collect", collect)
     arguments = ["--model", str(file.parent), "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert calibrate.main(arguments + ["--dry-run"] * dry) == 0
     assert seeds == [calibrate.SEED, calibrate.SEED + 1]
