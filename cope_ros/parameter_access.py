@@ -14,7 +14,7 @@ from cope_ros.parameter_declaration import Spec, descriptor, fault
 from cope_ros.parameters import Parameters, defaults, specs
 from cope_ros.qos import OVERRIDES, override_fault
 
-# Overrides that belong to rclpy, not to the table; it looks at their types too late or not at all.
+# Overrides that belong to rclpy, not to the table; it looks at their types late or not at all.
 FOREIGN = {
     name: (Spec(name, ""), True) for name in ("use_sim_time", "start_type_description_service")
 }
