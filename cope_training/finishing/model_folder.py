@@ -1,9 +1,12 @@
 """A model's folder as the node takes it: which files, and those that are missing."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from cope_ros.core.catalogue import Catalogue
+from cope_training.files import write_json
 from cope_training.rendering.studio import find_mesh
 
 MESHES = ("meshes", "textured")
@@ -16,7 +19,7 @@ def add_objects(models: Path, folder: Path, catalogue: Catalogue) -> None:
     if folder.resolve() == models.resolve():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(models / "models_info.json", folder / "models_info.json")
+    write_json(folder / "models_info.json", _named(models / "models_info.json", catalogue))
     for name in MESHES:
         if (models / name).is_dir():
             shutil.copytree(models / name, folder / name, dirs_exist_ok=True)
@@ -25,6 +28,15 @@ def add_objects(models: Path, folder: Path, catalogue: Catalogue) -> None:
         for item in catalogue:
             path = find_mesh(models, item.obj_id, prefer_texture=False)
             shutil.copyfile(path, folder / MESHES[0] / path.name)
+
+
+def _named(path: Path, catalogue: Catalogue) -> dict[str, Any]:
+    """A models_info.json with the names that a model gives: BOP's own files have none."""
+    info: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
+    for key in info:
+        name = {"name": catalogue[catalogue.index_of(int(key))].class_id}
+        info[key] = name | info[key] | name  # first, whatever the file calls it
+    return info
 
 
 def card_path(folder: Path) -> Path:

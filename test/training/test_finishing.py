@@ -121,7 +121,11 @@ def test_a_bop_folder_becomes_the_node_s(saved, tmp_path: Path) -> None:
     for path in [DEMO / "models_info.json", *(DEMO / "meshes").iterdir()]:
         (flat / path.name).write_bytes(path.read_bytes())
     catalogue = Catalogue.from_models_info(flat / "models_info.json")
+    info = json.loads((flat / "models_info.json").read_text())
+    nameless = {i: {k: v for k, v in item.items() if k != "name"} for i, item in info.items()}
+    (flat / "models_info.json").write_text(json.dumps(nameless))
     add_objects(flat, tmp_path / "out", catalogue)
+    assert json.loads((tmp_path / "out/models_info.json").read_text()) == info
     assert (tmp_path / "out/meshes/obj_000002.ply").is_file()
     assert missing(tmp_path / "out" / "model.pt") == [
         "model.pt (the model)",
