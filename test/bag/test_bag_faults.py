@@ -46,7 +46,7 @@ def test_several_cameras_are_listed_and_chosen(
     assert run(tmp_path / "in", "--image", "/right/image_raw") == 0
     detections = contents(tmp_path / "in_cope")["/cope/detections"]
     assert detections[0][1].header.frame_id == "right"
-    assert run(tmp_path / "in", "--image", "/up") == 1
+    assert run(tmp_path / "in", "--image", "/up", "--out", tmp_path / "other") == 1
     assert "--image /up: no such image topic" in capsys.readouterr().err
 
 

@@ -98,13 +98,7 @@ def step_box(
         faces.append(add(f"FACE_SURFACE('',(#{bound}),#{plane},.T.)"))
     shell = add("CLOSED_SHELL('',(" + ",".join(f"#{f}" for f in faces) + "))")
     brep = add(f"FACETED_BREP('box',#{shell})")
-    prefix = "$" if unit_name == "m" else ".MILLI."
-    unit = add(f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({prefix},.METRE.))")
-    if unit_name == "inch":
-        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(25.4),#{unit})")
-        size_of = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
-        converted = f"CONVERSION_BASED_UNIT('INCH',#{measure})"
-        unit = add(f"({converted}LENGTH_UNIT()NAMED_UNIT(#{size_of}))")
+    unit = _add_unit(add, unit_name)
     angle = add("(NAMED_UNIT(*)PLANE_ANGLE_UNIT()SI_UNIT($,.RADIAN.))")
     solid = add("(NAMED_UNIT(*)SI_UNIT($,.STERADIAN.)SOLID_ANGLE_UNIT())")
     within = add(f"UNCERTAINTY_MEASURE_WITH_UNIT(LENGTH_MEASURE(1.E-06),#{unit},'d','')")
@@ -135,6 +129,18 @@ def step_box(
         "FILE_SCHEMA(('AUTOMOTIVE_DESIGN { 1 0 10303 214 1 1 1 1 }'));\nENDSEC;\nDATA;\n"
     )
     return head + "\n".join(lines) + "\nENDSEC;\nEND-ISO-10303-21;\n"
+
+
+def _add_unit(add: Callable[[str], int], name: str) -> int:
+    """The unit of lengths: mm, m or inch."""
+    prefix = "$" if name == "m" else ".MILLI."
+    unit = add(f"(LENGTH_UNIT()NAMED_UNIT(*)SI_UNIT({prefix},.METRE.))")
+    if name == "inch":
+        measure = add(f"LENGTH_MEASURE_WITH_UNIT(LENGTH_MEASURE(25.4),#{unit})")
+        size_of = add("DIMENSIONAL_EXPONENTS(1.,0.,0.,0.,0.,0.,0.)")
+        converted = f"CONVERSION_BASED_UNIT('INCH',#{measure})"
+        unit = add(f"({converted}LENGTH_UNIT()NAMED_UNIT(#{size_of}))")
+    return unit
 
 
 def _add_style(add: Callable[[str], int], color: Rgb, brep: int, context: int) -> None:
