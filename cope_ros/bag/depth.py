@@ -26,6 +26,16 @@ class Recorded(NamedTuple):
     depth: DepthPair | DepthError | None = None  # of the image, or why there is none
 
 
+def read_image(bag: Bag, message: Message, wanted: Callable[[Message], bool]) -> Recorded:
+    """A message as it comes; an image that is ``wanted`` deserialised."""
+    if not wanted(message):
+        return Recorded(message, False)
+    try:
+        return Recorded(message, True, bag.deserialize(message[0], message[2]))
+    except CopeError as error:
+        return Recorded(message, True, error)
+
+
 class RecordedDepth:
     """Pairs the images of a bag with its depth images; counts what is of no use, and why."""
 
@@ -51,17 +61,11 @@ class RecordedDepth:
             if not ahead and not self._pull(messages, ahead):
                 return
             message = ahead.popleft()
-            if not wanted(message):
-                yield Recorded(message, False)
-                continue
-            try:
-                image = self._bag.deserialize(message[0], message[2])
-            except CopeError as error:
-                yield Recorded(message, True, error)
-            else:
-                yield Recorded(
-                    message, True, image, self._depth_of(image, message, messages, ahead)
-                )
+            recorded = read_image(self._bag, message, wanted)
+            if recorded.wanted and not isinstance(recorded.image, CopeError):
+                depth = self._depth_of(recorded.image, message, messages, ahead)
+                recorded = recorded._replace(depth=depth)
+            yield recorded
 
     def count(self, found: DepthPair | DepthError | None, share: np.ndarray) -> None:
         """Notes what became of an image's depth; ``share`` (N,) of each pose is confirmed."""

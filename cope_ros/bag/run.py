@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cope_ros.bag.depth import Recorded, RecordedDepth
+from cope_ros.bag.depth import Recorded, RecordedDepth, read_image
 from cope_ros.bag.frames import FrameReader, Intrinsics
 from cope_ros.bag.outputs import Outputs
 from cope_ros.bag.reading import Bag, Message
@@ -152,13 +152,7 @@ def _messages(work: Work) -> Iterator[Recorded]:
         yield from work.depth.paired(messages, wanted)
         return
     for message in messages:
-        if not wanted(message):
-            yield Recorded(message, False)
-            continue
-        try:
-            yield Recorded(message, True, work.bag.deserialize(message[0], message[2]))
-        except CopeError as error:
-            yield Recorded(message, True, error)
+        yield read_image(work.bag, message, wanted)
 
 
 class _StopRequest:
