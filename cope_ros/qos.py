@@ -5,7 +5,7 @@ from typing import Any
 from rclpy.qos import QoSPolicyKind
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-from cope_ros.parameter_declaration import shown
+from cope_ros.parameter_declaration import Spec, fault, shown
 
 OVERRIDES = "qos_overrides."
 POLICIES = (
@@ -41,10 +41,8 @@ def override_fault(name: str, value: Any) -> str | None:
     """
     policy = name.rpartition(".")[2]
     if policy == "depth":
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fits, expected = whole and 1 <= value <= DEEPEST, f"a whole number from 1 to {DEEPEST}"
-    else:
-        words = CHOICES.get(policy, ())
-        fits = not words or (isinstance(value, str) and value.lower() in words)
-        expected = f"one of {', '.join(words)}"
-    return None if fits else f"expected {expected}; got {shown(value)}"
+        return fault(Spec(name, "", span=(1, DEEPEST)), 1, value)
+    words = CHOICES.get(policy, ())
+    if not words or (isinstance(value, str) and value.lower() in words):
+        return None
+    return f"expected one of {', '.join(words)}; got {shown(value)}"
