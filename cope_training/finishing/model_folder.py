@@ -1,11 +1,11 @@
 """A model's folder as the node takes it: which files, and those that are missing."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.json_fields import read_json
 from cope_training.files import write_json
 from cope_training.rendering.studio import find_mesh
 
@@ -32,7 +32,7 @@ def add_objects(models: Path, folder: Path, catalogue: Catalogue) -> None:
 
 def _named(path: Path, catalogue: Catalogue) -> dict[str, Any]:
     """A models_info.json with the names that a model gives: BOP's own files have none."""
-    info: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))
+    info: dict[str, dict[str, Any]] = read_json(path)
     for key in info:
         name = {"name": catalogue[catalogue.index_of(int(key))].class_id}
         info[key] = name | info[key] | name  # first, whatever the file calls it
