@@ -24,7 +24,6 @@ from cope_training.evaluation.images import EvaluatedImages, choose_images, in_i
 from cope_training.evaluation.inference import Run, check_same_objects, run_model
 from cope_training.evaluation.metrics.measure import Measurement, measure
 from cope_training.evaluation.metrics.objects import EvalObject, load_objects
-from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes, check_image_sizes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
@@ -37,7 +36,7 @@ from cope_training.evaluation.negatives import (
 from cope_training.evaluation.output import Evaluation, model_name, write_evaluation
 from cope_training.evaluation.plausible import check_near_targets
 from cope_training.files import check_output_folder, write_json
-from cope_training.progress import ProgressBar
+from cope_training.progress import Progress, ProgressBar
 
 DEFAULT_OUT = Path("out/eval")
 

@@ -5,7 +5,6 @@ import copy
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +34,8 @@ from cope_training.exported import (
     trained_surfaces,
 )
 from cope_training.files import check_output_file
-from cope_training.progress import ProgressBar
+from cope_training.progress import Progress, ProgressBar
 from cope_training.tasks.refiner.surface_points import surface_points
-
-Progress = Callable[[str, float], object]  # told a stage and its share that is done
 
 
 def export_network(

@@ -6,12 +6,13 @@ comes at most every ``EVERY`` seconds. Where there is nothing to do, nothing is 
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+Progress = Callable[[str, float], object]  # told a stage and its share that is done, in [0, 1]
 FORMAT = "{desc:<14} {percentage:3.0f}% |{bar:30}| {elapsed}, {remaining} left"
 EVERY = 10.0  # s between plain lines
 

@@ -23,11 +23,10 @@ from cope_training.evaluation.inference import available_images, check_same_obje
 from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.measure import measure
 from cope_training.evaluation.metrics.objects import load_objects
-from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.tables import UNKNOWN_TIME, Estimates, GroundTruth
 from cope_training.evaluation.voting import VotingModel, instance_rows
-from cope_training.progress import ProgressBar
+from cope_training.progress import Progress, ProgressBar
 
 OUT = Path("out/eval/ablation.json")
 REAL_DATA = Path(os.environ.get("COPE_DATA", "../shared/data"))

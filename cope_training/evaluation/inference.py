@@ -16,9 +16,9 @@ from cope_ros.core.measured_depth import is_credible_depth, median_depth
 from cope_training.data.notes import note_once
 from cope_training.data.photographs import read_image
 from cope_training.evaluation.metrics.objects import EvalObject
-from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.metrics.scenes import Scenes
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.progress import Progress
 
 log = logging.getLogger(__name__)
 

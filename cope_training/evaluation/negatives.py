@@ -13,8 +13,8 @@ from cope_ros.core.errors import CopeError
 from cope_training.data.notes import note_once
 from cope_training.data.photographs import is_image_name, read_image
 from cope_training.evaluation.held_out import rendered
-from cope_training.evaluation.metrics.pair_errors import Progress
 from cope_training.evaluation.uncertainty import Runner
+from cope_training.progress import Progress
 from cope_training.rendering.scene_config import SceneConfig
 
 log = logging.getLogger(__name__)

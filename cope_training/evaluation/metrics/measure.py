@@ -17,7 +17,6 @@ from cope_training.evaluation.metrics.pair_errors import (
     MSSD_THRESHOLDS,
     DepthImage,
     PairErrors,
-    Progress,
     discrepancies,
     intrinsics,
     pair_errors,
@@ -38,6 +37,7 @@ from cope_training.evaluation.metrics.tables import (
     best_per_image,
 )
 from cope_training.evaluation.metrics.vsd import TAUS, DepthRenderer
+from cope_training.progress import Progress
 
 VSD_THRESHOLDS = np.arange(1, 11) * 0.05  # shares of the visible pixels (BOP)
 MAX_PER_IMAGE = 100  # BOP24 counts no more estimates of an image than these

@@ -14,6 +14,7 @@ from cope_training.evaluation.metrics import errors
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth, Pairs, pair_up
 from cope_training.evaluation.metrics.vsd import TAUS, DepthRenderer, vsd_of_pairs
+from cope_training.progress import Progress
 
 MSSD_THRESHOLDS = np.arange(1, 11) * 0.05  # shares of the diameter (BOP)
 MSPD_THRESHOLDS = np.arange(5, 51, 5).astype(float)  # px of an image of BOP's width
@@ -21,7 +22,6 @@ REFERENCE_WIDTH = 640  # px, the image width that MSPD's thresholds are meant fo
 ADD_THRESHOLD = 0.1  # share of the diameter
 PAIRS_AT_ONCE = 2000  # pairs per step of the progress, bounds the memory of the symmetries
 
-Progress = Callable[[str, float], None]  # (stage, share done in [0, 1])
 DepthImage = Callable[[int, int], np.ndarray | None]  # (scene_id, im_id) -> (H, W) m
 
 
