@@ -19,6 +19,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray, VisionInfo
@@ -97,6 +98,7 @@ class Rig:
         self._executor.add_node(self.client)
         self._node_executor = SingleThreadedExecutor(context=context)
         self._node_executor.add_node(node)
+        self._enough: Future = Future()  # ends the node's executor
         self._thread = threading.Thread(target=self._spin_node)
         self._thread.start()
 
@@ -120,6 +122,13 @@ class Rig:
     def send(self, image: Image | CompressedImage, info: CameraInfo | None) -> None:
         if info is not None:
             self.info_publisher.publish(info)
+        self.image_publisher.publish(image)
+
+    def send_in_order(self, image: Image | CompressedImage, info: CameraInfo) -> None:
+        """Sends the image when the node has the camera_info: DDS keeps no order across topics."""
+        before = self.node.counters.infos
+        self.info_publisher.publish(info)
+        self.wait(lambda: self.node.counters.infos > before, "camera_info")
         self.image_publisher.publish(image)
 
     def wait(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
@@ -176,9 +185,10 @@ class Rig:
         assert not self._thread.is_alive()
 
     def close(self) -> None:
+        self._enough.set_result(None)  # as the process does: nothing goes while it is waited for
+        self.join()
         self.node.stop()
         self.context.try_shutdown()
-        self.join()
         for executor in (self._executor, self._node_executor):
             executor.shutdown()
         self.client.destroy_node()
@@ -188,7 +198,7 @@ class Rig:
     def _spin_node(self) -> None:
         try:
             with suppress(ExternalShutdownException):
-                self._node_executor.spin()
+                self._node_executor.spin_until_future_complete(self._enough)
         except RuntimeError:  # rclpy's RCLError
             if self.context.ok():
                 raise  # else it was about to send something when the context was shut down

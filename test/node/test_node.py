@@ -187,7 +187,8 @@ def test_new_intrinsics_and_sizes_act_on_the_next_frame():
         for number, (size, focal) in enumerate(
             [((64, 48), 60.0), ((64, 48), 90.0), ((32, 20), 5.0)]
         ):
-            rig.send(make_image(gray(size[1], size[0]), number), make_info(size, number, focal))
+            info = make_info(size, number, focal)
+            rig.send_in_order(make_image(gray(size[1], size[0]), number), info)
             rig.wait_for(number + 1)
     assert [K[0, 0] for _, K in estimator.seen] == [60.0, 90.0, 5.0]
     assert [image.shape for image, _ in estimator.seen] == [(48, 64, 3), (48, 64, 3), (20, 32, 3)]

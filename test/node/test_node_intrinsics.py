@@ -39,7 +39,7 @@ def test_a_drivers_default_intrinsics_give_no_poses_and_say_why():
         assert level == 2
         assert "not calibrated" in message
         assert rig.detections == []
-        rig.send(picture(2), make_info(SIZE, 2, focal=600.0))
+        rig.send_in_order(picture(2), make_info(SIZE, 2, focal=600.0))
         rig.wait_for(1)
 
 
@@ -48,12 +48,13 @@ def test_k_stands_in_for_an_identity_p_and_it_is_said_once():
     with running(estimator) as rig:
         rig.connect()
         for stamp in range(1, 4):
-            rig.send(picture(stamp), make_info(SIZE, stamp, focal=600.0, p=IDENTITY))
+            info = make_info(SIZE, stamp, focal=600.0, p=IDENTITY)
+            rig.send_in_order(picture(stamp), info)
             rig.wait_for(stamp)
         level, message = status(rig, "intrinsics")
         assert level == 1
         assert "K is used in place of P" in message
-        rig.send(picture(9), make_info(SIZE, 9, focal=600.0))
+        rig.send_in_order(picture(9), make_info(SIZE, 9, focal=600.0))
         rig.wait_for(4)
         assert status(rig, "intrinsics")[0] == 0
     assert {K[0, 0] for _, K in estimator.seen} == {600.0}

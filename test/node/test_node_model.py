@@ -74,7 +74,8 @@ def test_a_network_answers_every_frame(network):
     with running(Estimator, {"model": str(network.parent), "device": "cpu"}) as rig:
         rig.connect()
         for stamp, size in enumerate([(320, 256), (100, 75)]):
-            rig.send(make_image(gray(size[1], size[0]), stamp), make_info(size, stamp))
+            image = make_image(gray(size[1], size[0]), stamp)
+            rig.send_in_order(image, make_info(size, stamp))
             rig.wait_for(stamp + 1)
         assert rig.node.counters.dropped == {}
 
