@@ -16,6 +16,8 @@ DEMO_ARGUMENTS := $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAMERA),--camera "
 	$(if $(MODEL),--model "$(MODEL)")
 # What `make test` hands to pytest, for instance PYTEST_ARGUMENTS="-k overlay".
 PYTEST_ARGUMENTS ?=
+# Processes that test side by side, each with one computing thread of its own.
+JOBS ?= 2
 TRAIN_CONFIG ?= config/training/object.yaml
 # How long `make soak` runs, how many fuzzed messages it sends, how often it stops a node.
 MINUTES ?= 20
@@ -42,7 +44,7 @@ help: ## show this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F'\t' '{printf "  %-12s%s\n", $$1, $$2}'
 	@echo "Variables: PYTHON (interpreter of .venv), IMAGES, CAMERA, MODEL (demo),"
-	@echo "  PYTEST_ARGUMENTS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES, TRIALS (soak),"
+	@echo "  PYTEST_ARGUMENTS, JOBS (test), TRAIN_CONFIG (train-demo), MINUTES, MESSAGES, TRIALS (soak),"
 	@echo "  EXAMPLES (fuzz-files)"
 
 setup: ## create or update .venv; seconds when nothing has changed
@@ -65,7 +67,7 @@ lint: setup ## ruff and mypy
 	$(RUN) -m mypy
 
 test: lint ## linters, type checker and tests
-	$(RUN) -m pytest $(PYTEST_ARGUMENTS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_ARGUMENTS)
 
 train-demo: setup ## train the bundled demo's model; resumes where it stopped
 	$(RUN) -m cope_training.train --config $(TRAIN_CONFIG)

@@ -41,8 +41,6 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def egl() -> None:
     """Skip tests that render in another process or behind an exit code where EGL is missing."""
-    # Triton, which torchvision brings along, crashes where Mesa has loaded its LLVM before it.
-    pytest.importorskip("torchvision")
     renderer = pytest.importorskip("cope_training.rendering.renderer", reason="needs moderngl")
     renderer.Renderer()
 

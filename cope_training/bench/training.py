@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision  # noqa: F401  Triton crashes where Mesa has loaded its LLVM before it
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory

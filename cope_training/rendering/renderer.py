@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import moderngl
 import numpy as np
 
-from cope_ros.core.errors import CopeError
 from cope_training.rendering import gl, shaders, shadows
 from cope_training.rendering.atlas import CoverAtlas
 from cope_training.rendering.camera import clip_from_cam, project_box
+from cope_training.rendering.context import open_context
 from cope_training.rendering.meshes import Mesh
 from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.shadows import ShadowMap
@@ -34,14 +34,7 @@ class Renderer:
         Raises:
             CopeError: no EGL driver could be opened.
         """
-        try:
-            self.ctx = moderngl.create_context(
-                standalone=True, backend="egl", libegl="libEGL.so.1", libgl="libGL.so.1"
-            )
-        except Exception as error:  # moderngl raises bare Exception
-            raise CopeError(
-                f"rendering needs EGL (Debian: libegl1 libgl1 libgl1-mesa-dri), got: {error}"
-            ) from error
+        self.ctx = open_context()
         self.ctx.front_face = "cw"  # image rows run down, which mirrors the picture GL sees
         self._samples = min(samples, self.ctx.max_samples)
         self._shade = self.ctx.program(

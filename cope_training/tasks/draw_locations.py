@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401  Triton crashes where Mesa has loaded its LLVM before it
 from PIL import Image, ImageDraw
 
 from cope_ros.core.catalogue import Catalogue
