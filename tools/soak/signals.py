@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
@@ -42,6 +42,12 @@ class Trial(NamedTuple):
     delay: float  # s to the first signal
     apart: float  # s between two signals
 
+    def __str__(self) -> str:
+        sent = f" and {self.apart:.2f} s later ".join(number.name for number in self.signals)
+        return (
+            f"{sent}, {self.delay:.2f} s after {'readiness' if self.after_ready else 'the start'}"
+        )
+
 
 class Outcome(NamedTuple):
     """How a process ended."""
@@ -51,6 +57,11 @@ class Outcome(NamedTuple):
     seconds: float  # from the first signal on
     started: bool  # whether the node had said anything by then
     log: str
+
+    @property
+    def line(self) -> str:
+        """One line about it."""
+        return f"exit code {self.code} after {self.seconds:.2f} s ({self.trial})"
 
     @property
     def in_python(self) -> bool:
@@ -160,8 +171,17 @@ def run_trials(start: Start, count: int, parallel: int, seed: int) -> list[Outco
     slower = max(1.0, parallel / (os.cpu_count() or 1))  # nodes that start side by side
     start_up, rng = slower * measure_start_up(start), random.Random(seed)
     planned = [plan(rng, start_up) for _ in range(count)]
+    outcomes = []
     with ThreadPoolExecutor(parallel) as pool:
-        return list(pool.map(lambda trial: Process(start, trial.after_ready).stop(trial), planned))
+        running = [pool.submit(_try, start, trial) for trial in planned]
+        for number, ended in enumerate(as_completed(running), 1):
+            outcomes.append(ended.result())
+            print(f"signals: {number} of {count}: {outcomes[-1].line}", flush=True)
+    return outcomes
+
+
+def _try(start: Start, trial: Trial) -> Outcome:
+    return Process(start, trial.after_ready).stop(trial)
 
 
 def report(outcomes: Sequence[Outcome], limit: float = LIMIT) -> list[str]:
