@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
 from std_msgs.msg import Header
@@ -15,7 +17,8 @@ from cope_ros.output.markers import IMAGE_UP
 from cope_ros.output.messages import pose_from_transform
 
 POLL = 0.002  # s between two looks into the buffer
-JUMP = 1.0  # s; stamps that go back further belong to a bag that began anew
+JUMP = 1.0  # s; images' stamps that go back further belong to a bag that began anew
+HISTORY = 10.0  # s of transforms that are kept, tf2's default
 
 
 class Placed(NamedTuple):
@@ -46,13 +49,34 @@ def transformed(estimate: Any, R: np.ndarray, t: np.ndarray) -> Any:
     )
 
 
+class RestartingBuffer(Buffer):
+    """A buffer whose time may begin anew.
+
+    tf2's refuses what is older than the newest by more than its history. Of a bag that is played
+    again, one late transform of the first time would have it refuse all those of the second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Duration(seconds=HISTORY))
+        self._newest: dict[str, int] = {}  # stamps (ns) by child frame
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Takes a transform; forgets the moving ones first where it would be refused as too old."""
+        child, stamp = transform.child_frame_id, _nanoseconds(transform.header.stamp)
+        if stamp < self._newest.get(child, stamp) - HISTORY * 1e9:
+            self.clear()
+            self._newest.clear()
+        self._newest[child] = max(stamp, self._newest.get(child, stamp))
+        super().set_transform(transform, authority)
+
+
 class TargetFrame:
     """Listens to TF and moves estimates into one frame. Used by the worker alone."""
 
     def __init__(self, node: Node, name: str) -> None:
         """Subscribes to TF on ``node``, whose executor fills the buffer."""
         self._name = name
-        self._buffer = Buffer()
+        self._buffer = RestartingBuffer()
         self._listener = TransformListener(self._buffer, node)
         self._newest = Time()  # stamp of the last image
 
@@ -84,7 +108,7 @@ class TargetFrame:
             raise FrameError(Cause.TRANSFORM, f"target_frame '{self._name}': {reason}")
         stamp = Time.from_msg(header.stamp)
         if (self._newest.nanoseconds - stamp.nanoseconds) / 1e9 > JUMP:
-            self._buffer.clear()  # it would refuse what is older than its newest
+            self._buffer.clear()  # what it knows of these times may be another run's
         self._newest = stamp
         end = time.monotonic() + timeout
         while not self._buffer.can_transform(self._name, source, stamp):
@@ -100,3 +124,7 @@ class TargetFrame:
                 f"within {timeout:g} s: {error}",
             ) from error
         return pose_from_transform(found.transform)
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)

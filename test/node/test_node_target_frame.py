@@ -10,13 +10,14 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from node_fakes import FRAME, FakeEstimator, gray, make_estimate, make_image, make_info, time_of
 from node_harness import running
+from rclpy.time import Time
 from scipy.spatial.transform import Rotation
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from visualization_msgs.msg import Marker, MarkerArray
 
 from cope_ros.input.drops import Cause
 from cope_ros.output.messages import pose_from_transform
-from cope_ros.output.target_frame import transformed
+from cope_ros.output.target_frame import RestartingBuffer, transformed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "node.md"
 R_BASE_CAM = Rotation.from_euler("zyx", [0.4, -0.3, 1.9]).as_matrix()
@@ -145,6 +146,16 @@ def test_stamps_that_begin_anew_find_their_transforms():
                 return len(rig.detections) > before
 
             rig.wait(play, "detections")
+
+
+def test_a_late_transform_of_the_first_play_does_not_spoil_the_second():
+    buffer = RestartingBuffer()
+    for stamp in (499_900, 500_100, 900, 500_100, 950, 1_100):  # ms, as they come
+        buffer.set_transform(mounted(stamp=stamp), "bag")
+    buffer.set_transform_static(mounted(child="plate"), "robot")
+    for stamp, known in ((1_000, True), (500_000, False)):
+        assert buffer.can_transform("base_link", FRAME, Time.from_msg(time_of(stamp))) == known
+    assert buffer.can_transform("base_link", "plate", Time.from_msg(time_of(1_000)))
 
 
 def test_a_rotated_covariance_keeps_its_eigenvalues():
