@@ -47,7 +47,8 @@ class BopCsvError(CopeError):
         shown = "\n".join(f"  {problem}" for problem in problems[:SHOWN_PROBLEMS])
         more = len(problems) - SHOWN_PROBLEMS
         tail = f"\n  and {more} more" if more > 0 else ""
-        super().__init__(f"{path}: {len(problems)} ill-formed lines\n{shown}{tail}")
+        count = f"{len(problems)} ill-formed line{'s' * (len(problems) > 1)}"
+        super().__init__(f"{path}: {count}\n{shown}{tail}")
 
 
 def read_results(path: Path | str, obj_ids: Collection[int] | None = None) -> Estimates:
@@ -156,7 +157,7 @@ def _parse_row(fields: list[str], obj_ids: Collection[int] | None) -> Row:
 
 def _integer(text: str, name: str) -> int:
     try:
-        number = float(text)
+        number = _number(text)
         value = int(number)
     except (ValueError, OverflowError):
         raise ValueError(f"{name}: expected an integer, got {text!r}") from None
@@ -177,10 +178,16 @@ def _stripped(fields: list[str]) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number(text)
     except ValueError:
         return False
     return True
+
+
+def _number(text: str) -> float:
+    if "_" in text:  # Python reads 1_0 as ten
+        raise ValueError(text)
+    return float(text)
 
 
 def _numbers(text: str, name: str, count: int) -> np.ndarray:
@@ -188,7 +195,7 @@ def _numbers(text: str, name: str, count: int) -> np.ndarray:
     if len(parts) != count:
         raise ValueError(f"{name}: expected {count} numbers, got {len(parts)}")
     try:
-        values = np.array([float(part) for part in parts])
+        values = np.array([_number(part) for part in parts])
     except ValueError:
         raise ValueError(f"{name}: expected numbers, got {text!r}") from None
     if not np.isfinite(values).all():

@@ -51,6 +51,7 @@ def test_translations_are_millimetres_in_the_file(tmp_path: Path) -> None:
     [
         (f"1,2,3,0.5,{IDENTITY},0 0 1", "expected 7 fields, got 6"),
         (f"a,2,3,0.5,{IDENTITY},0 0 1,-1", "scene_id: expected an integer, got 'a'"),
+        (f"1_0,2,3,0.5,{IDENTITY},0 0 1,-1", "scene_id: expected an integer, got '1_0'"),
         (f"1,-2,3,0.5,{IDENTITY},0 0 1,-1", "im_id"),
         (f"1,2,99,0.5,{IDENTITY},0 0 1,-1", "unknown obj_id 99"),
         (f"1,2,3,high,{IDENTITY},0 0 1,-1", "score: expected numbers"),
