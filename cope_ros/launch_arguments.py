@@ -3,8 +3,9 @@
 ``launch`` hands every argument on as a text; an empty one means its default. Knows no ROS.
 """
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 TRANSPORTS = ("raw", "compressed")
 DEPTH_MODES = ("off", "auto", "required")
+ALIKE = 0.8  # of two names, from 0 to 1: likely a slip of the fingers
 
 
 class Argument(NamedTuple):
@@ -82,6 +84,20 @@ def read_arguments(table: Mapping[str, Argument], texts: Mapping[str, str]) -> d
             expected = f"expected {error}, got '{texts[name]}'"
             raise CopeError(f"launch argument '{name}': {expected}") from error
     return values
+
+
+def misspelt(known: Iterable[str], given: Iterable[str]) -> list[str]:
+    """One line for each given name that is nearly a known one; launch itself takes any name.
+
+    Args:
+        given: may hold names of the launch files around this one.
+    """
+    known = list(known)
+    found = []
+    for name in sorted(set(given) - set(known)):
+        nearest = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
+        found += [f"launch argument '{name}' is unknown; did you mean '{n}'?" for n in nearest]
+    return found
 
 
 def full_name(base: str | None, namespace: str | None, name: str) -> str:

@@ -82,7 +82,9 @@ def _start(context: LaunchContext) -> list[Action]:
     given = take.read_arguments(ARGUMENTS, texts)
     base = context.launch_configurations.get("ros_namespace")
     sections_for(Path(given["params_file"]), take.full_name(base, given["namespace"], "cope"))
-    return [_cope(given), *(_rviz(given) if given["rviz"] else [])]
+    slips = take.misspelt(ARGUMENTS, context.launch_configurations)
+    notes = [LogInfo(msg=line) for line in slips]
+    return [*notes, _cope(given), *(_rviz(given) if given["rviz"] else [])]
 
 
 def _cope(given: dict[str, Any]) -> Node:

@@ -79,6 +79,14 @@ def test_what_is_given_arrives(system):
     assert "debug" in cope.arguments
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("imgae", "image"), ("device_", "device"), ("camera-info", "camera_info")]
+)
+def test_a_slip_of_the_fingers_is_said_and_the_node_starts(system, name, meant):
+    (_,), texts = system.start(**{name: "x", "robot": "left", "use_rviz": "true"})
+    assert texts == [f"launch argument '{name}' is unknown; did you mean '{meant}'?"]
+
+
 def test_the_shell_leaves_a_tilde_to_the_launch_file(system):
     (cope,), _ = system.start(model="~/models/mine")
     assert cope.parameters["model"] == str(Path.home() / "models/mine")
