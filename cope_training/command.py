@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from cope_ros.core.errors import CopeError
@@ -35,6 +36,7 @@ def command_parser(program: str, description: str, *examples: str) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.register("type", Path, _path)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and warnings")
     return parser
 
@@ -130,6 +132,16 @@ def number(low: float = -math.inf, high: float = math.inf) -> Callable[[str], fl
 
     parse.__name__ = "number"
     return parse
+
+
+def _path(text: str) -> Path:
+    """What ``type=Path`` means; shells leave ``~`` behind ``--out=`` alone."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def _range(low: float, high: float) -> str:

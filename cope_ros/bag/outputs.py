@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from cope_ros.bag.files import ROS1, STORAGES, ZSTD
+from cope_ros.bag.files import ACTIVE, ROS1, STORAGES, ZSTD
 from cope_ros.core.errors import CopeError
 from cope_training.files import check_output_folder
 
@@ -25,7 +25,10 @@ class Outputs(NamedTuple):
 def default_out(bag: Path, ros2: bool) -> Path:
     """``drive.mcap`` -> ``drive_cope``, ``drive.bag`` -> ``drive_cope.bag``."""
     resolved = bag.resolve()
-    name = resolved.name if resolved.is_dir() else resolved.name.split(".")[0]
+    name = resolved.name
+    if not resolved.is_dir():
+        for suffix in (ZSTD, *STORAGES, ACTIVE, ROS1):
+            name = name.removesuffix(suffix)
     return bag.parent / (f"{name}_cope" if ros2 else f"{name}_cope{ROS1}")
 
 

@@ -105,7 +105,9 @@ def check_credible(depth: np.ndarray, encoding: str) -> None:
         text = "expected distances, all {}x{} px are zero or not finite"
         raise DepthError(Fault.EMPTY, text.format(*depth.shape[::-1]))
     if not is_credible_depth(middle):
-        name, other = ("mm", "metres") if encoding == "16UC1" else ("m", "millimetres")
+        name = "mm" if encoding == "16UC1" else "m"
+        likely = {("mm", True): "metres", ("m", False): "millimetres"}
+        other = likely.get((name, middle < 1), "another unit")
         unit = TYPES[encoding][1]
         text = f"expected {encoding} in {name}, the median of its values is {middle / unit:.4g}"
         raise DepthError(Fault.UNIT, f"{text}: {other}, it seems")

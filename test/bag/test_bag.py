@@ -26,6 +26,7 @@ from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from node_fakes import FakeEstimator
 
+from cope_ros.bag.outputs import default_out
 from cope_ros.bag.types import output_store
 
 HASHES = json.loads((Path(__file__).parents[1] / "data" / "type_hashes.json").read_text())["hashes"]
@@ -160,3 +161,18 @@ def test_the_demo_model_finds_the_bundled_objects(tmp_path: Path) -> None:
     mine = np.array([[getattr(d.bbox.center.position, a) for a in "xyz"] for d in found])
     near = np.linalg.norm(mine[:, None] - places[None], axis=2).min(axis=1)
     assert np.median(near) < 0.08  # boxes' centres against origins of the meshes
+
+
+@pytest.mark.parametrize(
+    ("name", "out"),
+    [
+        ("drive.mcap", "drive_cope"),
+        ("drive-10.30.mcap.zstd", "drive-10.30_cope"),
+        ("drive_0.db3", "drive_0_cope"),
+    ],
+)
+def test_the_bag_is_written_beside_the_other_under_its_name(tmp_path, name, out):
+    (tmp_path / name).touch()
+    assert default_out(tmp_path / name, ros2=True) == tmp_path / out
+    for ros1 in ("v1.2.bag", "v1.2.bag.active"):
+        assert default_out(tmp_path / ros1, ros2=False) == tmp_path / "v1.2_cope.bag"

@@ -150,3 +150,19 @@ def test_progress_elsewhere_is_a_line_every_ten_seconds(capsys, monkeypatch) -> 
     assert list(shown([], "images", 0)) == []
     ProgressBar(least=1e9)("adding", 1.0)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["", " ", "~nobody-of-that-name/x"])
+def test_a_path_that_is_none_is_a_wrong_argument(text: str, capsys) -> None:
+    parser = command_parser("cope_x", "Tells.")
+    parser.add_mutually_exclusive_group().add_argument("--out", type=Path)
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--out", text])  # such as "$OUT", which nobody set
+    assert ended.value.code == 2
+    assert "argument --out: " in capsys.readouterr().err
+
+
+def test_a_tilde_that_the_shell_left_is_the_home() -> None:
+    parser = command_parser("cope_x", "Tells.")
+    parser.add_argument("--out", type=Path)
+    assert parser.parse_args(["--out=~/x"]).out == Path.home() / "x"
