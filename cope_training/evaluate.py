@@ -23,7 +23,7 @@ from cope_training.evaluation.depth import MeasuredDepth, RenderedDepth
 from cope_training.evaluation.images import EvaluatedImages, choose_images, in_images
 from cope_training.evaluation.inference import Run, check_same_objects, run_model
 from cope_training.evaluation.metrics.measure import Measurement, measure
-from cope_training.evaluation.metrics.objects import EvalObject, load_objects
+from cope_training.evaluation.metrics.objects import EvalObject, class_ids, load_objects
 from cope_training.evaluation.metrics.scenes import Scenes, check_image_sizes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
@@ -107,7 +107,7 @@ def _run(args: argparse.Namespace) -> int:
     check_image_sizes(scenes, images.K, images.size)
     if args.oracle and images.gts is None:
         raise CopeError(f"{scenes.root}: --oracle needs ground truth; {images.said}")
-    run, device = _estimates(args, scenes, images, objects, progress)
+    run, names, device = _estimates(args, scenes, images, objects, progress)
     run = replace(run, estimates=in_images(run.estimates, images, objects))
     result = None
     if images.gts is not None:
@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
         result = evaluate(run.estimates, *arguments)
         if len(run.image_seconds):  # images without an estimate took their time, too
             result.summary["time_s_per_image"] = float(run.image_seconds.mean())
-    write_evaluation(args, Evaluation(scenes, images, objects, run, result, device))
+    write_evaluation(args, Evaluation(scenes, images, objects, run, result, names, device))
     return 0
 
 
@@ -125,18 +125,19 @@ def _estimates(
     images: EvaluatedImages,
     objects: dict[int, EvalObject],
     progress: Progress,
-) -> tuple[Run, str]:
-    """Of the model or of the result file, and the device (empty for a file)."""
+) -> tuple[Run, dict[int, str], str]:
+    """Of the model or of the result file, the objects' names and the device (empty for a file)."""
     if args.model is None:
         ests = read_results(args.results, set(objects))
         if images.gts is not None:
             check_near_targets(ests, images.gts, objects, args.results)
-        return Run(ests, np.zeros(0)), ""
+        return Run(ests, np.zeros(0)), class_ids(objects), ""
     runner = Estimator.load(args.model, args.device, args.half)
     runner.configure(score_threshold=args.score_threshold, depth=args.depth)
     check_same_objects(runner.catalogue, objects, str(scenes.root))
     depth = MeasuredDepth(scenes) if args.depth else None
-    return run_model(runner, scenes, images.K, progress, depth), str(runner.device)
+    run = run_model(runner, scenes, images.K, progress, depth)
+    return run, class_ids(objects, runner.catalogue), str(runner.device)
 
 
 def _count_false(args: argparse.Namespace, progress: ProgressBar) -> int:

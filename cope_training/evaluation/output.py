@@ -31,12 +31,8 @@ class Evaluation:
     objects: Mapping[int, EvalObject]
     run: Run  # estimates with boxes
     result: Measurement | None
+    names: Mapping[int, str]  # obj_id -> class_id
     device: str  # empty for a result file
-
-    @property
-    def names(self) -> dict[int, str]:
-        """obj_id -> class_id."""
-        return {i: obj.model.class_id for i, obj in self.objects.items()}
 
 
 def write_evaluation(options: argparse.Namespace, done: Evaluation) -> None:

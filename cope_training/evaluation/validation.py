@@ -22,7 +22,7 @@ from cope_training.evaluation.inference import Runner, run_model
 from cope_training.evaluation.metrics.detection import with_boxes
 from cope_training.evaluation.metrics.ground_truth import read_ground_truth
 from cope_training.evaluation.metrics.measure import measure
-from cope_training.evaluation.metrics.objects import EvalObject, load_objects
+from cope_training.evaluation.metrics.objects import EvalObject, class_ids, load_objects
 from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.oracle import OracleRow, oracle_rows
@@ -83,9 +83,9 @@ class ValidationSet:
         ests = run_model(runner, self.scenes, self.gts.K).estimates
         ests = ests.take(np.isin(ests.obj_id, list(self.objects)))
         result = measure(ests, self.gts, self.objects)
-        named = {item.obj_id: item.class_id for item in runner.catalogue}  # BOP's files number
-        names = {i: named.get(i, obj.model.class_id) for i, obj in self.objects.items()}
-        rows = oracle_rows(result, self.gts, self.objects, names)
+        rows = oracle_rows(
+            result, self.gts, self.objects, class_ids(self.objects, runner.catalogue)
+        )
         right = result.estimates.score[result.found_by[result.found_by >= 0]]
         return Validated(rows, len(self.gts.images), time.monotonic() - start, right)
 

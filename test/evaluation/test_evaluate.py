@@ -47,6 +47,19 @@ def test_the_truth_scores_one_everywhere(
     assert set(results.scene_id.tolist()) == {7}
 
 
+def test_objects_are_called_as_the_model_calls_them(
+    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
+) -> None:
+    data = scene.write(tmp_path / "toys")
+    infos = json.loads((data / "models" / "models_info.json").read_text())
+    for info in infos.values():  # as BOP's own files are
+        info.pop("name", None)
+    (data / "models" / "models_info.json").write_text(json.dumps(infos))
+    content = run(data, tmp_path / "out")
+    assert set(content["per_object"]) == {"thing_1", "thing_2"}
+    assert "obj_0" not in (tmp_path / "out" / "index.html").read_text()
+
+
 def test_the_report_needs_nothing_beside_it(
     scene: Scene, knowing: KnowingEstimator, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
 """What the measures need of each object: vertices, convex hull and symmetries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,18 @@ def load_objects(folder: Path | str, wanted: set[int] | None = None) -> dict[int
     meshes = folder / "meshes" if (folder / "meshes").is_dir() else folder
     chosen = [m for m in catalogue if wanted is None or m.obj_id in wanted]
     return {m.obj_id: _load(m, meshes / f"obj_{m.obj_id:06d}.ply") for m in chosen}
+
+
+def class_ids(
+    objects: Mapping[int, EvalObject], catalogue: Iterable[ObjectModel] = ()
+) -> dict[int, str]:
+    """obj_id -> class_id as a model's messages have it; BOP's own files only number the objects.
+
+    Args:
+        catalogue: of the model, if there is one.
+    """
+    named = {model.obj_id: model.class_id for model in catalogue}
+    return {i: named.get(i, obj.model.class_id) for i, obj in objects.items()}
 
 
 def diameters(objects: Mapping[int, EvalObject], obj_ids: np.ndarray) -> np.ndarray:
