@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+MEASURED_ON = "IC-BIN's two scans"  # whose curve the configurations hold
 Curve = Sequence[Sequence[float]]  # (crops, ADD(-S) recall at least half visible), crops rising
 
 
@@ -30,7 +31,7 @@ def expectation(crops: float, curve: Curve) -> str:
     known = ", ".join(f"{recall:.2f} after {n:,.0f}" for n, recall in curve)
     return (
         f"expect {said} of the instances at least half visible right "
-        f"(the demo's objects: {known} crops; others may be harder)"
+        f"({MEASURED_ON}: {known} crops; others may be harder)"
     )
 
 

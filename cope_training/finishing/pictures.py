@@ -14,6 +14,7 @@ from PIL import Image
 from cope_ros.core.deployment.runtime import Estimator
 from cope_training.data.photographs import read_image
 from cope_training.engine.pictures import ESTIMATE, TRUTH, draw_cuboids
+from cope_training.engine.planning import MEASURED_ON
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.validation import ValidationSet
 
@@ -41,7 +42,7 @@ def save_curve(
     for name, label in CURVES.items():
         axes.plot(crops, [entry["rows"]["all"][name] for entry in entries], "o-", label=label)
     if known:
-        axes.plot(*np.transpose(known), "k--", linewidth=1, label="the demo's objects")
+        axes.plot(*np.transpose(known), "k--", linewidth=1, label=MEASURED_ON)
     axes.set(xlabel="crops", ylabel="ADD(-S) recall, half visible", ylim=(0, 1.02))
     axes.legend(fontsize=8)
     figure.tight_layout()
