@@ -19,7 +19,8 @@ from cope_training.rendering.scene_config import SceneConfig
 
 log = logging.getLogger(__name__)
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(5, 96))
+SHOWN = THRESHOLDS[::5]
 VIEW_ANGLE = 60.0  # degrees across the width of photographs, whose cameras nobody knows
 LIMIT = 0.1  # false detections per image that a model's threshold may leave
 KEPT = 0.97  # of the right poses, which a threshold has to keep
@@ -40,12 +41,12 @@ class FalseDetections:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the number of images and the detections per image by threshold."""
-        shares = {f"{t:.2f}": round(self.per_image(t), 4) for t in THRESHOLDS}
+        shares = {f"{t:.2f}": round(self.per_image(t), 4) for t in SHOWN}
         return {"images": self.images, "per_image": shares}
 
     def table(self, own: float) -> str:
         """Markdown: detections per image over thresholds, the model's ``own`` among them."""
-        rows = sorted({*THRESHOLDS, round(own, 4)})
+        rows = sorted({*SHOWN, round(own, 4)})
         lines = ["| score threshold | false detections per image |", "|---|---:|"]
         for threshold in rows:
             mark = " (the model's)" if threshold == round(own, 4) else ""

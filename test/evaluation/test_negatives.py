@@ -74,15 +74,15 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
 
 def test_the_threshold_is_the_lowest_that_leaves_few() -> None:
     false = FalseDetections(20, np.array([0.2] * 5 + [0.42] * 2))
-    assert choose_threshold(false, np.full(100, 0.9)) == 0.25
+    assert choose_threshold(false, np.full(100, 0.9)) == 0.21
     assert choose_threshold(FalseDetections(20, np.zeros(0)), np.full(100, 0.9)) == THRESHOLDS[0]
 
 
 def test_right_poses_are_kept_before_false_ones_go() -> None:
     false = FalseDetections(10, np.full(50, 0.8))
     right = np.concatenate([np.full(90, 0.7), np.full(10, 0.33)])
-    assert choose_threshold(false, right) == 0.3
-    assert choose_threshold(false, np.zeros(0)) == 0.85
+    assert choose_threshold(false, right) == 0.33
+    assert choose_threshold(false, np.zeros(0)) == 0.81
 
 
 def test_broken_photographs_are_left_out_and_all_broken_is_an_error(folder: Path, caplog) -> None:
