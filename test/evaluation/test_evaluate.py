@@ -157,9 +157,11 @@ def test_bad_input_is_one_sentence(
     common = ["--model", "models/knowing", "--out", str(tmp_path / "out"), "--data"]
     (tmp_path / "empty").mkdir()
     root = scene.write(tmp_path / "toys", images=0)
+    scene.write(tmp_path / "other").joinpath("test").rename(tmp_path / "other" / "train_pbr")
     cases = {
         str(tmp_path / "none"): "no such folder",
-        str(tmp_path / "empty"): r"expected a BOP data set",
+        str(tmp_path / "empty"): "expected a BOP data set",
+        str(tmp_path / "other"): "; there are scenes in train_pbr: name that folder",
         str(root): "none of its 4 images is there",
     }
     for data, message in cases.items():

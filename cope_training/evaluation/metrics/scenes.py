@@ -122,7 +122,7 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
     if not scenes:
         raise CopeError(
             f"{data}: expected a BOP data set: no {SCENE_CAMERA} or {SCENE_GT} here or in "
-            f"{split}/*/"
+            f"{split}/*/{_other_splits(data)}"
         )
     around = [data, inner, *inner.parents[:2]]
     # Of several, those of the localisation task: the later ones name no objects.
@@ -135,6 +135,14 @@ def find_scenes(data: Path | str, split: str = "test") -> Scenes:
         targets[0] if targets and split == "test" else None,
         models[0] if models else None,
     )
+
+
+def _other_splits(data: Path) -> str:
+    """What an error says of folders beside the split that do hold scenes."""
+    found = [
+        p.name for p in sorted(data.iterdir()) if p.is_dir() and find_scene_folders(p, SCENE_GT)
+    ]
+    return f"; there are scenes in {', '.join(found)}: name that folder" if found else ""
 
 
 def check_image_sizes(
