@@ -23,11 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTED = ROOT / "test" / "helpers" / "demo_scripted_node.py"
 IMAGES = 6
 SECONDS = 240  # for a whole demonstration on a machine that is busy with other things
-# As `python -m demo.run`, with another command for the node and more patience.
-DRIVER = (
-    "import sys, demo.run as d; d.node_command = lambda o: {node}; "
-    "d.DEADLINE, d.READY = 200.0, 120.0; sys.exit(d.main())"
-)
+# As `python -m demo.run`, with another command for the node.
+DRIVER = "import sys, demo.run as d; d.node_command = lambda o: {node}; sys.exit(d.main())"
 
 
 @pytest.fixture
