@@ -1,7 +1,6 @@
 """``cope_eval`` from the images to the files it writes, on a tiny data set."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from cope_training.data.bop_csv import read_results
 from cope_training.evaluation.failures import explain
 from cope_training.evaluation.inference import run_model
 from cope_training.evaluation.metrics import find_scenes, read_ground_truth
-from cope_training.rendering.meshes import load_mesh, save_ply
 
 REQUIRED = {
     *{"add_s_recall", "ar_mssd", "ar_mspd", "ar_vsd", "coco_map", "bop24_ap_mssd"},
@@ -45,19 +43,6 @@ def test_the_truth_scores_one_everywhere(
     results = read_results(tmp_path / "out" / "knowing_toys.csv", obj_ids={1, 2})
     np.testing.assert_allclose(results.t, scene.t, atol=1e-6)
     assert set(results.scene_id.tolist()) == {7}
-
-
-def test_objects_are_called_as_the_model_calls_them(
-    scene: Scene, knowing: KnowingEstimator, tmp_path: Path
-) -> None:
-    data = scene.write(tmp_path / "toys")
-    infos = json.loads((data / "models" / "models_info.json").read_text())
-    for info in infos.values():  # as BOP's own files are
-        info.pop("name", None)
-    (data / "models" / "models_info.json").write_text(json.dumps(infos))
-    content = run(data, tmp_path / "out")
-    assert set(content["per_object"]) == {"thing_1", "thing_2"}
-    assert "obj_0" not in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_the_report_needs_nothing_beside_it(
@@ -149,41 +134,6 @@ def test_boxes_come_from_the_meshes_where_no_file_gives_them(
     content = run(root, tmp_path / "out", "--no-report")
     assert content["targets"] == 4 * IMAGES  # every instance counts as visible
     assert content["coco_map"] == pytest.approx(1.0)
-
-
-def test_bad_input_is_one_sentence(
-    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    common = ["--model", "models/knowing", "--out", str(tmp_path / "out"), "--data"]
-    (tmp_path / "empty").mkdir()
-    root = scene.write(tmp_path / "toys", images=0)
-    scene.write(tmp_path / "other").joinpath("test").rename(tmp_path / "other" / "train_pbr")
-    cases = {
-        str(tmp_path / "none"): "no such folder",
-        str(tmp_path / "empty"): "expected a BOP data set",
-        str(tmp_path / "other"): "; there are scenes in train_pbr: name that folder",
-        str(root): "none of its 4 images is there",
-    }
-    for data, message in cases.items():
-        assert evaluate.main([*common, data]) == 1
-        error = capsys.readouterr().err
-        assert message in error
-        assert error.count("\n") == 1
-
-
-def test_other_objects_under_the_same_ids_are_refused(
-    scene: Scene, knowing: KnowingEstimator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = scene.write(tmp_path / "toys")
-    path = root / "models" / "models_info.json"
-    info = json.loads(path.read_text())
-    info["2"] |= {key: 1.5 * v for key, v in info["2"].items() if isinstance(v, float)}
-    path.write_text(json.dumps(info))
-    arguments = ["--model", "models/knowing", "--data", str(root), "--out", str(tmp_path)]
-    mesh = load_mesh(root / "models" / "obj_000002.ply")
-    save_ply(root / "models" / "obj_000002.ply", replace(mesh, vertices=1.5 * mesh.vertices))
-    assert evaluate.main(arguments) == 1
-    assert "object 2 has a diameter of" in capsys.readouterr().err
 
 
 def test_depth_images_bring_vsd(scene: Scene, knowing: KnowingEstimator, tmp_path: Path) -> None:
