@@ -3,13 +3,13 @@
 ``launch`` hands every argument on as a text; an empty one means its default. Knows no ROS.
 """
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cope_ros.core.errors import CopeError
+from cope_ros.near_names import ALIKE, hint
 
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 NAME = r"[A-Za-z_]\w*"
@@ -19,7 +19,6 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 LEVELS = ("debug", "info", "warn", "error", "fatal")
 TRANSPORTS = ("raw", "compressed")
 DEPTH_MODES = ("off", "auto", "required")
-ALIKE = 0.8  # of two names, from 0 to 1: likely a slip of the fingers
 
 
 class Argument(NamedTuple):
@@ -86,18 +85,14 @@ def read_arguments(table: Mapping[str, Argument], texts: Mapping[str, str]) -> d
     return values
 
 
-def misspelt(known: Iterable[str], given: Iterable[str]) -> list[str]:
+def misspelt(known: Collection[str], given: Iterable[str]) -> list[str]:
     """One line for each given name that is nearly a known one; launch itself takes any name.
 
     Args:
         given: may hold names of the launch files around this one.
     """
-    known = list(known)
-    found = []
-    for name in sorted(set(given) - set(known)):
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=ALIKE)
-        found += [f"launch argument '{name}' is unknown; did you mean '{n}'?" for n in nearest]
-    return found
+    hints = {name: hint(name, known, ALIKE) for name in sorted(set(given) - set(known))}
+    return [f"launch argument '{name}' is unknown{meant}" for name, meant in hints.items() if meant]
 
 
 def full_name(base: str | None, namespace: str | None, name: str) -> str:

@@ -5,7 +5,6 @@ is left for rclpy to refuse. An unknown name is an error, unless it comes from a
 nodes of other names read too.
 """
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ from rclpy.parameter import Parameter
 
 from cope_ros.core.errors import CopeError
 from cope_ros.depth_parameters import OFF
+from cope_ros.near_names import ALIKE, hint
 from cope_ros.parameter_files import sections_for
 from cope_ros.qos import OVERRIDES
-
-ALIKE = 0.8  # of a shared file's topic to one of ours, beyond which it is ours, misspelt
 
 
 class ParameterError(CopeError):
@@ -93,22 +91,17 @@ def check_names(
             continue
         ours = [item for item in known if item.startswith(OVERRIDES) == name.startswith(OVERRIDES)]
         # An override of QoS that is nearly ours would be missed, wherever it stands.
-        nearly = difflib.get_close_matches(name, ours, n=1, cutoff=ALIKE)
+        nearly = hint(name, ours, ALIKE)
         if name in shared and not (name.startswith(OVERRIDES) and nearly):
-            hint = _hint(name, ours)
-            warn(f"parameter '{name}' of a shared parameter file is not one of this node{hint}")
+            unused = f"parameter '{name}' of a shared parameter file is not one of this node"
+            warn(unused + hint(name, ours))
         else:
             raise ParameterError(name, unknown(name, ours))
 
 
 def unknown(name: str, known: Collection[str]) -> str:
     """What there is to say of a name that nobody declares: the nearest one, else all."""
-    return "unknown" + (_hint(name, known) or f" (known: {', '.join(sorted(known))})")
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return "unknown" + (hint(name, known) or f" (known: {', '.join(sorted(known))})")
 
 
 def apply(node: Node, defaults: Mapping[str, Any]) -> None:

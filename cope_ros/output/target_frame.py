@@ -12,6 +12,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from cope_ros.input.depth_pairing import nanoseconds
 from cope_ros.input.drops import Cause, FrameError
 from cope_ros.output.markers import IMAGE_UP
 from cope_ros.output.messages import pose_from_transform
@@ -62,7 +63,7 @@ class RestartingBuffer(Buffer):
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
         """Takes a transform; forgets the moving ones first where it would be refused as too old."""
-        child, stamp = transform.child_frame_id, _nanoseconds(transform.header.stamp)
+        child, stamp = transform.child_frame_id, nanoseconds(transform)
         if stamp < self._newest.get(child, stamp) - HISTORY * 1e9:
             self.clear()
             self._newest.clear()
@@ -124,7 +125,3 @@ class TargetFrame:
                 f"within {timeout:g} s: {error}",
             ) from error
         return pose_from_transform(found.transform)
-
-
-def _nanoseconds(stamp: Any) -> int:
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
