@@ -45,7 +45,10 @@ def numbers(entry: Any, key: str, count: int, where: str) -> np.ndarray:
     """
     value = required(entry, key, where)
     try:
-        found = np.array([] if isinstance(value, bool) else value, dtype=float).reshape(-1)
+        flat = np.array(value, dtype=object).reshape(-1).tolist()
+        # float() takes a bool for a number and "1_0" for ten.
+        doubtful = any(isinstance(v, bool) or (isinstance(v, str) and "_" in v) for v in flat)
+        found = np.array([] if doubtful else flat, dtype=float)
     except (TypeError, ValueError, OverflowError):
         found = np.zeros(0)
     if len(found) != count or not np.isfinite(found).all():

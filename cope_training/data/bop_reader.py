@@ -134,8 +134,7 @@ def read_scene(
     folder: Path, catalogue: Catalogue, missing_images: str = "refuse", with_info: bool = True
 ) -> Scene:
     """Reads and checks one scene folder's ground truth; see ``BopDataset``."""
-    diameters = {item.obj_id: item.diameter for item in catalogue}
-    truth = read_scene_truth(folder, diameters, with_info)
+    truth = read_scene_truth(folder, catalogue, with_info)
     paths = list_images(folder)
     check_annotated(truth, paths, missing_images)
     kept = np.array([im_id in paths for im_id in truth.im_id.tolist()], dtype=bool)

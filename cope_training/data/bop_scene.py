@@ -5,14 +5,13 @@ Training, evaluation and the demonstration read ``scene_gt.json``, ``scene_camer
 tables in metres.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cope_ros.core.catalogue import MM
+from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.json_fields import intrinsics, numbers, shortened, whole_number
 from cope_training.data.bop_checks import check_truth
@@ -51,13 +50,13 @@ class SceneTruth:
 
 
 def read_scene_truth(
-    folder: Path, diameters: Mapping[int, float] | None = None, with_info: bool = False
+    folder: Path, catalogue: Catalogue | None = None, with_info: bool = False
 ) -> SceneTruth:
     """Reads and checks a scene folder's ground truth.
 
     Args:
         folder: of the scene.
-        diameters: obj_id -> m; with them, translations in metres are found out.
+        catalogue: of objects; with their sizes, poses and boxes of another unit are found out.
         with_info: scene_gt_info.json must say visibility and box of each object.
 
     Raises:
@@ -98,7 +97,7 @@ def read_scene_truth(
         visibility=known[:, 0],
         bbox=known[:, 1:],
     )
-    check_truth(truth, diameters or {})
+    check_truth(truth, catalogue)
     return truth
 
 

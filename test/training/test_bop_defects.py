@@ -44,6 +44,8 @@ def scaled(entry: dict, key: str, factor: float) -> None:
         (lambda o: o["cam_t_m2c"].__setitem__(0, None), r"cam_t_m2c: expected 3 finite numbers"),
         (lambda o: o.update(obj_id="cup"), r"obj_id"),
         (lambda o: o.update(obj_id=True), r"obj_id: expected an integer, got True"),
+        (lambda o: o.update(obj_id="1_0"), r"obj_id: expected a finite number, got '1_0'"),
+        (lambda o: o["cam_t_m2c"].__setitem__(0, True), r"cam_t_m2c: expected 3 finite numbers"),
         (lambda o: o.update(obj_id=1.5), r"obj_id: expected an integer, got 1.5"),
         (lambda o: o.update(cam_R_m2c=[1, 0, 0]), r"cam_R_m2c"),
         (lambda o: o.pop("cam_t_m2c"), r"cam_t_m2c"),
@@ -69,6 +71,29 @@ def test_a_wrong_pose_is_named_with_file_image_and_object(
 def test_wrong_visibilities_and_boxes_are_named(folder: Folder, edit: Callable, says: str) -> None:
     folder.edit("scene_gt_info.json", lambda content: edit(content["2"][1]))
     refused(folder, r"scene_gt_info\.json: image 2, object 1.*" + says)
+
+
+def test_boxes_given_by_two_corners_are_named(folder: Folder) -> None:
+    """Read as x, y, width, height they reach beyond the object that the pose says."""
+
+    def corners(content: dict) -> None:
+        for entry in (entry for image in content.values() for entry in image):
+            x, y, width, height = entry["bbox_obj"]
+            entry["bbox_obj"] = [x, y, x + width, y + height]
+
+    folder.edit("scene_gt_info.json", corners)
+    refused(folder, r"scene_gt_info\.json: image \d, object \d: bbox_obj: .*x1, y1, x2, y2")
+
+
+def test_intrinsics_of_other_images_do_not_fit_the_boxes(folder: Folder) -> None:
+    """Half as large again, their principal point lies well inside the images still."""
+
+    def enlarge(content: dict) -> None:
+        for entry in content.values():
+            entry["cam_K"] = [1.5 * v for v in entry["cam_K"][:8]] + [1]
+
+    folder.edit("scene_camera.json", enlarge)
+    refused(folder, r"bbox_obj: expected .* cam_K of other images")
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,14 @@ def make_frame(rng: np.random.Generator, count: int, height: int = 24, width: in
     for pose in poses:
         pose[:3, :3] = random_rotation(rng)
         pose[:3, 3] = rng.uniform([-1, -1, 0.5], 2, 3)
-    low = rng.uniform(-20, 20, (count, 2))
-    boxes = np.concatenate([low, low + rng.uniform(2, 30, (count, 2))], axis=1)
+    K = np.array([[50.0, 0, 15.2], [0, 51.0, 12.4], [0, 0, 1]])
+    class_index = rng.integers(0, 3, count)
+    corners = [CATALOGUE[c].corners for c in class_index.tolist()]
+    boxes = np.stack([project_box(*of, K) for of in zip(corners, poses, strict=True)])
     return Frame(
         image=rng.integers(0, 256, (height, width, 3), np.uint8),
-        K=np.array([[50.0, 0, 15.2], [0, 51.0, 12.4], [0, 0, 1]]),
-        class_index=rng.integers(0, 3, count),
+        K=K,
+        class_index=class_index,
         T_cam_obj=poses,
         visibility=rng.uniform(0, 1, count).astype(np.float32),
         instance_map=rng.integers(-1, count, (height, width)).astype(np.int16),

@@ -49,10 +49,11 @@ def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = N
     if not scenes.annotated:
         raise CopeError(f"{scenes.root}: no ground truth ({SCENE_GT}) in any of its scenes")
     targets = None if scenes.targets is None else read_targets(scenes.targets)
-    sizes = known_sizes(scenes)
-    truths = {i: read_scene_truth(folder, sizes) for i, folder in scenes.annotated.items()}
+    catalogue = known_objects(scenes)
+    truths = {i: read_scene_truth(folder, catalogue) for i, folder in scenes.annotated.items()}
     for scene_id, truth in truths.items():
-        _check_objects(truth, sizes)
+        if catalogue is not None:
+            _check_objects(truth, catalogue)
         _note_gaps(scenes, scene_id, truth, named=targets is not None or only is not None)
     images = [(i, im) for i, truth in truths.items() for im in truth.im_id.tolist()]
     if targets is not None:
@@ -76,21 +77,21 @@ def _annotated(truths: Mapping[int, SceneTruth]) -> Counter[tuple[int, int, int]
     return found
 
 
-def known_sizes(scenes: Scenes) -> dict[int, float]:
-    """obj_id -> diameter in m of the data set's models; empty where they are elsewhere."""
+def known_objects(scenes: Scenes) -> Catalogue | None:
+    """Those of the data set's models; None where they are elsewhere."""
     if scenes.models is None:
-        return {}
-    catalogue = Catalogue.from_models_info(scenes.models / "models_info.json")
-    return {item.obj_id: item.diameter for item in catalogue}
+        return None
+    return Catalogue.from_models_info(scenes.models / "models_info.json")
 
 
-def _check_objects(truth: SceneTruth, sizes: Mapping[int, float]) -> None:
-    unknown = np.flatnonzero(~np.isin(truth.obj_id, list(sizes)))
-    if sizes and len(unknown):
+def _check_objects(truth: SceneTruth, catalogue: Catalogue) -> None:
+    known = [item.obj_id for item in catalogue]
+    unknown = np.flatnonzero(~np.isin(truth.obj_id, known))
+    if len(unknown):
         row = int(unknown[0])
         raise CopeError(
             f"{truth.place_of(row)}: unknown obj_id {truth.obj_id[row]}: models_info.json has "
-            f"{sorted(sizes)}"
+            f"{known}"
         )
 
 
