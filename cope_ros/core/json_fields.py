@@ -103,6 +103,8 @@ def intrinsics(data: Any, where: str) -> np.ndarray:
         K = numbers(data, "cam_K", 9, where).reshape(3, 3)
     if K[0, 0] <= 0 or K[1, 1] <= 0:
         raise CopeError(f"{where}: expected focal lengths over 0, got {K.tolist()}")
+    if K[1, 0] != 0:
+        raise CopeError(f"{where}: expected 0 as fourth number of cam_K, got {K[1, 0]}")
     if not np.array_equal(K[2], [0, 0, 1]):
         raise CopeError(f"{where}: expected 0 0 1 as last row of cam_K, got {K[2].tolist()}")
     return K

@@ -11,6 +11,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.bop_agreement import check_boxes
 from cope_training.data.notes import note_once
 from cope_training.data.photographs import image_size
 
@@ -28,9 +29,6 @@ LEAST_PIXELS = 0.2  # across: no annotated object that is seen is smaller
 IN_PIXELS = 10.0  # a focal length below it is hardly one in px, which others find out
 FARTHEST = 1e4  # m; beyond, numbers are no lengths in mm
 SHARE_TOLERANCE = 1e-3  # of visib_fract, which some tools round up
-# A silhouette lies inside the projection of its object's box: of bbox_obj of those at least so
-# visible, the median share that does is one but for rounding.
-LEAST_INSIDE, INSIDE_VISIBILITY, INSIDE_SLACK = 0.5, 0.5, 2.0  # the last in px
 # Where along an image's side its principal point may lie, and where it lies in most.
 CENTER_BOUNDS, USUAL_BOUNDS = (0.1, 0.9), (0.35, 0.65)
 LEAST_FOCAL = 0.1  # of the image's width, which would be a field of view of 157 degrees
@@ -49,7 +47,8 @@ def check_truth(truth: SceneTruth, catalogue: Catalogue | None) -> None:
     _check_translations(truth, catalogue)
     _check_info(truth)
     if catalogue is not None:
-        _check_boxes(truth, catalogue)
+        _check_ids(truth, catalogue)
+        check_boxes(truth, catalogue)
 
 
 def are_rotations(R: np.ndarray) -> np.ndarray:
@@ -81,6 +80,14 @@ def _check_rotations(truth: SceneTruth) -> None:
             wrong,
             f"cam_R_m2c: expected a rotation, got {describe_matrix(truth.R[wrong[0]])}",
         )
+
+
+def _check_ids(truth: SceneTruth, catalogue: Catalogue) -> None:
+    known = [item.obj_id for item in catalogue]
+    wrong = np.flatnonzero((truth.obj_id < 1) & ~np.isin(truth.obj_id, known))
+    if len(wrong):
+        problem = f"expected BOP's, from 1 on, got {truth.obj_id[wrong[0]]}"
+        _refuse(truth, wrong, f"obj_id: {problem}; models_info.json has {known}")
 
 
 def _check_translations(truth: SceneTruth, catalogue: Catalogue | None) -> None:
@@ -122,39 +129,6 @@ def _check_info(truth: SceneTruth) -> None:
         box = truth.bbox[empty[0]].tolist()
         problem = f"bbox_obj: expected x, y, width, height of what is seen, got {box}"
         _refuse(truth, empty, problem, info=True)
-
-
-def _check_boxes(truth: SceneTruth, catalogue: Catalogue) -> None:
-    known = np.isin(truth.obj_id, [item.obj_id for item in catalogue])
-    seen = known & (truth.visibility >= INSIDE_VISIBILITY) & (truth.t[:, 2] > 0)
-    rows = np.flatnonzero(seen & np.isfinite(truth.bbox).all(axis=1))
-    if not len(rows):
-        return
-    low, high = _projected_boxes(truth, catalogue, rows)
-    start, size = truth.bbox[rows, :2], truth.bbox[rows, 2:]
-    shared = np.minimum(start + size, high + INSIDE_SLACK) - np.maximum(start, low - INSIDE_SLACK)
-    inside = np.clip(shared, 0, None).prod(axis=1) / size.prod(axis=1)
-    if np.median(inside) < LEAST_INSIDE:
-        worst = int(inside.argmin())
-        expected = np.rint((*low[worst], *(high - low)[worst])).astype(int).tolist()
-        raise CopeError(
-            f"{truth.place_of(int(rows[worst]), info=True)}: bbox_obj: expected x, y, width, "
-            f"height inside {expected}, where the pose and cam_K put the object, got "
-            f"{truth.bbox[rows[worst]].tolist()}, and so in most of {len(rows)} objects: are these "
-            "x1, y1, x2, y2, or poses or cam_K of other images?"
-        )
-
-
-def _projected_boxes(
-    truth: SceneTruth, catalogue: Catalogue, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 2) and (N, 2) px: smallest and largest x and y of the corners of rows' objects."""
-    corners = np.stack([catalogue[catalogue.index_of(i)].corners for i in truth.obj_id[rows]])
-    K = np.repeat(truth.K, np.diff(truth.first), axis=0)[rows]
-    points = corners @ truth.R[rows].transpose(0, 2, 1) + truth.t[rows, None]
-    points = points @ K.transpose(0, 2, 1)
-    pixels = points[..., :2] / np.maximum(points[..., 2:], MM)
-    return pixels.min(axis=1), pixels.max(axis=1)
 
 
 def _refuse(truth: SceneTruth, rows: np.ndarray, problem: str, info: bool = False) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.bop_agreement import LEAST_INSIDE, masks_inside
 from cope_training.data.bop_checks import check_sizes
 from cope_training.data.bop_images import depth_file, list_images, note_no_scale, read_depth
 from cope_training.data.bop_json import read_by_image
@@ -30,6 +31,7 @@ SCENE_FILES = (SCENE_GT, SCENE_CAMERA, SCENE_GT_INFO)
 GROUP = 8  # scenes whose images are shuffled together; their ground truth is in memory
 AIMED_SHARE = 0.9  # of the windows are cut around an instance
 AIMED_VISIBILITY = 0.1  # that is at least so visible
+CHECKED_MASKS = 20  # images whose masks are compared with boxes before a training
 SIZE_UNIT = 32  # px, the coarsest stride: images are multiples of it
 
 
@@ -91,7 +93,7 @@ class BopStream:
         return frame
 
     def check(self) -> None:
-        """Reads all ground truth and the sizes of all images once, so that errors come at once.
+        """Reads all ground truth, the sizes of all images and some masks, so that errors come now.
 
         Raises:
             CopeError: as a frame would, later.
@@ -114,6 +116,25 @@ class BopStream:
                         f"{masks / missing[0]}.png: the mask is missing; {HOW_TO_ANNOTATE}"
                     )
 
+        self._check_masks()
+
+    def _check_masks(self) -> None:
+        """Masks of images all over the set are those of its objects."""
+        picked = np.unique(np.linspace(0, len(self) - 1, CHECKED_MASKS).astype(int)).tolist()
+        frames = []
+        for index in picked:
+            scene, image_id = self._at(index)
+            content = self._scene(scene)
+            row = int(np.searchsorted(content.image_ids, image_id))
+            frames.append(read_frame(content, row))
+        inside = np.concatenate([masks_inside(frame) for frame in frames])
+        if len(inside) and np.median(inside) < LEAST_INSIDE:
+            raise CopeError(
+                f"{content.folder / 'mask_visib'}: expected masks inside bbox_obj of their "
+                f"objects, got a median share of {np.median(inside):.2f} in {len(frames)} images: "
+                "are they empty, inverted, or of other images?"
+            )
+
     def _check_size(self, folder: Path, size: tuple[int, int]) -> None:
         if self._crop > min(size):
             raise CopeError(
@@ -129,7 +150,10 @@ class BopStream:
         """Index of the scene and number of the image at a place of an epoch."""
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffle(epoch)
-        index = int(self._order[place])
+        return self._at(int(self._order[place]))
+
+    def _at(self, index: int) -> tuple[int, int]:
+        """Index of the scene and number of the image, of an image of the set."""
         scene = int(np.searchsorted(self._first, index, side="right")) - 1
         return scene, int(self._ids[scene][index - self._first[scene]])
 

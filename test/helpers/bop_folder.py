@@ -37,7 +37,8 @@ class Folder:
             Image.fromarray(depth).save(self.scene / "depth" / f"{im_id:06d}.png")
             for row in range(PER_IMAGE):
                 mask = np.zeros(SIZE[::-1], np.uint8)
-                mask[40:80, 5 + 40 * row : 35 + 40 * row] = 255
+                x1, y1, x2, y2 = SCENE.boxes[PER_IMAGE * im_id + row].round().astype(int).clip(0)
+                mask[y1:y2, x1:x2] = 255
                 Image.fromarray(mask).save(self.scene / "mask_visib" / f"{im_id:06d}_{row:06d}.png")
 
     def edit(self, name: str, change: Callable[[Any], Any]) -> None:

@@ -44,6 +44,7 @@ def scaled(entry: dict, key: str, factor: float) -> None:
         (lambda o: o["cam_t_m2c"].__setitem__(0, None), r"cam_t_m2c: expected 3 finite numbers"),
         (lambda o: o.update(obj_id="cup"), r"obj_id"),
         (lambda o: o.update(obj_id=True), r"obj_id: expected an integer, got True"),
+        (lambda o: o.update(obj_id=0), r"obj_id: expected BOP's, from 1 on, got 0"),
         (lambda o: o.update(obj_id="1_0"), r"obj_id: expected a finite number, got '1_0'"),
         (lambda o: o["cam_t_m2c"].__setitem__(0, True), r"cam_t_m2c: expected 3 finite numbers"),
         (lambda o: o.update(obj_id=1.5), r"obj_id: expected an integer, got 1.5"),
@@ -85,6 +86,47 @@ def test_boxes_given_by_two_corners_are_named(folder: Folder) -> None:
     refused(folder, r"scene_gt_info\.json: image \d, object \d: bbox_obj: .*x1, y1, x2, y2")
 
 
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("scene_gt.json", lambda row: row.reverse()),
+        ("scene_gt_info.json", lambda row: row.reverse()),
+        ("scene_gt.json", lambda row: [scaled(entry, "cam_t_m2c", 0.1) for entry in row]),  # cm
+        ("scene_gt_info.json", lambda row: [scaled(entry, "bbox_obj", 1 / 160) for entry in row]),
+        ("scene_gt.json", lambda row: [mirrored(entry) for entry in row]),
+    ],
+)
+def test_poses_and_boxes_that_are_not_of_one_image_are_named(
+    folder: Folder, name: str, edit: Callable
+) -> None:
+    folder.edit(name, lambda content: [edit(row) for row in content.values()])
+    refused(
+        folder, r"scene_gt_info\.json: image \d, object \d: bbox_obj: expected .* inside and about"
+    )
+
+
+def mirrored(entry: dict) -> None:
+    """With y pointing up, as some renderers have it."""
+    entry["cam_t_m2c"][1] *= -1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image.point(lambda value: 255 - value),
+        lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        lambda image: Image.new("L", image.size),
+    ],
+    ids=["inverted", "mirrored", "empty"],
+)
+def test_masks_of_something_else_are_named_before_training(
+    folder: Folder, change: Callable[[Image.Image], Image.Image]
+) -> None:
+    for path, image in folder.pictures("mask_visib"):
+        change(image).save(path)
+    refused(folder, r"mask_visib: expected masks inside bbox_obj of their objects", train)
+
+
 def test_intrinsics_of_other_images_do_not_fit_the_boxes(folder: Folder) -> None:
     """Half as large again, their principal point lies well inside the images still."""
 
@@ -93,7 +135,7 @@ def test_intrinsics_of_other_images_do_not_fit_the_boxes(folder: Folder) -> None
             entry["cam_K"] = [1.5 * v for v in entry["cam_K"][:8]] + [1]
 
     folder.edit("scene_camera.json", enlarge)
-    refused(folder, r"bbox_obj: expected .* cam_K of other images")
+    refused(folder, r"bbox_obj: expected .* cam_K of others")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +164,7 @@ def test_files_that_are_no_ground_truth_are_named(folder: Folder, content: str, 
         (lambda c: c.update({"1": None}), "image 1: expected a mapping with cam_K, got None"),
         (lambda c: c["1"].update(cam_K=[0] * 9), "image 1: expected focal lengths over 0"),
         (lambda c: c["1"].update(cam_K=[9, 0, 0, 0, 9, 0, 5, 5, 1]), "last row of cam_K"),
+        (lambda c: c["1"].update(cam_K=[9, 0, 5, 1, 9, 5, 0, 0, 1]), "fourth number of cam_K"),
         (lambda c: c["1"].update(cam_K=[800, 0, 320, 0, 800, 240, 0, 0, 1]), "another image size"),
         (lambda c: c["1"].update(cam_K=[1.2, 0, 80, 0, 1.6, 60, 0, 0, 1]), "expected pixels"),
         (lambda c: c["1"].update(width=640, height=480), "image 1, got 160 x 120"),

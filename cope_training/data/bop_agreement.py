@@ -1,0 +1,85 @@
+"""Whether the files of a BOP scene are of the same objects: poses, K, boxes and masks.
+
+Each may be right alone, and a model trained on them all wrong: boxes given by two corners, rows in
+another order, intrinsics of images of another size, masks of another set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cope_ros.core.catalogue import MM, Catalogue
+from cope_ros.core.errors import CopeError
+
+if TYPE_CHECKING:
+    from cope_training.data.bop_scene import SceneTruth
+    from cope_training.data.frames import Frame
+
+VISIBILITY = 0.5  # instances that are at least so visible are compared
+LEAST_INSIDE = 0.5  # median share, of what would all lie inside but for rounding
+SLACK = 2.0  # px, of that rounding
+# Least median share of the projected box of an object that its silhouette's box fills; a pen
+# across the diagonal of its box fills a tenth.
+LEAST_FILLED = 0.03
+
+
+def check_boxes(truth: SceneTruth, catalogue: Catalogue) -> None:
+    """Silhouettes' boxes (bbox_obj) lie where poses and K project the boxes of the objects.
+
+    Raises:
+        CopeError: most do not; names the file, an image and an object.
+    """
+    known = np.isin(truth.obj_id, [item.obj_id for item in catalogue])
+    seen = known & (truth.visibility >= VISIBILITY) & (truth.t[:, 2] > 0)
+    rows = np.flatnonzero(seen & np.isfinite(truth.bbox).all(axis=1))
+    if not len(rows):
+        return
+    low, high = _projected_boxes(truth, catalogue, rows)
+    start, size = truth.bbox[rows, :2], truth.bbox[rows, 2:]
+    shared = np.minimum(start + size, high + SLACK) - np.maximum(start, low - SLACK)
+    inside = np.clip(shared, 0, None).prod(axis=1) / size.prod(axis=1)
+    filled = size.prod(axis=1) / (high - low + SLACK).prod(axis=1)
+    if np.median(inside) < LEAST_INSIDE:
+        worst, what = int(inside.argmin()), "are these x1, y1, x2, y2, or poses or cam_K of others"
+    elif np.median(filled) < LEAST_FILLED:
+        worst, what = int(filled.argmin()), "are poses and boxes of one unit"
+    else:
+        return
+    expected = np.rint((*low[worst], *(high - low)[worst])).astype(int).tolist()
+    found = np.round(truth.bbox[rows[worst]], 2).tolist()
+    raise CopeError(
+        f"{truth.place_of(int(rows[worst]), info=True)}: bbox_obj: expected x, y, width, height "
+        f"inside and about {expected}, where the pose and cam_K put the object, got {found}; so in "
+        f"most of {len(rows)} objects: {what}?"
+    )
+
+
+def _projected_boxes(
+    truth: SceneTruth, catalogue: Catalogue, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) and (N, 2) px: smallest and largest x and y of the corners of rows' objects."""
+    corners_of = {item.obj_id: item.corners for item in catalogue}
+    corners = np.stack([corners_of[i] for i in truth.obj_id[rows].tolist()])
+    K = np.repeat(truth.K, np.diff(truth.first), axis=0)[rows]
+    points = corners @ truth.R[rows].transpose(0, 2, 1) + truth.t[rows, None]
+    points = points @ K.transpose(0, 2, 1)
+    pixels = points[..., :2] / np.maximum(points[..., 2:], MM)
+    return pixels.min(axis=1), pixels.max(axis=1)
+
+
+def masks_inside(frame: Frame) -> np.ndarray:
+    """(N,) share of each well visible object's mask that lies in its box; 0 of empty masks.
+
+    Args:
+        frame: with an instance map.
+    """
+    assert frame.instance_map is not None
+    shares = []
+    for row in np.flatnonzero(frame.visibility >= VISIBILITY).tolist():
+        y, x = np.nonzero(frame.instance_map == row)
+        x1, y1, x2, y2 = frame.boxes[row] + (-SLACK, -SLACK, SLACK, SLACK)
+        inside = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
+        shares.append(float(inside.mean()) if len(x) else 0.0)
+    return np.array(shares)
