@@ -1,8 +1,8 @@
 """Which pixels of the full-resolution image, which K and P describe, a driver has sent.
 
 By sensor_msgs/CameraInfo ``width`` and ``height`` are those of the full resolution and the image
-is cut (``roi``) and then binned. Drivers differ: some give the binned size there, some name a
-region of interest that they have not cut. The image's own size tells which.
+is cut (``roi``) and then binned. Drivers differ: some give the binned size or that of the region
+there, some name a region of interest that they have not cut. The image's own size tells which.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,9 @@ class Note(NamedTuple):
 
     key: str
     text: str
+
+
+OFFSET = "roi offset"  # ``Window.ignored`` of a region beyond the full resolution
 
 
 class Window(NamedTuple):
@@ -58,6 +61,10 @@ def note_of(window: Window, info: Any) -> Note | None:
     """What there is to say about a camera_info that does not mean what it says."""
     if not window.ignored:
         return None
+    if window.ignored == OFFSET:
+        text = f"camera_info: a roi at ({info.roi.x_offset}, {info.roi.y_offset}) leaves "
+        text += f"{info.width}x{info.height}, which are taken as the size of the roi itself"
+        return Note("resolution", text)
     stated, (width, height) = image_size(info), window.size
     text = f"camera_info: {window.ignored} taken as not to be applied any more: images are "
     text += f"{width}x{height}, not {stated[0]}x{stated[1]}"
@@ -72,6 +79,8 @@ def transmitted(matrix: np.ndarray, window: Window, info: Any) -> np.ndarray:
     """
     K = matrix.copy()
     K[:2, 2] -= window.offset
+    if window.ignored == OFFSET and _of_uncut(matrix, info):
+        K[:2, 2] -= _offset(info)
     binning = window.binning
     if "binning" in window.ignored and _of_unbinned(matrix, info):
         binning = _binning(info)
@@ -86,20 +95,30 @@ def described_size(matrix: np.ndarray, window: Window, info: Any) -> Size:
     if "binning" in window.ignored and _of_unbinned(matrix, info):
         x, y = _binning(info)
         return info.width * x, info.height * y
+    if window.ignored == OFFSET and _of_uncut(matrix, info):
+        x, y = _offset(info)
+        return info.width + x, info.height + y  # at least
     return info.width, info.height
 
 
 def _readings(info: Any) -> Iterator[Window]:
     """All ways to read a camera_info, the one it states first."""
-    full, offset = (info.width, info.height), (info.roi.x_offset, info.roi.y_offset)
+    full, offset = (info.width, info.height), _offset(info)
     cut = (info.roi.width or info.width, info.roi.height or info.height)
     x, y = _binning(info)
-    yield Window((cut[0] // x, cut[1] // y), offset, (x, y))
-    if (x, y) != (1, 1):
-        yield Window(cut, offset, (1, 1), "binning")
+    if cut[0] + offset[0] <= full[0] and cut[1] + offset[1] <= full[1]:
+        yield Window((cut[0] // x, cut[1] // y), offset, (x, y))
+        if (x, y) != (1, 1):
+            yield Window(cut, offset, (1, 1), "binning")
+    elif cut == full:
+        yield Window((cut[0] // x, cut[1] // y), (0, 0), (x, y), OFFSET)
     if cut != full:
         yield Window((full[0] // x, full[1] // y), (0, 0), (x, y), "roi")
         yield Window(full, (0, 0), (1, 1), "roi and binning" if (x, y) != (1, 1) else "roi")
+
+
+def _offset(info: Any) -> tuple[int, int]:
+    return info.roi.x_offset, info.roi.y_offset
 
 
 def _binning(info: Any) -> tuple[int, int]:
@@ -112,5 +131,18 @@ def _of_unbinned(matrix: np.ndarray, info: Any) -> bool:
     Where width and height are those of the binned image, K may still be of the unbinned one.
     """
     middle = np.array((info.width, info.height)) / 2
+    return _is_nearer(matrix, middle * _binning(info), middle)
+
+
+def _of_uncut(matrix: np.ndarray, info: Any) -> bool:
+    """Whether a principal point lies nearer to the middle of the roi than to that of its size.
+
+    Where width and height are those of the roi, K may still be of the sensor.
+    """
+    middle = np.array((info.width, info.height)) / 2
+    return _is_nearer(matrix, middle + _offset(info), middle)
+
+
+def _is_nearer(matrix: np.ndarray, first: np.ndarray, second: np.ndarray) -> bool:
     at = matrix[:2, 2]
-    return bool(np.linalg.norm(at - middle * _binning(info)) < np.linalg.norm(at - middle))
+    return bool(np.linalg.norm(at - first) < np.linalg.norm(at - second))

@@ -197,3 +197,23 @@ def test_a_region_of_interest_that_was_not_cut_is_ignored():
     with pytest.raises(FrameError, match="expected size 100x100") as caught:
         camera_from_info(info, True, (100, 100))
     assert caught.value.cause is Cause.SIZE
+
+
+@pytest.mark.parametrize("center", [(319.5, 239.5), (1319.5, 739.5)], ids=["roi", "sensor"])
+def test_a_size_that_is_the_rois_own_leaves_no_offset(center):
+    """Some drivers give the roi's size as width and height; K is of the roi or of the sensor."""
+    info = make_info((WIDTH, HEIGHT), focal=FOCAL)
+    info.k, info.p = K_of(FOCAL, None, *center), P_of(FOCAL, None, *center)
+    info.roi.x_offset, info.roi.y_offset = 1000, 500
+    for info.roi.width, info.roi.height in ((0, 0), (WIDTH, HEIGHT)):
+        read = camera_from_info(info, True, (WIDTH, HEIGHT))
+        assert read.K.tolist() == [[FOCAL, 0, 319.5], [0, FOCAL, 239.5], [0, 0, 1]]
+        assert ["a roi at (1000, 500) leaves 640x480" in note.text for note in read.notes] == [True]
+
+
+def test_a_roi_beyond_the_sensor_that_is_not_the_images_is_ignored():
+    info = make_info((WIDTH, HEIGHT), focal=FOCAL)
+    info.roi.x_offset, info.roi.width, info.roi.height = 600, 320, 240
+    assert camera_from_info(info, True, (WIDTH, HEIGHT)).K[0, 2] == 319.5
+    with pytest.raises(FrameError, match="expected size 320x240"):
+        camera_from_info(info, True, (320, 240))
