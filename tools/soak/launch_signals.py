@@ -114,6 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if shutil.which(COMMAND[0]) is None:
         parser.error("ros2 is not on the PATH: source ROS and the workspace first")
+    # As from a terminal: a script's "&" has SIGINT ignored, for all that is started from there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng, first = random.Random(options.seed), random.choice(range(1, 90))
     planned = [plan(rng) for _ in range(options.trials)]
     with ThreadPoolExecutor(options.parallel) as pool:
