@@ -115,25 +115,26 @@ class BopStream:
                     raise CopeError(
                         f"{masks / missing[0]}.png: the mask is missing; {HOW_TO_ANNOTATE}"
                     )
-
         self._check_masks()
 
     def _check_masks(self) -> None:
         """Masks of images all over the set are those of its objects."""
         picked = np.unique(np.linspace(0, len(self) - 1, CHECKED_MASKS).astype(int)).tolist()
-        frames = []
+        shares: dict[Path, np.ndarray] = {}
         for index in picked:
             scene, image_id = self._at(index)
             content = self._scene(scene)
-            row = int(np.searchsorted(content.image_ids, image_id))
-            frames.append(read_frame(content, row))
-        inside = np.concatenate([masks_inside(frame) for frame in frames])
-        if len(inside) and np.median(inside) < LEAST_INSIDE:
-            raise CopeError(
-                f"{content.folder / 'mask_visib'}: expected masks inside bbox_obj of their "
-                f"objects, got a median share of {np.median(inside):.2f} in {len(frames)} images: "
-                "are they empty, inverted, or of other images?"
-            )
+            frame = read_frame(content, int(np.searchsorted(content.image_ids, image_id)))
+            if frame.instance_map is not None:
+                before = shares.get(content.folder, np.zeros(0))
+                shares[content.folder] = np.concatenate((before, masks_inside(frame)))
+        for folder, inside in shares.items():
+            if len(inside) and np.median(inside) < LEAST_INSIDE:
+                raise CopeError(
+                    f"{folder / 'mask_visib'}: expected masks inside bbox_obj of their objects, "
+                    f"got a median share of {np.median(inside):.2f} of {len(inside)} masks: are "
+                    "they empty, inverted, or of other images?"
+                )
 
     def _check_size(self, folder: Path, size: tuple[int, int]) -> None:
         if self._crop > min(size):
