@@ -6,7 +6,7 @@ from functools import partial
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
@@ -39,6 +39,20 @@ def _refuse(error: Exception) -> int:
     return 1
 
 
+def spin_until(executor: Executor, stop: Future) -> None:
+    """Executes callbacks until ``stop`` is done, in whatever thread that happens.
+
+    rclpy's ``spin_until_future_complete`` does it, too, and keeps a function for each callback that
+    it has executed, 0.2 kB: two gigabytes a day for a camera at 60 Hz.
+
+    Raises:
+        ExternalShutdownException: rclpy was shut down by somebody else.
+    """
+    stop.add_done_callback(lambda _: executor.create_task(lambda: None))  # ends spin_once's wait
+    while not stop.done():
+        executor.spin_once()
+
+
 def _spin(node: CopeNode, stop: Future) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -48,7 +62,7 @@ def _spin(node: CopeNode, stop: Future) -> int:
         elif not node.start():
             return 1
         with suppress(ExternalShutdownException):
-            executor.spin_until_future_complete(stop)
+            spin_until(executor, stop)
         return 0 if node.fault is None else 1
     finally:
         node.halt()  # what else it holds ends with the process

@@ -1,6 +1,7 @@
 """What the trials of `ros2 launch` see: one that ends, one that hangs, one that leaves a node."""
 
 import os
+import signal
 
 import pytest
 
@@ -24,7 +25,9 @@ def launch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(launch_signals, "LEFT", 0.5)
     monkeypatch.setattr(launch_signals, "HANGS", 1.0)
-    return make
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # not so behind a script's "&"
+    yield make
+    signal.signal(signal.SIGINT, heard)
 
 
 @pytest.mark.parametrize("to_group", [True, False])
