@@ -6,6 +6,8 @@ another order, intrinsics of images of another size, masks of another set.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,17 +71,31 @@ def _projected_boxes(
     return pixels.min(axis=1), pixels.max(axis=1)
 
 
-def masks_inside(frame: Frame) -> np.ndarray:
-    """(N,) share of each well visible object's mask that lies in its box; 0 of empty masks.
+def check_masks(folder: Path, frames: Iterable[Frame]) -> None:
+    """Masks of well visible objects lie in the objects' boxes.
 
     Args:
-        frame: with an instance map.
+        folder: of the masks, for the error.
+        frames: of the scene; those without an instance map do not count.
+
+    Raises:
+        CopeError: most do not, or are empty.
     """
-    assert frame.instance_map is not None
-    shares = []
+    shares = [share for frame in frames for share in _masks_inside(frame)]
+    if shares and np.median(shares) < LEAST_INSIDE:
+        raise CopeError(
+            f"{folder}: expected masks inside bbox_obj of their objects, got a median share of "
+            f"{np.median(shares):.2f} of {len(shares)} masks: are they empty, inverted, or of "
+            "other images?"
+        )
+
+
+def _masks_inside(frame: Frame) -> Iterator[float]:
+    """The share of each well visible object's mask that lies in its box; 0 of empty masks."""
+    if frame.instance_map is None:
+        return
     for row in np.flatnonzero(frame.visibility >= VISIBILITY).tolist():
         y, x = np.nonzero(frame.instance_map == row)
         x1, y1, x2, y2 = frame.boxes[row] + (-SLACK, -SLACK, SLACK, SLACK)
         inside = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
-        shares.append(float(inside.mean()) if len(x) else 0.0)
-    return np.array(shares)
+        yield float(inside.mean()) if len(x) else 0.0

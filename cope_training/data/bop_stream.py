@@ -13,7 +13,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
-from cope_training.data.bop_agreement import LEAST_INSIDE, masks_inside
+from cope_training.data.bop_agreement import check_masks
 from cope_training.data.bop_checks import check_sizes
 from cope_training.data.bop_images import depth_file, list_images, note_no_scale, read_depth
 from cope_training.data.bop_json import read_by_image
@@ -98,7 +98,8 @@ class BopStream:
         Raises:
             CopeError: as a frame would, later.
         """
-        for folder in shown(self._folders, "checking scenes", len(self._folders)):
+        picked = np.unique(np.linspace(0, len(self) - 1, CHECKED_MASKS).astype(int))
+        for index, folder in enumerate(shown(self._folders, "checking scenes", len(self._folders))):
             scene = read_scene(folder, self._catalogue, "skip")
             masks = folder / "mask_visib"
             names = {path.stem for path in masks.iterdir()} if masks.is_dir() else set()
@@ -115,26 +116,9 @@ class BopStream:
                     raise CopeError(
                         f"{masks / missing[0]}.png: the mask is missing; {HOW_TO_ANNOTATE}"
                     )
-        self._check_masks()
-
-    def _check_masks(self) -> None:
-        """Masks of images all over the set are those of its objects."""
-        picked = np.unique(np.linspace(0, len(self) - 1, CHECKED_MASKS).astype(int)).tolist()
-        shares: dict[Path, np.ndarray] = {}
-        for index in picked:
-            scene, image_id = self._at(index)
-            content = self._scene(scene)
-            frame = read_frame(content, int(np.searchsorted(content.image_ids, image_id)))
-            if frame.instance_map is not None:
-                before = shares.get(content.folder, np.zeros(0))
-                shares[content.folder] = np.concatenate((before, masks_inside(frame)))
-        for folder, inside in shares.items():
-            if len(inside) and np.median(inside) < LEAST_INSIDE:
-                raise CopeError(
-                    f"{folder / 'mask_visib'}: expected masks inside bbox_obj of their objects, "
-                    f"got a median share of {np.median(inside):.2f} of {len(inside)} masks: are "
-                    "they empty, inverted, or of other images?"
-                )
+            places = picked - self._first[index]
+            places = places[(places >= 0) & (places < len(scene.paths))]
+            check_masks(masks, (read_frame(scene, place) for place in places.tolist()))
 
     def _check_size(self, folder: Path, size: tuple[int, int]) -> None:
         if self._crop > min(size):
@@ -151,10 +135,7 @@ class BopStream:
         """Index of the scene and number of the image at a place of an epoch."""
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._shuffle(epoch)
-        return self._at(int(self._order[place]))
-
-    def _at(self, index: int) -> tuple[int, int]:
-        """Index of the scene and number of the image, of an image of the set."""
+        index = int(self._order[place])
         scene = int(np.searchsorted(self._first, index, side="right")) - 1
         return scene, int(self._ids[scene][index - self._first[scene]])
 
