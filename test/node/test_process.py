@@ -6,7 +6,7 @@ import time
 from types import FunctionType
 
 import pytest
-import rclpy
+from plain_node import plain_node
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 
@@ -17,12 +17,8 @@ CALLS = 300
 
 @pytest.fixture
 def node():
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("spun", context=context)
-    yield node
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+    with plain_node("spun") as node:
+        yield node
 
 
 @pytest.fixture

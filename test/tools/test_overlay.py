@@ -17,13 +17,10 @@ UPSTREAM = json.loads((ROOT / "test/data/type_hashes.json").read_text())["hashes
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[object]:
-    """A node in a context of its own."""
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node("overlay_hashes", context=context)
-    yield node
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+    from plain_node import plain_node
+
+    with plain_node("overlay_hashes") as node:
+        yield node
 
 
 def message_class(name: str) -> type:
