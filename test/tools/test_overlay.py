@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="ROS messages need rclpy")
+pytest.importorskip("rclpy", reason="ROS messages need rclpy")
 
 ROOT = Path(__file__).resolve().parents[2]
 UPSTREAM = json.loads((ROOT / "test/data/type_hashes.json").read_text())["hashes"]
