@@ -89,7 +89,13 @@ class Renderer:
         return len(self._arrays) - 1
 
     def add_texture(self, image: np.ndarray) -> int:
-        """Uploads an (H, W, 3) uint8 sRGB texture, which repeats, and returns its handle."""
+        """Uploads an (H, W, 3) uint8 sRGB texture, which repeats, and returns its handle.
+
+        The same array is uploaded once.
+        """
+        for handle, known in enumerate(self.textures):
+            if known is image:
+                return handle
         flipped = np.ascontiguousarray(image[::-1])
         texture = self.ctx.texture(image.shape[1::-1], 3, flipped.tobytes(), alignment=1)
         texture.build_mipmaps()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from opengl_decimate import DecimateError, SimplifyOptions, collapse_sequence
 
+from cope_training.rendering.baking import bake_colors
 from cope_training.rendering.meshes import Mesh, vertex_normals
 from cope_training.rendering.surface_distance import surface_distance
 
@@ -27,7 +28,8 @@ def simplify(mesh: Mesh, max_faces: int, max_deviation: float) -> Simplified:
     """A mesh with about ``max_faces`` triangles, or more where fewer lie too far off.
 
     Where there is a texture, each vertex is one of the original's, with its texture point and
-    colour; else vertices move to where the surface is kept best.
+    colour; else vertices move to where the surface is kept best, and the colours of those that go
+    become a texture.
 
     Args:
         mesh: stays as it is, and is given back if it is small enough.
@@ -57,7 +59,8 @@ def simplify(mesh: Mesh, max_faces: int, max_deviation: float) -> Simplified:
         found = collapses.at(target_count=count)
         apart = _deviation(mesh, found.attributes["POSITION"], found.indices)
         if apart <= max_deviation:
-            return Simplified(_as_mesh(mesh, found.attributes, found.indices), apart)
+            coarse = _as_mesh(mesh, found.attributes, found.indices)
+            return Simplified(coarse if textured else bake_colors(coarse, mesh), apart)
         count *= 2
     return Simplified(mesh, 0.0)
 

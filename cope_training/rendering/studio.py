@@ -140,9 +140,10 @@ class Studio:
         size = (TEXTURE_SIDE, TEXTURE_SIDE)
         surfaces = self.pictures[:48]
         surfaces += [random_crop(rng, photo, size) for photo in self.photographs[:48]]
+        first = len(self.renderer.textures)  # those before are the meshes' own
         for picture in surfaces:
             self.renderer.add_texture(picture)
-        self.textures = range(len(self.renderer.textures))
+        self.textures = range(first, len(self.renderer.textures))
         self.collages = [print_picture(rng, self.photographs, TEXTURE_SIDE) for _ in range(prints)]
         for picture in self.collages:
             self.renderer.add_texture(picture)

@@ -8,6 +8,7 @@ SAMPLES = 2000  # random points of either surface
 EXTENT = 1000.0  # trimesh takes triangles of less than 1e-8 for points, so surfaces are enlarged
 PIECE = 0.02  # of the extent: edges of the pieces by which triangles are found
 CANDIDATES = 24  # nearest pieces whose triangles are looked at
+AT_ONCE = 20_000  # points
 
 
 def surface_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -31,21 +32,45 @@ def distance_to_surface(points: np.ndarray, triangles: np.ndarray) -> np.ndarray
 
     More where the nearest triangle is none of those with the nearest middles.
     """
+    found, _ = closest_on_surface(points, triangles)
+    return np.asarray(np.linalg.norm(found - points, axis=1))
+
+
+def closest_on_surface(
+    points: np.ndarray, triangles: np.ndarray, candidates: int = CANDIDATES
+) -> tuple[np.ndarray, np.ndarray]:
+    """The points of a surface that are nearest to given ones, and the triangles they lie on.
+
+    Args:
+        points: (N, 3).
+        triangles: (F, 3, 3) corners, at least one of some area.
+        candidates: pieces of triangles, those with the nearest middles, that are looked at.
+
+    Returns:
+        (N, 3) in the unit of the points, and (N,) int64 of F.
+    """
     scale = EXTENT / float(np.ptp(triangles.reshape(-1, 3), axis=0).max())
-    points, triangles = scale * points, scale * triangles
-    corners = triangles.reshape(-1, 3)
+    scaled = scale * triangles
+    corners = scaled.reshape(-1, 3)
     faces = np.arange(len(corners)).reshape(-1, 3)
     pieces = trimesh.remesh.subdivide_to_size(
         corners, faces, PIECE * EXTENT, max_iter=16, return_index=True
     )
     vertices, small, owner = pieces
     tree = cKDTree(vertices[small].mean(axis=1))
-    _, near = tree.query(points, min(CANDIDATES, len(small)))
-    near = near.reshape(len(points), -1)
-    asked = np.repeat(points, near.shape[1], axis=0)
-    found = trimesh.triangles.closest_point(triangles[owner[near.reshape(-1)]], asked)
-    distance = np.linalg.norm(found - asked, axis=1).reshape(near.shape).min(axis=1)
-    return np.asarray(distance / scale)
+    count = min(candidates, len(small))
+    closest, face = np.empty((len(points), 3)), np.empty(len(points), np.int64)
+    for start in range(0, len(points), AT_ONCE):
+        part = scale * points[start : start + AT_ONCE]
+        _, near = tree.query(part, count)
+        near = owner[near.reshape(len(part), -1)]
+        asked = np.repeat(part, near.shape[1], axis=0)
+        found = trimesh.triangles.closest_point(scaled[near.reshape(-1)], asked)
+        best = np.linalg.norm(found - asked, axis=1).reshape(near.shape).argmin(axis=1)
+        row = np.arange(len(part))
+        closest[start : start + AT_ONCE] = found.reshape(*near.shape, 3)[row, best] / scale
+        face[start : start + AT_ONCE] = near[row, best]
+    return closest, face
 
 
 def _points_on(triangles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
