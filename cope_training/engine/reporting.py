@@ -82,11 +82,14 @@ class Reporter:
         self.planned = False
         self.bar = _open_bar(trainer)
         self.board = _open_board(board) if board else None
-        self.overlay_due = self.begun = time.monotonic()
+        self.overlay_due = time.monotonic()
+        self.begun: tuple[float, int] | None = None  # time (s) and number of the first step
 
     def step(self, losses: dict[str, float], waited: float, frames: list[Frame]) -> None:
         """Takes one step's losses, the seconds it waited for frames, and the frames."""
         self.progress.add(losses, waited)
+        if self.begun is None:  # what came before was the processes' start
+            self.begun = (time.monotonic(), self.trainer.step)
         if self.bar is not None:
             self.bar.update(self.trainer.config.batch)
         if not self.progress.due():
@@ -123,11 +126,16 @@ class Reporter:
 
     def _plan(self, left: float) -> None:
         """Once, when the rate is known: how far the training gets."""
-        if self.planned or time.monotonic() - self.begun < SETTLED:
+        if self.planned or self.begun is None:
+            return
+        since, first = self.begun
+        seconds = time.monotonic() - since
+        if seconds < SETTLED:
             return
         self.planned = True
-        config, done = self.trainer.config, self.trainer.step * self.trainer.config.batch
-        self.tell(plan(self.progress.rates()[0], left, done, config.expected))
+        step, batch = self.trainer.step, self.trainer.config.batch
+        rate = (step - first) * batch / seconds
+        self.tell(plan(rate, left, step * batch, self.trainer.config.expected))
 
     def close(self) -> None:
         """Reports what is left, ends the bar and writes TensorBoard's files."""

@@ -56,6 +56,24 @@ def test_a_short_training_is_reported_at_its_end(
     assert "total 0.5000" in capsys.readouterr().out
 
 
+def test_the_plan_is_made_of_the_rate_once_frames_come(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(reporting.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(reporting, "LOG_SECONDS", 20.0)
+    trainer = make_trainer()
+    reporter = Reporter(trainer)
+    clock[0] += 120.0  # of the processes' start
+    for _ in range(50):
+        trainer.step += 1
+        reporter.step({"total": 0.5}, 0.0, [])
+        clock[0] += 2.0
+    reporter.close()
+    said = capsys.readouterr().out
+    assert said.count("plan: 1.0 crops a second") == said.count("plan:") == 1
+
+
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     trainer = make_trainer()
