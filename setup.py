@@ -49,6 +49,8 @@ setup(
             *["moderngl", "pillow", "matplotlib", "faster-coco-eval", "motmetrics"],
             *["opengl_decimate>=0.2.0a5", "safetensors", "tqdm", "tensorboard", "mujoco"],
         ],
+        # Without it `colcon test` takes unittest, which finds none of them.
+        "test": ["pytest", "hypothesis", "psutil", "mcap-ros2-support", "pillow-heif"],
         "cad": ["pycollada", "cascadio"],  # COLLADA and STEP meshes
         "cycles": ["bpy"],  # path-traced images; GPL, few versions of Python, numpy below 2
     },

@@ -1,5 +1,6 @@
 """README's lines for Ubuntu 24.04 with Jazzy against package.xml and setup.py."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -27,6 +28,12 @@ def words(command: str) -> list[str]:
     return shlex.split(line, comments=True)
 
 
+def texts(node: ast.AST) -> set[str]:
+    """All string constants of a piece of code."""
+    found = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+    return {value for value in found if isinstance(value, str)}
+
+
 def test_rosdep_leaves_out_exactly_what_pip_would_install() -> None:
     line = words("rosdep install")
     assert set(line[line.index("--skip-keys") + 1].split()) == PIP_KEYS == set(PACKAGES)
@@ -38,6 +45,22 @@ def test_pip_installs_what_rosdep_leaves_out_with_the_bounds_of_setup() -> None:
     assert {re.split(r"[<>=]", word)[0] for word in wanted} == set().union(*PACKAGES.values())
     setup = (ROOT / "setup.py").read_text()
     assert all(f'"{word}"' in setup for word in wanted)
+
+
+def test_contributing_installs_the_extras_that_the_tests_use() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (line,) = re.findall(r"^pip install (.*?)\npython", text, re.DOTALL | re.MULTILINE)
+    named: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())):
+        if isinstance(node, ast.keyword) and node.arg == "extras_require":
+            assert isinstance(node.value, ast.Dict)
+            for key, value in zip(node.value.keys, node.value.values, strict=True):
+                assert key is not None
+                (name,) = texts(key)
+                named[name] = texts(value)
+    wanted = set().union(*(named[extra] for extra in ("test", "train", "bags", "cad")))
+    assert set(shlex.split(line.replace("\\\n", " "))) == wanted
+    assert "pytest" in named["test"]  # by this name colcon knows what runs the tests
 
 
 @pytest.mark.parametrize(
