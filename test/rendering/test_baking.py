@@ -32,7 +32,8 @@ def scanned_box(rows: int) -> Mesh:
     a, b, c, d = (q.reshape(-1) for q in (quads[:-1, :-1], quads[1:, :-1], quads[1:, 1:],
                                           quads[:-1, 1:]))  # fmt: skip
     grid = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    vertices, faces = [], []
+    vertices: list[np.ndarray] = []
+    faces: list[np.ndarray] = []
     for axis in range(3):
         for end in (-0.5, 0.5):
             side = np.stack([np.full(u.size, end), u.reshape(-1), v.reshape(-1)], axis=1)
