@@ -17,7 +17,7 @@ TEXELS = 2.0  # of the texture for each vertex of the fine mesh
 LARGEST = 2**22  # texels of a texture, about
 BORDER = 2  # texels around a triangle: bilinear filtering, on the first mipmap too, stays inside
 PLAIN = 4  # gray levels, largest spread of the colours of a mesh that needs no texture
-CANDIDATES = 6  # a scan's triangles are about of one size
+CANDIDATES = 3  # of the fine triangles: those of a scan are about of one size
 
 
 def bake_colors(coarse: Mesh, fine: Mesh) -> Mesh:
