@@ -211,10 +211,11 @@ def _candidates(args: argparse.Namespace) -> list[Candidate]:
         raise CopeError(f"{args.models}: expected folders with a model.pt, found none")
     catalogue: Catalogue = found[0].catalogue
     names = [*(c.name for c in found), *args.presets]
-    unknown = sorted(set(args.only) - set(names))
+    only = {name for word in args.only for name in word.split(",") if name}
+    unknown = sorted(only - set(names))
     if unknown:
         raise CopeError(f"--only: expected some of {names}, got {unknown}")
-    wanted = set(args.only) or set(names)
+    wanted = only or set(names)
     chosen = [c for c in found if c.name in wanted]
     return chosen + [random_preset(p, catalogue) for p in args.presets if p in wanted]
 
@@ -224,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="shipped models")
     parser.add_argument("--presets", nargs="*", default=["paper", "improved"])
-    parser.add_argument("--only", nargs="*", default=[], help="names; other results are kept")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="names, by commas or blanks; other results are kept"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument(
         "--half", action=argparse.BooleanOptionalAction, help="half precision; a GPU's default"

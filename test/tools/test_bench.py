@@ -1,5 +1,6 @@
 """The benchmark: planted scenes give what was planted, figures and report come from them."""
 
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import torch
 from core_factory import make_catalogue
 
 from cope_ros.core.deployment.runtime import Estimate, Estimator
+from cope_ros.core.errors import CopeError
 from cope_ros.core.network.presets import PRESETS
 from cope_training.bench import latency, measure
 from cope_training.bench.agreement import compare
 from cope_training.bench.candidates import Candidate, camera, random_preset, write_planted
 from cope_training.bench.planted import COLUMNS, plant, plant_into
 from cope_training.bench.report import write_report
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SIZE = (320, 256)
 
@@ -103,6 +107,16 @@ def test_stages_operations_and_report(candidate: Candidate, planted: Path, tmp_p
     markdown = (tmp_path / "report.md").read_text()
     assert "| lite | planted | 5.5 |" in markdown
     assert "| 1234 |" in markdown
+
+
+@pytest.mark.parametrize("words", [["icbin,paper"], ["icbin", "paper"], ["icbin,", "paper"]])
+def test_models_are_named_by_commas_or_blanks(words: list[str]) -> None:
+    options = Namespace(models=ROOT / "models", presets=["paper", "improved"], only=words)
+    found = [candidate.name.split()[0] for candidate in latency._candidates(options)]
+    assert found == ["icbin", "paper"]
+    options.only = ["icbin,lm0"]
+    with pytest.raises(CopeError, match=r"got \['lm0'\]"):
+        latency._candidates(options)
 
 
 def test_operations_of_a_convolution_by_hand() -> None:
