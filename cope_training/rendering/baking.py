@@ -6,6 +6,7 @@ texture of its own size, and each texel takes the colour of the fine surface's n
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,14 +32,9 @@ def bake_colors(coarse: Mesh, fine: Mesh) -> Mesh:
         return coarse
     order = _longest_edge_first(coarse.vertices[coarse.faces].astype(np.float64))
     faces = np.take_along_axis(coarse.faces, order, axis=1)
-    corners = coarse.vertices[faces].astype(np.float64)
-    flat, frames = _lay_flat(corners)
-    density = _density(flat, fine)
-    sizes = np.ceil(flat.max(axis=1) * density).astype(np.int64) + 1 + 2 * BORDER
-    place, (width, height) = _pack(sizes)
-    texture = _texture(fine, corners[:, 0], frames, flat, density, sizes, place, (width, height))
-    texels = flat * density + BORDER + 0.5 + place[:, None]  # (F, 3, 2) from the top left
-    uv = np.stack([texels[..., 0] / width, 1.0 - texels[..., 1] / height], axis=-1)
+    tiles = _lay_out(coarse.vertices[faces].astype(np.float64), fine)
+    texels = tiles.flat + BORDER + 0.5 + tiles.place[:, None]  # (F, 3, 2) from the top left
+    uv = np.stack([texels[..., 0] / tiles.width, 1.0 - texels[..., 1] / tiles.height], axis=-1)
     rows = faces.reshape(-1)
     return replace(
         coarse,
@@ -47,8 +43,29 @@ def bake_colors(coarse: Mesh, fine: Mesh) -> Mesh:
         normals=coarse.normals[rows],
         colors=np.full((len(rows), 3), 255, np.uint8),
         uv=uv.reshape(-1, 2).astype(np.float32),
-        texture=texture,
+        texture=_texture(tiles, fine),
     )
+
+
+class _Tiles(NamedTuple):
+    """Where the F triangles lie on the texture, each flat on a tile of its own."""
+
+    flat: np.ndarray  # (F, 3, 2) texels, the corners in their own plane, none negative
+    origins: np.ndarray  # (F, 3) m, the first corners
+    steps: np.ndarray  # (F, 2, 3) m from a texel to the next in a row and in a column
+    sizes: np.ndarray  # (F, 2) texels, width and height
+    place: np.ndarray  # (F, 2) texels, of the top left corners
+    width: int  # of the texture
+    height: int
+
+
+def _lay_out(corners: np.ndarray, fine: Mesh) -> _Tiles:
+    """Tiles for (F, 3, 3) m triangles, the longest edges first, as fine as the fine mesh."""
+    flat, frames = _lay_flat(corners)
+    density = _density(flat, fine)
+    flat = flat * density
+    sizes = np.ceil(flat.max(axis=1)).astype(np.int64) + 1 + 2 * BORDER
+    return _Tiles(flat, corners[:, 0], frames / density, sizes, *_pack(sizes))
 
 
 def _longest_edge_first(corners: np.ndarray) -> np.ndarray:
@@ -83,41 +100,32 @@ def _density(flat: np.ndarray, fine: Mesh) -> float:
     return float(min(wanted, most))
 
 
-def _pack(sizes: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-    """(F, 2) the top left texel of each tile of (F, 2) sizes, and the texture's size."""
+def _pack(sizes: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """(F, 2) the top left texel of each tile of (F, 2) sizes; the texture's width and height."""
     total = int(sizes.prod(axis=1).sum())
     width = max(int(np.ceil(np.sqrt(total))), int(sizes[:, 0].max()))
     (tiles,) = pack_rows(sizes, width, int(sizes[:, 1].sum()))
     place = np.zeros_like(sizes)
     table = np.array(tiles)
     place[table[:, 0]] = table[:, 1:3]
-    return place, (width, int((table[:, 2] + table[:, 4]).max()))
+    return place, width, int((table[:, 2] + table[:, 4]).max())
 
 
-def _texture(
-    fine: Mesh,
-    origins: np.ndarray,
-    frames: np.ndarray,
-    flat: np.ndarray,
-    density: float,
-    sizes: np.ndarray,
-    place: np.ndarray,
-    size: tuple[int, int],
-) -> np.ndarray:
+def _texture(tiles: _Tiles, fine: Mesh) -> np.ndarray:
     """(height, width, 3) uint8: the colours of the tiles' texels, the mean between the tiles."""
-    count = sizes.prod(axis=1)
-    tile = np.repeat(np.arange(len(sizes)), count)
+    count = tiles.sizes.prod(axis=1)
+    tile = np.repeat(np.arange(len(count)), count)
     number = np.arange(len(tile)) - np.repeat(np.cumsum(count) - count, count)
-    texel = np.stack([number % sizes[tile, 0], number // sizes[tile, 0]], axis=1)
-    near = _beside(texel - BORDER, flat[tile] * density)
+    row, column = np.divmod(number, tiles.sizes[tile, 0])
+    texel = np.stack([column, row], axis=1)
+    near = _beside(texel - BORDER, tiles.flat[tile])
     tile, texel = tile[near], texel[near]
-    point = (texel - BORDER) / density
-    points = origins[tile] + (point[:, :, None] * frames[tile]).sum(axis=1)
-    colors = colors_at(points, fine)
+    way = ((texel - BORDER)[:, :, None] * tiles.steps[tile]).sum(axis=1)
+    colors = np.rint(colors_at(tiles.origins[tile] + way, fine)).astype(np.uint8)
     mean = np.rint(colors.mean(axis=0)).astype(np.uint8)
-    texture = np.tile(mean, (size[1], size[0], 1))
-    column, row = (place[tile] + texel).T
-    texture[row, column] = np.rint(colors).astype(np.uint8)
+    texture = np.tile(mean, (tiles.height, tiles.width, 1))
+    column, row = (tiles.place[tile] + texel).T
+    texture[row, column] = colors
     return texture
 
 
