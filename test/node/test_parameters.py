@@ -76,8 +76,9 @@ def test_an_empty_list_of_classes_means_all(tmp_path):
 
 def test_a_model_is_a_path_or_a_bundled_name(tmp_path):
     assert startup.model_path(str(tmp_path)) == tmp_path
-    models = CONFIG.parent.parent / "models"
-    assert startup.model_path("demo") == models / "demo"  # not the folder demo/ of the checkout
+    found = startup.model_path("demo")  # of the checkout or of an installed workspace
+    assert found.parts[-2:] == ("models", "demo")  # not the folder demo/ of the checkout
+    assert (found / "model.pt").is_file()
     with pytest.raises(ParameterError, match=r"'model'.*no_such_model.*models"):
         startup.model_path("no_such_model")
     with pytest.raises(ParameterError, match="got ''"):

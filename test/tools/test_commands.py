@@ -45,7 +45,9 @@ def test_a_command_is_run_by_its_short_or_whole_name(capsys: pytest.CaptureFixtu
 
 
 def test_configurations_have_names() -> None:
-    assert config_path("object") == ROOT / "config" / "training" / "object.yaml"
+    found = config_path("object")  # of the checkout or of an installed workspace
+    assert found.parts[-3:] == ("config", "training", "object.yaml")
+    assert found.read_bytes() == (ROOT / "config" / "training" / "object.yaml").read_bytes()
     assert load_config("lmo_flow").preset == "lite_flow"
     assert load_config(Path("object")).init == "demo"
     with pytest.raises(CopeError, match="no bundled configuration of it; icbin, improved, lmo, "):
