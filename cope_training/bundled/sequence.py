@@ -17,6 +17,7 @@ import numpy as np
 from cope_training.bundled.physics import drop
 from cope_training.data.bop_writer import BopSceneWriter
 from cope_training.rendering.room import Arrangement, Camera, Room, look_at, write_camera
+from cope_training.rendering.studio import load_objects
 from cope_training.rendering.tray import Tray
 
 SEED = 20230107
@@ -73,7 +74,7 @@ def make_sequence(models: Path, folder: Path, limit: int = FRAMES) -> None:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     rng = np.random.default_rng(SEED)
     camera = Camera(K, SIZE)
-    room = Room(models, ARRANGEMENTS, camera, rng)
+    room = Room(load_objects(models, max_faces=0), ARRANGEMENTS, camera, rng)
     writer = BopSceneWriter(folder / "000001", room.catalogue, JPEG_QUALITY)
 
     def cameras(arc: Arc) -> Iterator[np.ndarray]:

@@ -19,6 +19,7 @@ from cope_training.bundled.sequence import ARRANGEMENTS, DEPTH_SCALE, SEED, SIZE
 from cope_training.rendering.depth_noise import measured_depth
 from cope_training.rendering.room import Camera, Room
 from cope_training.rendering.scene import Placement
+from cope_training.rendering.studio import load_objects
 
 EVERY = 2  # frames; all of them would be twice the size
 
@@ -36,7 +37,8 @@ def write_depth(models: Path, scene: Path, every: int = EVERY) -> int:
     os.environ.setdefault("LP_NUM_THREADS", "1")
     cameras = json.loads((scene / "scene_camera.json").read_text())
     truth = json.loads((scene / "scene_gt.json").read_text())
-    room = Room(models, ARRANGEMENTS, Camera(K, SIZE), np.random.default_rng(SEED))
+    objects, rng = load_objects(models, max_faces=0), np.random.default_rng(SEED)
+    room = Room(objects, ARRANGEMENTS, Camera(K, SIZE), rng)
     (scene / "depth").mkdir(exist_ok=True)
     length, size = len(truth) // len(ARRANGEMENTS), 0
     for number in range(0, len(truth), every):

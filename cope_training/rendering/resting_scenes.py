@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cope_ros.core.catalogue import Catalogue
 from cope_training.data.bop_writer import BopSceneWriter
 from cope_training.rendering.room import Arrangement, Camera, Room, look_at, write_camera
 from cope_training.rendering.settling import TYPICAL, settle
+from cope_training.rendering.studio import load_objects
 from cope_training.rendering.tray import Tray
 
 SEED = 711
@@ -24,7 +24,6 @@ VIEWS = 3  # of each scene
 INSTANCES = (10, 40)  # of a scene
 FOCAL = (430.0, 640.0)  # px
 ELEVATION = (30.0, 80.0)  # degrees above the table
-MAX_FACES = 20_000  # triangles per mesh without a texture; a software renderer draws
 JPEG_QUALITY = 90
 SPLIT = "validation"
 
@@ -38,16 +37,16 @@ def make_scenes(models: Path, folder: Path, scenes: int, views: int, seed: int) 
         CopeError: a mesh is missing or broken, or MuJoCo is.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    catalogue = Catalogue.from_models_info(models / "models_info.json")
-    unit = float(np.median([item.diameter for item in catalogue])) / TYPICAL
+    objects = load_objects(models)
+    unit = float(np.median([item.diameter for item in objects.catalogue])) / TYPICAL
     for scene in range(scenes):
         rng = np.random.default_rng([seed, scene])
         focal = float(rng.uniform(*FOCAL))
         middle = np.array(SIZE) / 2.0 + rng.normal(0.0, 4.0, 2)
         K = np.array([[focal, 0.0, middle[0]], [0.0, focal, middle[1]], [0.0, 0.0, 1.0]])
         camera = Camera(K, SIZE)
-        plan = random_arrangement(rng, len(catalogue))
-        room = Room(models, (plan,), camera, rng, unit, MAX_FACES)
+        plan = random_arrangement(rng, len(objects.catalogue))
+        room = Room(objects, (plan,), camera, rng, unit)
         path = folder / SPLIT / f"{scene + 1:06d}"
         writer = BopSceneWriter(path, room.catalogue, JPEG_QUALITY)
         cameras = [random_view(rng, plan.tray, focal) for _ in range(views)]

@@ -16,7 +16,7 @@ from cope_training.data.frames import Frame
 from cope_training.rendering.primitives import cuboid, sheet
 from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.scene import Light, Lighting, Material, Placement, Rendering
-from cope_training.rendering.studio import load_objects
+from cope_training.rendering.studio import ObjectSet
 from cope_training.rendering.tray import Tray
 
 DOME = 8  # lights that stand for the room's light from all sides
@@ -83,25 +83,22 @@ class Room:
     """Renderer, tables, trays and how pictures of them are taken.
 
     Args:
-        models: folder with the objects.
+        objects: the known ones; several rooms may share them.
         arrangements: what there will be to see.
         camera: that sees it.
         rng: of the surfaces' grain.
         unit: m, what one metre of the room is: large objects have a large room.
-        max_faces: simplifies meshes with more triangles, 0 never.
     """
 
     def __init__(
         self,
-        models: Path,
+        objects: ObjectSet,
         arrangements: Sequence[Arrangement],
         camera: Camera,
         rng: np.random.Generator,
         unit: float = 1.0,
-        max_faces: int = 0,
     ) -> None:
         self.arrangements, self.camera, self.unit = arrangements, camera, unit
-        objects = load_objects(models, max_faces)
         self.catalogue: Catalogue = objects.catalogue
         self.hulls = [
             np.unique(np.round(m.vertices, 4), axis=0).astype(float) / unit for m in objects.meshes

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -56,11 +57,14 @@ def test_a_set_shows_objects_of_any_size_alike(
     entry |= {f"size_{a}": float(v) for a, v in zip("xyz", extent, strict=True)}
     (tmp_path / "models" / "models_info.json").write_text(json.dumps({"1": entry}))
     monkeypatch.setattr(resting_scenes, "INSTANCES", (5, 5))
-    resting_scenes.make_scenes(tmp_path / "models", tmp_path / "set", 1, 1, 3)
+    reading = Mock(wraps=resting_scenes.load_objects)
+    monkeypatch.setattr(resting_scenes, "load_objects", reading)
+    resting_scenes.make_scenes(tmp_path / "models", tmp_path / "set", 2, 1, 3)
+    reading.assert_called_once()  # large meshes take seconds to simplify
     scenes = find_scenes(tmp_path / "set", resting_scenes.SPLIT)
     gts = read_ground_truth(scenes)
-    assert len(gts.images) == 1
-    assert len(gts) == 5
-    assert (gts.visibility > 0.5).sum() >= 3
+    assert len(gts.images) == 2
+    assert len(gts) == 10
+    assert (gts.visibility > 0.5).sum() >= 6
     apparent = gts.K[gts.images[0]][0, 0] * 1e-3 * entry["diameter"] / gts.t[:, 2]
     assert ((apparent > 60) & (apparent < 300)).all()
