@@ -22,7 +22,7 @@ from cope_training.rendering.scene_config import SceneConfig, make_scene_config
 from cope_training.tasks.refiner.config import MARGIN
 
 SCALE_MODES = ("intrinsics", "depth")
-REPEAT_POOL = 256  # distance of two uses, in new frames
+REPEAT_POOL = 64  # distance of two uses, in new frames; at a start all uses are new for as long
 MAX_KEPT = 1024  # frames that wait for their next use
 
 
