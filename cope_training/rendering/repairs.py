@@ -1,4 +1,4 @@
-"""Scans repaired: holes that they closed, ends that they thickened.
+"""Scans repaired: holes that they closed, ends that they thickened, lids that they fixed.
 
 LM-O's can is a watering can, open on the side of its handle, where its scan has a lid: a network
 that only saw the lid takes the dark opening for the other side of the can. The driller's chuck is a
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from cope_training.rendering.meshes import Mesh, vertex_normals
 
@@ -64,6 +65,34 @@ def with_thin_end(mesh: Mesh, end: Sequence[float], power: float = 1.0) -> Mesh:
     share = 1.0 + along.clip(0.0, 1.0) * (end[6] ** power - 1.0)
     vertices = (axis + share * (mesh.vertices - axis)).astype(np.float32)
     return replace(mesh, vertices=vertices, normals=vertex_normals(vertices, mesh.faces))
+
+
+def turned(mesh: Mesh, end: Sequence[float], rng: np.random.Generator) -> Mesh:
+    """The mesh with one end, a lid or a cap, turned about its axis by any angle.
+
+    Triangles across the beginning turn with the end, so that nothing is torn.
+
+    Args:
+        mesh: stays as it is.
+        end: x, y, z, m, where it begins on its axis; x, y, z of its tip.
+        rng: of the angle.
+    """
+    start, axis = np.array(end[:3]), np.subtract(end[3:6], end[:3])
+    turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * rng.uniform(0.0, 2.0 * np.pi))
+    turns = (_along(mesh, end)[mesh.faces, 0] > 0).any(axis=1)
+    own = np.unique(mesh.faces[turns])
+    moved = np.full(len(mesh.vertices), -1)
+    moved[own] = len(mesh.vertices) + np.arange(len(own))
+    faces = np.where(turns[:, None], moved[mesh.faces], mesh.faces).astype(mesh.faces.dtype)
+    vertices = turn.apply(mesh.vertices[own] - start) + start
+    return replace(
+        mesh,
+        vertices=np.concatenate((mesh.vertices, vertices.astype(np.float32))),
+        faces=faces,
+        normals=np.concatenate((mesh.normals, turn.apply(mesh.normals[own]).astype(np.float32))),
+        colors=np.concatenate((mesh.colors, mesh.colors[own])),
+        uv=None if mesh.uv is None else np.concatenate((mesh.uv, mesh.uv[own])),
+    )
 
 
 def _along(mesh: Mesh, end: Sequence[float]) -> np.ndarray:

@@ -45,6 +45,7 @@ class SceneConfig:
     repair_share: float = 0.8  # of shapes without the errors of their scans, see ``repairs``:
     openings: dict[int, tuple[float, ...]] = field(default_factory=dict)  # of an obj_id, a ball
     thin_ends: dict[int, tuple[float, ...]] = field(default_factory=dict)  # begin, tip, share
+    lids: dict[int, tuple[float, ...]] = field(default_factory=dict)  # begin, tip; at any angle
     pattern_share: float = 0.0  # of known objects with stripes that are not theirs
     pattern_contrast: float = 0.5  # standard deviation of their logarithmic colours, at most
     clutter_max: int = 3  # unknown solids per crop

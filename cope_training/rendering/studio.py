@@ -15,7 +15,7 @@ from cope_training.rendering.model_sizes import check_sizes
 from cope_training.rendering.primitives import ball, cuboid, cylinder, flake, sheet
 from cope_training.rendering.prints import print_picture
 from cope_training.rendering.renderer import Renderer
-from cope_training.rendering.repairs import opened, thinned
+from cope_training.rendering.repairs import opened, thinned, turned
 from cope_training.rendering.scene_config import MAX_FACES, SceneConfig
 from cope_training.rendering.simplify import simplify
 from cope_training.rendering.surface_offset import with_surface_offset
@@ -151,7 +151,8 @@ class Studio:
         self.shapes = [range(c, c + 1) for c in range(len(objects.meshes))]
         if shapes is not None:
             for c, item in enumerate(objects.catalogue):
-                repaired = item.obj_id in shapes.openings or item.obj_id in shapes.thin_ends
+                faults = (shapes.openings, shapes.thin_ends, shapes.lids)
+                repaired = any(item.obj_id in rows for rows in faults)
                 if shapes.surface_offset_sigma > 0 or repaired:
                     self.shapes[c] = self._variants(objects.meshes[c], item.obj_id, shapes, rng)
 
@@ -167,6 +168,8 @@ class Studio:
                     shape = thinned(shape, config.thin_ends[obj_id], rng)
                 if obj_id in config.openings:
                     shape = opened(shape, config.openings[obj_id], rng)
+                if obj_id in config.lids:
+                    shape = turned(shape, config.lids[obj_id], rng)
             if config.surface_offset_sigma > 0:
                 shape = with_surface_offset(shape, rng, config.surface_offset_sigma)
             handles.append(self.renderer.add_mesh(shape))

@@ -1,20 +1,23 @@
 """Meshes without the errors of their scans."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 from contour_scene import as_mesh
+from scipy.spatial.transform import Rotation
 from test_contour import save_models
 
 from cope_training.rendering.meshes import Mesh
-from cope_training.rendering.repairs import POWERS, SHADES, opened, thinned, with_thin_end
+from cope_training.rendering.repairs import POWERS, SHADES, opened, thinned, turned, with_thin_end
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import SHAPES, ObjectSet, Studio
 from cope_training.tasks.refiner.surface_points import surface_points
 
 END = (0.02, 0.0, 0.0, 0.06, 0.0, 0.0, 0.5)  # of the rod
+BALL = (0.06, 0.0, 0.0, 0.012)
 
 
 @pytest.fixture
@@ -75,12 +78,43 @@ def test_thin_ends_are_dark_and_vary(rod: Mesh) -> None:
     assert max(tips) <= 10 * 0.5 ** POWERS[0]
 
 
+def test_a_lid_is_turned_about_its_axis_and_nothing_is_torn(rod: Mesh) -> None:
+    angle = np.arctan2(rod.vertices[:, 2], rod.vertices[:, 1])
+    colors = np.repeat(np.rint(angle / (2 * np.pi) * 200 + 120)[:, None], 3, 1).astype(np.uint8)
+    marked = replace(rod, colors=colors, uv=np.stack((angle, rod.vertices[:, 0]), 1))
+    turns = set()
+    for seed in range(8):
+        mesh = turned(marked, END, np.random.default_rng(seed))
+        assert len(mesh.faces) == len(rod.faces)
+        assert radii(mesh) == pytest.approx(radii(rod), abs=0.01)
+        end = (mesh.vertices[mesh.faces][..., 0] > 0.021).any(axis=1)
+        assert np.array_equal(mesh.faces[~end], rod.faces[~end])
+        corners, normals = mesh.vertices[mesh.faces[end]], mesh.normals[mesh.faces[end]]
+        before = marked.vertices[marked.faces[end]]
+        assert np.array_equal(mesh.colors[mesh.faces[end]], marked.colors[marked.faces[end]])
+        assert np.array_equal(mesh.uv[mesh.faces[end]], marked.uv[marked.faces[end]])
+        turn, rest = Rotation.align_vectors(corners.reshape(-1, 3), before.reshape(-1, 3))
+        assert rest < 1e-6
+        was = marked.normals[marked.faces[end]].reshape(-1, 3)
+        assert normals.reshape(-1, 3) == pytest.approx(turn.apply(was), abs=1e-5)
+        about = turn.as_rotvec()
+        assert np.abs(about[1:]).max() < 1e-5
+        turns.add(round(float(about[0]), 2))
+    assert len(turns) == 8
+    assert max(turns) - min(turns) > 2.0
+
+
 @pytest.mark.usefixtures("egl")
-def test_most_shapes_of_a_scene_are_repaired(rod: Mesh, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"openings": {2: BALL}}, {"thin_ends": {2: END}}, {"lids": {2: END[:6]}}]
+)
+def test_most_shapes_of_a_scene_are_repaired(
+    rod: Mesh, fault: dict[str, dict[int, tuple[float, ...]]], tmp_path: Path
+) -> None:
     objects = ObjectSet(save_models(tmp_path, rod, rod), (rod, rod))
     plain = Studio(objects, shapes=SceneConfig())
     assert plain.shapes == [range(1), range(1, 2)]
-    config = SceneConfig(openings={2: (0.06, 0.0, 0.0, 0.012)}, repair_share=0.5)
+    config = SceneConfig(repair_share=0.5, **fault)
     studio = Studio(objects, seed=1, shapes=config)
     assert studio.shapes[0] == range(1)
     assert len(studio.shapes[1]) == SHAPES
