@@ -23,10 +23,12 @@ from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.layers import HalfStoredLinear
 from cope_ros.core.network.presets import NetworkConfig, get_preset
 from cope_ros.core.refinement.depth_fit import POINTS
-from cope_training.command import command_parser, run_command, whole_number
+from cope_training.command import command_parser, number, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
 from cope_training.exported import (
+    INPUT_SIZE,
+    MAX_INSTANCES,
     check_parity,
     network_of,
     surfaces_of,
@@ -45,8 +47,8 @@ def export_network(
     path: Path,
     *,
     preset: str,
-    input_size: tuple[int, int] = (640, 480),
-    max_instances: int = 100,
+    input_size: tuple[int, int] = INPUT_SIZE,
+    max_instances: int = MAX_INSTANCES,
     score_threshold: float = SCORE_THRESHOLD,
     candidate_threshold: float = 0.0,
     training: dict[str, Any] | None = None,
@@ -137,7 +139,6 @@ def script(estimator: torch.nn.Module) -> torch.jit.ScriptModule:
 def export_checkpoint(
     checkpoint: checkpoints.Checkpoint,
     path: Path,
-    input_size: tuple[int, int] = (640, 480),
     meshes: Path | None = None,
     **settings: Any,
 ) -> None:
@@ -146,7 +147,7 @@ def export_checkpoint(
     Args:
         meshes: models folder whose surfaces depth is compared with; else the training's, if it
             is there.
-        settings: of ``export_network``, before the configuration's: thresholds and measurements.
+        settings: of ``export_network``, before the configuration's: size, thresholds, measurements.
 
     Raises:
         CopeError: as ``export_network``.
@@ -164,7 +165,6 @@ def export_checkpoint(
         checkpoint.catalogue,
         path,
         preset=config.preset,
-        input_size=input_size,
         training=training,
         surfaces=trained_surfaces(meshes, config.data.meshes, checkpoint.catalogue),
         **settings,
@@ -177,6 +177,7 @@ def export_again(
     covariance: dict[str, Any] | None,
     meshes: Path | None = None,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> None:
     """Writes an exported model anew: same weights, the pipeline as it is now, other factors.
 
@@ -185,27 +186,25 @@ def export_again(
         covariance: as in ``export_network``.
         meshes: models folder for the surfaces; else those of ``source``, if it has any.
         progress: told which share of the work is done.
+        settings: of ``export_network``, in place of the source's: input size and thresholds.
 
     Raises:
         CopeError: as ``export_network``; the weights do not fit the network of this version.
     """
     network, layers, catalogue, metadata = network_of(source)
-    width, height = metadata["input_size"]
+    kept = {"input_size": tuple(metadata["input_size"])} | thresholds_of(metadata)
+    for name in ("preset", "max_instances", "training", "metrics"):
+        kept[name] = metadata[name]
     surfaces = surfaces_of(source) if meshes is None else surface_points(meshes, catalogue, POINTS)
     export_network(
         network,
         layers,
         catalogue,
         path,
-        preset=metadata["preset"],
-        input_size=(width, height),
-        max_instances=metadata["max_instances"],
-        **thresholds_of(metadata),
-        training=metadata["training"],
-        metrics=metadata["metrics"],
         covariance=covariance,
         surfaces=surfaces,
         progress=progress,
+        **kept | settings,
     )
 
 
@@ -223,21 +222,28 @@ def main(arguments: list[str] | None = None) -> int:
     add, side = parser.add_argument, whole_number(32, 8192)
     add("source", type=Path, help="checkpoint folder of cope_train, or a model.pt")
     add("model", type=Path, help="model.pt to write")
-    for name, default in (("--width", 640), ("--height", 480)):
-        add(name, type=side, default=default, help="px of the network's input")
+    for name in ("--width", "--height"):
+        add(name, type=side, help="px of the network's input (a model.pt's own; else 640, 480)")
     add("--meshes", type=Path, help="models folder, for depth (the training's)")
+    add("--score-threshold", type=number(0, 1), help="least score of a detection (the source's)")
     return run_command(parser, _export, arguments)
 
 
 def _export(options: argparse.Namespace) -> None:
     check_output_file(options.model)
-    source, size, progress = options.source, (options.width, options.height), ProgressBar()
-    if source.suffix == ".pt":
-        factors = load_model(source, torch.device("cpu"))[1].get(COVARIANCE)
-        export_again(source, options.model, factors, options.meshes, progress)
+    source, settings, progress = options.source, {}, ProgressBar()
+    if options.score_threshold is not None:
+        settings["score_threshold"] = options.score_threshold
+    exported = source.suffix == ".pt"
+    metadata = load_model(source, torch.device("cpu"))[1] if exported else {}
+    width, height = metadata.get("input_size", INPUT_SIZE)
+    settings["input_size"] = (options.width or width, options.height or height)
+    if exported:
+        factors = metadata.get(COVARIANCE)
+        export_again(source, options.model, factors, options.meshes, progress, **settings)
     else:
         saved = checkpoints.load(source)
-        export_checkpoint(saved, options.model, size, options.meshes, progress=progress)
+        export_checkpoint(saved, options.model, options.meshes, progress=progress, **settings)
     print(f"wrote {options.model}")
 
 

@@ -21,6 +21,8 @@ from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SCORE_THRESHOLD
 from cope_training.tasks.refiner.surface_points import surface_points
 
+INPUT_SIZE = (640, 480)  # px, width and height
+MAX_INSTANCES = 100
 PARITY = 1e-4  # largest difference between a file and the network it was made from
 
 

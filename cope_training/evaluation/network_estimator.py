@@ -9,9 +9,7 @@ from cope_ros.core.network.build import build_estimator, build_network
 from cope_ros.core.network.presets import get_preset
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import TrainConfig
-
-INPUT_SIZE = (640, 480)  # px, width and height
-MAX_INSTANCES = 100
+from cope_training.exported import INPUT_SIZE, MAX_INSTANCES
 
 
 def estimator_of(

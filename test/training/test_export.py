@@ -15,6 +15,7 @@ from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.presets import PRESETS
+from cope_training import export
 from cope_training.export import export_network
 from cope_training.exported import check_parity, network_of
 
@@ -59,6 +60,28 @@ def test_metadata_describes_the_objects(exported: Path) -> None:
     assert estimator.catalogue.class_ids == ("object0", "object1", "object2")
     assert estimator.input_size == (160, 128)
     assert estimator.metadata["preset"] == "lite"
+
+
+def test_a_file_is_exported_again_with_what_is_asked_for_alone(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, path = Estimator.load(exported, "cpu"), tmp_path / "model.pt"
+    for asked, size, threshold in (
+        ([], (160, 128), before.metadata["score_threshold"]),
+        (["--score-threshold", "0.125"], (160, 128), 0.125),
+        (["--width", "192"], (192, 128), before.metadata["score_threshold"]),
+    ):
+        assert export.main([str(exported), str(path), *asked]) == 0
+        after = Estimator.load(path, "cpu")
+        assert after.input_size == size
+        assert after.metadata["score_threshold"] == threshold
+        inside = load_model(path, torch.device("cpu"))[0].state_dict()["score_threshold"]
+        assert float(inside) == pytest.approx(threshold)
+        assert after.metadata["candidate_threshold"] == before.metadata["candidate_threshold"]
+    capsys.readouterr()
+    for wrong in ("1.5", "-0.1", "nan"):
+        with pytest.raises(SystemExit, match="2"):
+            export.main([str(exported), str(path), "--score-threshold", wrong])
 
 
 @pytest.mark.parametrize("shape", [(128, 160), (480, 640), (90, 200), (33, 17)])
