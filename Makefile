@@ -98,7 +98,7 @@ soak: setup ## faults and fuzzed messages for MINUTES at 30 Hz, then signals; ou
 	$(RUN) -m tools.soak.signals --trials $(TRIALS)
 
 fuzz-files: setup ## EXAMPLES (500) of each way in which files of people are wrong
-	COPE_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest test/fuzz
+	COPE_FUZZ_EXAMPLES=$(EXAMPLES) $(RUN) -m pytest test/fuzz --hypothesis-show-statistics
 
 bench-node: setup ## the node's latency minus its estimator's; out/bench/node.json
 	$(RUN) -m tools.bench_node.run
