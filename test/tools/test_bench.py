@@ -1,5 +1,7 @@
 """The benchmark: planted scenes give what was planted, figures and report come from them."""
 
+import subprocess
+import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +140,12 @@ def estimate(t: list[list[float]], classes: list[int], boxes: list[float]) -> Es
         np.zeros((n, 6, 6)), np.array(boxes)[:, None] + np.zeros((n, 4)), np.zeros((n, 8, 2)),
         np.ones(n, int),
     )  # fmt: skip
+
+
+def test_the_profiler_says_nothing_of_its_own() -> None:
+    code = "from cope_training.bench.operations import profile\nwith profile(): pass"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout + ran.stderr == ""
 
 
 def test_agreement_pairs_equal_boxes_of_one_class() -> None:
