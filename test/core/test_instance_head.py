@@ -191,6 +191,24 @@ def test_the_stage_refines_as_many_as_it_takes(most: int) -> None:
     assert (valid.diff() <= 0).all()
 
 
+def test_scores_weigh_being_there_more_than_being_right() -> None:
+    torch.manual_seed(0)
+    head = build_network(PRESETS["lite"], CATALOGUE).eval().instance_head
+    assert head is not None
+    found, K = make_found(4)
+    inputs = RefinementInputs(torch.zeros(1, 480, 640, 3), K, torch.randn(1, 64, 120, 160))
+    with torch.inference_mode():
+        expected = {}
+        for logit in (-3.0, 2.0):
+            head.pose_output.weight[-1].zero_()
+            head.pose_output.bias[-1] = logit
+            refined = InstanceRefinement(head, CATALOGUE)(inputs, found)
+            expected[logit] = refined.score[0, refined.valid[0]].sort().values
+    ratio = (torch.sigmoid(torch.tensor(-3.0)) / torch.sigmoid(torch.tensor(2.0))) ** 0.5
+    torch.testing.assert_close(expected[-3.0], expected[2.0] * ratio)
+    assert (expected[2.0] < found.score[0, :4].sort().values).all()
+
+
 def test_one_object_found_twice_is_given_once() -> None:
     torch.manual_seed(0)
     head = build_network(PRESETS["lite"], CATALOGUE).eval().instance_head

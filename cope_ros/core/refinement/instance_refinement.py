@@ -26,13 +26,15 @@ from cope_ros.core.types import (
     with_poses,
 )
 
-UNREFINED_QUALITY = 0.3  # of instances beyond ``max_refined``
+UNREFINED_QUALITY = 0.13  # of instances beyond ``max_refined``
+QUALITY_POWER = 0.5  # a depth that is hardly known says little against an object being there
 
 
 class InstanceRefinement(nn.Module):
     """A refinement stage (see ``stages``): the instance head at as many instances as it takes.
 
-    Scores are multiplied by the chance that the refined pose is right, so that they rank.
+    Scores are class probabilities times the root of the chance that the refined pose is right:
+    they rank poses and tell objects from what only looks like one.
 
     Args:
         head: a network's.
@@ -40,6 +42,7 @@ class InstanceRefinement(nn.Module):
     """
 
     unrefined_quality: Final[float] = UNREFINED_QUALITY
+    quality_power: Final[float] = QUALITY_POWER
     corners: Tensor
     diameters: Tensor
 
@@ -59,7 +62,7 @@ class InstanceRefinement(nn.Module):
         )
         n = refined.t.shape[1]
         rest = torch.full_like(found.score[:, n:], self.unrefined_quality)
-        score = found.score * torch.cat((refined.quality, rest), 1)
+        score = found.score * torch.cat((refined.quality, rest), 1).pow(self.quality_power)
         poses = PoseBatch(start.class_index, refined.R, refined.t, start.K)
         boxes, keypoints = found.boxes[:, :n], self.project_corners(poses)
         covariance = torch.cat((refined.covariance, found.covariance[:, n:]), 1)
