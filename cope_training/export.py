@@ -234,13 +234,12 @@ def _export(options: argparse.Namespace) -> None:
     source, settings, progress = options.source, {}, ProgressBar()
     if options.score_threshold is not None:
         settings["score_threshold"] = options.score_threshold
-    exported = source.suffix == ".pt"
-    metadata = load_model(source, torch.device("cpu"))[1] if exported else {}
+    metadata = load_model(source, torch.device("cpu"))[1] if source.suffix == ".pt" else {}
     width, height = metadata.get("input_size", INPUT_SIZE)
     settings["input_size"] = (options.width or width, options.height or height)
-    if exported:
-        factors = metadata.get(COVARIANCE)
-        export_again(source, options.model, factors, options.meshes, progress, **settings)
+    if metadata:
+        given = (metadata.get(COVARIANCE), options.meshes, progress)
+        export_again(source, options.model, *given, **settings)
     else:
         saved = checkpoints.load(source)
         export_checkpoint(saved, options.model, options.meshes, progress=progress, **settings)

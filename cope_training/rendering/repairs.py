@@ -1,4 +1,4 @@
-"""Scans repaired: holes that they closed, ends that they thickened, lids that they fixed.
+"""Scans repaired: holes that they closed, ends that they thickened, lids that they fastened.
 
 LM-O's can is a watering can, open on the side of its handle, where its scan has a lid: a network
 that only saw the lid takes the dark opening for the other side of the can. The driller's chuck is a
