@@ -144,6 +144,29 @@ def test_texture_transform_and_second_set(tmp_path):
     assert all_near(looks(glb.save(tmp_path / "a.glb")), [0, 0, 250])
 
 
+def test_black_surfaces_show_their_own_light(tmp_path):
+    """Scans are exported so, for no lamp to shade them; a lamp on gray plastic changes nothing."""
+    glb = Glb()
+    lit = glb.material((0.0, 0.0, 0.0), png((255, 200, 100)))
+    pbr = glb.tree["materials"][lit]["pbrMetallicRoughness"]
+    glb.tree["materials"][lit]["emissiveTexture"] = pbr.pop("baseColorTexture")
+    glb.mesh(material=lit, uv=UV)
+    assert all_near(looks(glb.save(tmp_path / "a.glb")), [0, 0, 0])  # its factor is 0: no light
+    glb.tree["materials"][lit]["emissiveFactor"] = [1.0, 1.0, 1.0]
+    assert all_near(looks(glb.save(tmp_path / "a.glb")), [255, 200, 100])
+    pbr["baseColorFactor"] = [0.214, 0.214, 0.214, 1.0]
+    assert all_near(looks(glb.save(tmp_path / "a.glb")), [127, 127, 127])
+
+
+def test_holes_by_transparency_are_said(tmp_path):
+    glb = Glb()
+    leaf = glb.material(image=png((0, 255, 0)))
+    glb.mesh(material=leaf, uv=UV)
+    assert not read_mesh(glb.save(tmp_path / "a.glb")).notes
+    glb.tree["materials"][leaf]["alphaMode"] = "MASK"
+    assert any("transparent" in note for note in read_mesh(glb.save(tmp_path / "a.glb")).notes)
+
+
 def test_no_material_at_all_is_gray_and_said(tmp_path):
     Glb().save(tmp_path / "none.glb")
     glb = Glb()

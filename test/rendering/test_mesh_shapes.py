@@ -126,6 +126,27 @@ def test_nodes_place_meshes(tmp_path):
         read_mesh(glb.save(tmp_path / "a.glb"))
 
 
+def test_morph_targets_count_by_their_weights(tmp_path):
+    glb = Glb()
+    primitive = glb.mesh()
+    lower = np.zeros_like(POINTS)
+    lower[4] = [0, 0, -1]
+    primitive["targets"] = [{"POSITION": glb.accessor(lower, "f4")}]
+    assert same_shape(glb.save(tmp_path / "a.glb"))
+    glb.tree["meshes"][0]["weights"] = [0.5]
+    assert same_shape(glb.save(tmp_path / "a.glb"), POINTS + 0.5 * lower)
+    glb.tree["nodes"][0]["weights"] = [0.25]
+    assert same_shape(glb.save(tmp_path / "a.glb"), POINTS + 0.25 * lower)
+
+
+def test_a_mesh_that_joints_place_is_refused(tmp_path):
+    glb = Glb()
+    glb.mesh(skin=0)
+    glb.tree["skins"] = [{"joints": [0]}]
+    with pytest.raises(CopeError, match=r"a\.glb: node 0 has a skin \(armature\)"):
+        read_mesh(glb.save(tmp_path / "a.glb"))
+
+
 def test_quantised_glb(tmp_path):
     glb = Glb()
     steps = np.rint(POINTS * 32767)

@@ -36,6 +36,19 @@ def test_one_kd_is_the_color(tmp_path):
     assert all_near(looks(tmp_path / "a.obj"), [0, 128, 0])
 
 
+def test_black_surfaces_of_obj_show_their_own_light(tmp_path):
+    (tmp_path / "t.png").write_bytes(png((255, 200, 100)))
+    for lines, wanted in (
+        ("Kd 0 0 0\nKe 1 0 0", [255, 0, 0]),
+        ("Kd 0 0 1\nKe 1 0 0", [0, 0, 255]),
+        ("Kd 0 0 0\nKe 1 1 1\nmap_Ke t.png", [255, 200, 100]),
+        ("Kd 0 0 0\nmap_Ke t.png", [255, 200, 100]),
+    ):
+        (tmp_path / "a.mtl").write_text(f"newmtl m\n{lines}\n")
+        (tmp_path / "a.obj").write_text(obj_text("m"))
+        assert all_near(looks(tmp_path / "a.obj"), wanted)
+
+
 def test_kd_multiplies_its_texture_but_black_does_not(tmp_path):
     (tmp_path / "t.png").write_bytes(png((255, 200, 100)))
     for kd, wanted in (("1 0.5 0", [255, 100, 0]), ("0 0 0", [255, 200, 100])):

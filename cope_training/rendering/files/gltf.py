@@ -41,9 +41,9 @@ def read_gltf(data: bytes, assets: Assets) -> Reading:
         buffers = Buffers(tree, chunk, assets)
         reading = Reading(assets, unit=1.0, unit_source="glTF files are in metres")
         materials = Materials(tree, buffers, assets)
-        for mesh, T in _placed_meshes(tree):
+        for mesh, T, weights in _placed_meshes(tree, assets.source):
             for number, primitive in enumerate(tree["meshes"][mesh].get("primitives", [])):
-                part = _part(tree, primitive, T, buffers, materials, reading)
+                part = _part(primitive, T, weights, buffers, materials, reading)
                 if part is not None:
                     part.place = f"mesh {mesh}, primitive {number}"
                     reading.parts.append(part)
@@ -94,11 +94,12 @@ def _check_extensions(tree: Json, source: Path) -> None:
             raise CopeError(f"{source}: requires {name}, which is not read")
 
 
-def _placed_meshes(tree: Json) -> list[tuple[int, np.ndarray]]:
-    """Mesh index and (4, 4) placement of every node of the scene that has a mesh."""
+def _placed_meshes(tree: Json, source: Path) -> list[tuple[int, np.ndarray, list[float]]]:
+    """Mesh index, (4, 4) placement and morph weights of every node of the scene with a mesh."""
     nodes = tree.get("nodes", [])
     if not nodes:  # nothing is placed: every mesh where it is
-        return [(i, np.eye(4)) for i in range(len(tree.get("meshes", [])))]
+        meshes = enumerate(tree.get("meshes", []))
+        return [(i, np.eye(4), mesh.get("weights", [])) for i, mesh in meshes]
     if tree.get("scenes"):
         roots = tree["scenes"][tree.get("scene", 0)].get("nodes", [])
     else:
@@ -113,7 +114,12 @@ def _placed_meshes(tree: Json) -> list[tuple[int, np.ndarray]]:
         node = nodes[index]
         T = T_parent @ _node_transform(node)
         if "mesh" in node:
-            placed.append((node["mesh"], T))
+            if "skin" in node:  # joints, not nodes, say where its vertices are
+                raise CopeError(
+                    f"{source}: node {index} has a skin (armature): apply it, then export"
+                )
+            default = tree["meshes"][node["mesh"]].get("weights", [])
+            placed.append((node["mesh"], T, node.get("weights", default)))
         waiting += [(child, T) for child in node.get("children", [])][::-1]
     return placed
 
@@ -136,7 +142,7 @@ def _node_transform(node: Json) -> np.ndarray:
 
 
 def _part(
-    tree: Json, primitive: Json, T: np.ndarray, buffers: Buffers, materials: Materials,
+    primitive: Json, T: np.ndarray, weights: list[float], buffers: Buffers, materials: Materials,
     reading: Reading,
 ) -> Part | None:  # fmt: skip
     """One primitive as placed; None for points and lines."""
@@ -148,7 +154,11 @@ def _part(
         reading.notes.append("points and lines are left out")
         return None
     attributes = primitive["attributes"]
-    vertices = buffers.read(attributes["POSITION"]) @ T[:3, :3].T + T[:3, 3]
+    vertices = buffers.read(attributes["POSITION"])
+    for weight, target in zip(weights, primitive.get("targets", []), strict=False):
+        if weight and "POSITION" in target:
+            vertices = vertices + weight * buffers.read(target["POSITION"])
+    vertices = vertices @ T[:3, :3].T + T[:3, 3]
     if "indices" in primitive:
         order = buffers.read(primitive["indices"], scale=False).reshape(-1).astype(np.int64)
     else:
@@ -158,6 +168,8 @@ def _part(
     if np.linalg.det(T[:3, :3]) < 0:
         faces = faces[:, ::-1]
     material = materials.get(primitive.get("material"))
+    if material.holes:
+        reading.notes.append("what a texture leaves transparent is drawn closed")
     part = Part(vertices, faces)
     colors = None
     if "COLOR_0" in attributes:

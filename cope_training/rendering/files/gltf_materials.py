@@ -9,6 +9,7 @@ from cope_training.rendering.files.accessors import Buffers
 from cope_training.rendering.files.assets import TRIMESH, TRIMESH_GRAY, TRIMESH_NOTE, Assets
 from cope_training.rendering.files.parts import Texture, linear_from_srgb, srgb_from_linear
 
+DARK = 0.01  # linear; below it a surface is seen by its own light, if it has one
 CLAMP, MIRROR = 33071, 33648  # of a sampler's wrapS and wrapT
 
 
@@ -20,6 +21,7 @@ class GltfMaterial:
     texture: Texture | None = None
     uv_set: int = 0
     transform: np.ndarray | None = None  # (2, 3) of texture points (KHR_texture_transform)
+    holes: bool = False  # parts of its texture are transparent
 
     def placed(self, uv: np.ndarray) -> np.ndarray:
         """(V, 2) texture points with (0, 0) at the bottom left, from glTF's at the top left."""
@@ -56,6 +58,12 @@ class Materials:
         else:
             pbr = material.get("pbrMetallicRoughness", {})
             factor, info = pbr.get("baseColorFactor"), pbr.get("baseColorTexture")
+        if (
+            factor is not None
+            and max(factor[:3]) < DARK
+            and any(material.get("emissiveFactor", ()))
+        ):
+            factor, info = material["emissiveFactor"], material.get("emissiveTexture")
         linear = np.array((1.0, 1.0, 1.0) if factor is None else factor[:3], dtype=np.float64)
         if info is None:
             return GltfMaterial(linear)
@@ -66,7 +74,8 @@ class Materials:
         moved = info.get("extensions", {}).get("KHR_texture_transform", {})
         texture = self._texture(info["index"], linear)
         uv_set = moved.get("texCoord", info.get("texCoord", 0))
-        return GltfMaterial(linear, texture, uv_set, _transform(moved) if moved else None)
+        holes = texture is not None and material.get("alphaMode", "OPAQUE") == "MASK"
+        return GltfMaterial(linear, texture, uv_set, _transform(moved) if moved else None, holes)
 
     def _texture(self, index: int, linear: np.ndarray) -> Texture | None:
         entry = self._tree["textures"][index]

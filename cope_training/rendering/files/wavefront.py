@@ -78,7 +78,10 @@ def _entries(text: str) -> dict[str, dict[str, str]]:
 
 def _material(entries: dict[str, str], assets: Assets) -> ObjMaterial:
     color = _color(entries.get("kd", ""))
-    line = entries.get("map_kd") or entries.get("map_ka")
+    glow = _color(entries.get("ke", ""))
+    if glow is not None and any(glow) and not any(color or ()):  # seen by its own light alone
+        color = glow
+    line = entries.get("map_kd") or entries.get("map_ka") or entries.get("map_ke")
     if not line:
         return ObjMaterial(color)
     name, scale, offset, clamp = _texture_line(line)
