@@ -10,7 +10,7 @@ from cope_training.command import command_parser, number, whole_number
 
 def training_parser(description: str) -> argparse.ArgumentParser:
     """The parser, with that description."""
-    example = "cope_train --config object --meshes models/mine --hours 3"
+    example = "cope_train --config object --meshes models/mine --hours 3 --processes 2"
     parser = command_parser("cope_train", description, example)
     parser.add_argument(
         "--config",
@@ -36,6 +36,12 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         "--max-minutes", type=number(0), default=float("inf"), help="end this slice"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=whole_number(1), help="of torch on the CPU")
+    parser.add_argument(
+        "--processes",
+        type=whole_number(1),
+        default=1,
+        help="that share the work on this machine, one per GPU or CPU core (1)",
+    )
+    parser.add_argument("--threads", type=whole_number(1), help="of torch in each, on the CPU")
     parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
     return parser

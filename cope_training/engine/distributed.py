@@ -1,11 +1,12 @@
-"""Training on several devices: one process each, started by torchrun.
+"""Training on several devices: one process each.
 
-``torchrun --nproc_per_node 4 -m cope_training.train --config ...``: every process renders its
-own share of each batch; losses are normalised over the whole batch, so that N processes compute
-what one would with all the images.
+``cope_train --processes 4``, or torchrun for several machines: every process renders its own
+share of each batch; losses are normalised over the whole batch, so that N processes compute what
+one would with all the images.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor, distributed
 
 from cope_ros.core.errors import CopeError
+
+LOST = 70  # exit code of a process that another one left alone; the other has said why
+_OF_A_LOSS = re.compile("Connection (closed|reset) by peer|Broken pipe")  # as gloo says it
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ def joined(device: str) -> Iterator[tuple[Ranks, torch.device]]:
 
     Args:
         device: ``cpu`` or ``cuda``; a GPU is chosen by the local rank.
+
+    Raises:
+        SystemExit: code LOST, another process has ended before its time.
     """
     if "RANK" not in os.environ:
         yield Ranks(), torch.device(device)
@@ -71,5 +78,9 @@ def joined(device: str) -> Iterator[tuple[Ranks, torch.device]]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield ranks, own
+    except RuntimeError as error:
+        if _OF_A_LOSS.search(str(error)):
+            raise SystemExit(LOST) from error
+        raise
     finally:
         distributed.destroy_process_group()

@@ -30,7 +30,8 @@ def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
     config = tmp_path / "tiny.yaml"
     config.write_text(yaml.safe_dump(plain))
     arguments = ["--config", str(config), "--meshes", str(out), "--out", str(tmp_path / "train")]
-    assert train.main([*arguments, "--export", str(model), "--device", "cpu"]) == 0
+    arguments += ["--export", str(model), "--device", "cpu", "--processes", "2"]
+    assert train.main(arguments) == 0
     for name in ("README.md", "contact_sheet.jpg", "curve.png", "model.sha256", "meshes"):
         assert (out / name).exists(), name
     assert "1 rendered validation images" in (out / "README.md").read_text()

@@ -1,0 +1,134 @@
+"""Several processes of one training on this machine: ``cope_train --processes 2``.
+
+What torchrun does for one machine, with the commands' own manners: one line where one fails,
+and Ctrl-C ends all of them with a checkpoint.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+from cope_ros.core.errors import CopeError
+from cope_training.command import OK, STOPPED
+from cope_training.engine.distributed import LOST
+
+POLL = 0.2  # s
+GRACE = 20.0  # s, of the others' end after one failed
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torchrun
+
+Process = subprocess.Popen[bytes]
+
+
+def wants_processes(count: int, environment: Mapping[str, str]) -> bool:
+    """Whether this process has to start ``count`` others that train, rather than to train.
+
+    Raises:
+        CopeError: torchrun has started several already.
+    """
+    if count > 1 and LAUNCHED in environment:
+        raise CopeError("--processes: torchrun starts the processes; leave the option out")
+    return count > 1 and "RANK" not in environment
+
+
+def run_processes(count: int, command: Sequence[str], threads: int) -> int:
+    """Runs ``command`` as ``count`` ranks; only the first one speaks.
+
+    Args:
+        threads: of torch in each of them.
+
+    Returns:
+        The exit code of the first rank.
+
+    Raises:
+        CopeError: another rank failed; with the last line it said.
+    """
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    shared |= {"WORLD_SIZE": str(count), "OMP_NUM_THREADS": str(threads)}
+    with ExitStack() as stack:
+        said = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
+        ranks: list[Process] = []
+        for rank, errors in enumerate([None, *said]):
+            place = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            ranks.append(
+                subprocess.Popen(
+                    command,
+                    env=os.environ | shared | place,
+                    stdout=subprocess.DEVNULL if rank else None,
+                    stderr=errors,
+                    start_new_session=True,  # a signal comes once, from here
+                )
+            )
+        with _forwarding(ranks):
+            return _ended(ranks, said)
+
+
+def _ended(ranks: Sequence[Process], said: Sequence[IO[bytes]]) -> int:
+    """Waits for the first rank, or until another fails."""
+    first, others = ranks[0], ranks[1:]
+    try:
+        while first.poll() is None and not any(_failed(rank) for rank in others):
+            time.sleep(POLL)
+        if first.poll() in (None, LOST):
+            for rank, errors in zip(others, said, strict=True):
+                if _failed(rank):
+                    raise CopeError(f"process {ranks.index(rank)}: {_reason(rank, errors)}")
+        return int(first.wait())
+    finally:
+        _end(ranks)
+
+
+def _failed(rank: Process) -> bool:
+    return rank.poll() not in (None, OK, STOPPED, LOST)
+
+
+def _end(ranks: Sequence[Process]) -> None:
+    """Ends what still runs."""
+    for rank in ranks:
+        if rank.poll() is None:
+            rank.terminate()
+    until = time.monotonic() + GRACE
+    for rank in ranks:
+        try:
+            rank.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            rank.kill()
+            rank.wait()
+
+
+@contextmanager
+def _forwarding(ranks: Sequence[Process]) -> Iterator[None]:
+    """Hands signals on to all ranks, which answer them."""
+
+    def forward(number: int, _: object) -> None:
+        for rank in ranks:
+            if rank.poll() is None:
+                rank.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reason(rank: Process, errors: IO[bytes]) -> str:
+    """Why a process failed: the signal that ended it, or its last line."""
+    if rank.returncode < 0:
+        return f"ended by {signal.Signals(-rank.returncode).name}"
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"exit code {rank.returncode}"
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
