@@ -9,29 +9,35 @@ with the pose from RANSAC-EPnP and from direct regression. Writes ``supervision.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
+from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SUPERVISIONS, TrainConfig, load_config
+from cope_training.engine.distributed import Ranks, joined
+from cope_training.engine.local_processes import in_processes
 from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.train import train
+
+if TYPE_CHECKING:
+    from cope_training.evaluation.metrics.scenes import Scenes
 
 OUT = Path("out/supervision")
 IMAGE_ONLY = "IM"  # its pose head learns nothing: no direct pose is scored
 SCORE = "add_s_recall"
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Trains and scores every row.
+def run(options: argparse.Namespace, ranks: Ranks, device: torch.device) -> dict[str, Any]:
+    """Trains every row in all processes; the first one scores it.
 
     Returns:
         Configuration, numbers of images, and the recall of each supervision and voting.
@@ -42,12 +48,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     config = load_config(options.config).with_overrides(samples=options.samples)
     for mode in options.modes:
         config.loss.supervised(mode)
-    start = _common_start(config, options)
-    rows = []
+    if ranks.is_first:
+        _scenes(options, config)  # so that what is wrong is known before the training
+    start = _common_start(config, options, ranks, device)
+    rows: list[dict[str, Any]] = []
+    images = 0
     for mode in options.modes:
         folder = options.out / mode
         branch = replace(config, supervision=mode)
-        _train(branch, folder / "checkpoint", options.device, start)
+        _train(branch, folder / "checkpoint", ranks, device, start)
+        if not ranks.is_first:
+            continue
         export_checkpoint(checkpoints.load(folder / "checkpoint"), folder / "model.pt")
         recall, images = _score(folder / "model.pt", options, config)
         if mode == IMAGE_ONLY:
@@ -65,12 +76,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _common_start(config: TrainConfig, options: argparse.Namespace) -> checkpoints.Initial:
+def _common_start(
+    config: TrainConfig, options: argparse.Namespace, ranks: Ranks, device: torch.device
+) -> checkpoints.Initial:
     """The weights that all rows begin with: a given model's, or of a training without poses."""
     folder = options.out / "start" / "checkpoint"
     if options.init is None:
         samples = options.start_samples or config.samples
-        _train(replace(config, supervision=IMAGE_ONLY, samples=samples), folder, options.device)
+        first = replace(config, supervision=IMAGE_ONLY, samples=samples)
+        _train(first, folder, ranks, device)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
     names = Trainer(config, catalogue, torch.device("cpu")).network.state_dict().keys()
     return checkpoints.load_initial(options.init or folder, names)
@@ -79,20 +93,30 @@ def _common_start(config: TrainConfig, options: argparse.Namespace) -> checkpoin
 def _train(
     config: TrainConfig,
     folder: Path,
-    device: str,
+    ranks: Ranks,
+    device: torch.device,
     start: checkpoints.Initial | None = None,
 ) -> None:
     """Trains to the end of the configuration, from a start or from where it stopped."""
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
-    trainer = Trainer(config, catalogue, torch.device(device))
-    if folder.exists():
+    trainer = Trainer(config, catalogue, device, ranks)
+    if ranks.any(ranks.is_first and folder.exists()):
         trainer.resume(checkpoints.load(folder), str(folder))
     else:
         trainer.start(start)
-    print(f"{folder.parent}: crops {trainer.step * config.batch} to {config.samples}", flush=True)
+    if ranks.is_first:
+        done = trainer.step * config.batch
+        print(f"{folder.parent}: crops {done} to {config.samples}", flush=True)
     train(trainer, float("inf"), folder)
     if trainer.step < config.steps:
         raise CopeError(f"{folder}: stopped before the end; run again to go on")
+
+
+def _scenes(options: argparse.Namespace, config: TrainConfig) -> "Scenes":
+    """What the rows are scored on."""
+    from cope_training.evaluation.metrics.scenes import find_scenes
+
+    return find_scenes(options.data).with_models(Path(config.data.path("meshes")))
 
 
 def _score(
@@ -105,10 +129,9 @@ def _score(
     from cope_training.evaluation.metrics.ground_truth import read_ground_truth
     from cope_training.evaluation.metrics.measure import measure
     from cope_training.evaluation.metrics.objects import load_objects
-    from cope_training.evaluation.metrics.scenes import find_scenes
     from cope_training.evaluation.voting import VotingModel
 
-    scenes = find_scenes(options.data).with_models(Path(config.data.path("meshes")))
+    scenes = _scenes(options, config)
     objects = load_objects(scenes.models_folder)
     gts = read_ground_truth(scenes)
     gts = read_ground_truth(scenes, available_images(scenes, gts)[: options.limit])
@@ -139,34 +162,43 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", note]) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    given = sys.argv[1:] if arguments is None else arguments
+    work = partial(in_processes, "cope_training.supervision", given, _run)
+    return run_command(_parser(), work, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    """All rows in this process, or in its share of them; the first one writes."""
+    keep_freed_memory()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with joined(options.device) as (ranks, device):
+        result = run(options, ranks, device)
+    if ranks.is_first:
+        (options.out / "supervision.json").write_text(json.dumps(result, indent=2) + "\n")
+        (options.out / "supervision.md").write_text(table(result))
+        print(table(result))
+
+
+def _parser() -> argparse.ArgumentParser:
+    example = "python -m cope_training.supervision --processes 2"
+    parser = command_parser("supervision", __doc__ or "", example)
     add = parser.add_argument
     add("--config", type=Path, default=Path("config/training/supervision.yaml"))
     add("--data", type=Path, default=Path("models/demo/sequence"), help="BOP set to score on")
     add("--out", type=Path, default=OUT)
-    add("--samples", type=int, help="training images of each row (the configuration's)")
-    add("--start-samples", type=int, help="of the common start (as many)")
+    add("--samples", type=whole_number(1), help="training images of each row (as configured)")
+    add("--start-samples", type=whole_number(1), help="of the common start (as many)")
     add("--init", type=Path, help="checkpoint or model.pt to start from instead")
     add("--modes", nargs="+", default=list(SUPERVISIONS), metavar="MODE")
-    add("--limit", type=int, help="score the first N images only")
+    add("--limit", type=whole_number(1), help="score the first N images only")
     add("--score-threshold", type=float, help="default: the model's")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--threads", type=int, help="of torch on the CPU")
-    options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    try:
-        result = run(options)
-    except CopeError as error:
-        print(f"supervision: {error}", file=sys.stderr)
-        return 1
-    (options.out / "supervision.json").write_text(json.dumps(result, indent=2) + "\n")
-    (options.out / "supervision.md").write_text(table(result))
-    print(table(result))
-    return 0
+    add("--processes", type=whole_number(1), default=1, help="that share the work (1)")
+    add("--threads", type=whole_number(1), help="of torch in each, on the CPU")
+    return parser
 
 
 if __name__ == "__main__":

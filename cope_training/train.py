@@ -9,7 +9,6 @@ Several GPUs or CPU cores: ``--processes N``; several machines: torchrun.
 import argparse
 import contextlib
 import itertools
-import os
 import sys
 import time
 from contextlib import nullcontext
@@ -33,7 +32,7 @@ from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.finishing_config import EXPORT, TRAINING
 from cope_training.engine.inputs import check_inputs
-from cope_training.engine.local_processes import run_processes, wants_processes
+from cope_training.engine.local_processes import in_processes
 from cope_training.engine.reporting import Reporter
 from cope_training.engine.stop_request import StopRequest
 from cope_training.engine.trainer import Trainer
@@ -51,17 +50,8 @@ HARDLY = 0.2  # share of right poses below which a model is of little use
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
     given = sys.argv[1:] if arguments is None else arguments
-    return run_command(training_parser(__doc__ or ""), partial(_run_all, given), arguments)
-
-
-def _run_all(given: list[str], options: argparse.Namespace) -> int:
-    """The slice in this process, or in as many others as are asked for."""
-    count = options.processes
-    if not wants_processes(count, os.environ):
-        return run(options)
-    threads = options.threads or max(1, (os.cpu_count() or 1) // count)
-    command = [sys.executable, "-m", "cope_training.train", *given, "--threads", str(threads)]
-    return run_processes(count, command, threads)
+    work = partial(in_processes, "cope_training.train", given, run)
+    return run_command(training_parser(__doc__ or ""), work, arguments)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,9 +8,11 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
@@ -26,15 +28,28 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torchrun
 Process = subprocess.Popen[bytes]
 
 
-def wants_processes(count: int, environment: Mapping[str, str]) -> bool:
-    """Whether this process has to start ``count`` others that train, rather than to train.
+def in_processes(
+    module: str, given: Sequence[str], work: Callable[[Namespace], int | None], options: Namespace
+) -> int | None:
+    """``work`` in this process, or the module's command in ``options.processes`` others.
+
+    Args:
+        module: what ``python -m`` runs.
+        given: its arguments.
+        work: what one process of several, or the only one, does.
+        options: the parsed arguments, with ``processes`` and ``threads``.
 
     Raises:
-        CopeError: torchrun has started several already.
+        CopeError: a process failed, or torchrun has started several already.
     """
-    if count > 1 and LAUNCHED in environment:
+    count = options.processes
+    if count > 1 and LAUNCHED in os.environ:
         raise CopeError("--processes: torchrun starts the processes; leave the option out")
-    return count > 1 and "RANK" not in environment
+    if count == 1 or "RANK" in os.environ:
+        return work(options)
+    threads = options.threads or max(1, (os.cpu_count() or 1) // count)
+    command = [sys.executable, "-m", module, *given, "--threads", str(threads)]
+    return run_processes(count, command, threads)
 
 
 def run_processes(count: int, command: Sequence[str], threads: int) -> int:

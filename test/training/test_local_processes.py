@@ -5,13 +5,14 @@ import signal
 import sys
 import threading
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from cope_ros.core.errors import CopeError
 from cope_training.engine import local_processes
-from cope_training.engine.local_processes import run_processes, wants_processes
+from cope_training.engine.local_processes import in_processes, run_processes
 
 PLACE = "import os, sys, time, signal; rank = int(os.environ['RANK'])\n"
 # Two real ranks; the second one dies between two sums.
@@ -101,9 +102,24 @@ def test_a_rank_that_is_left_alone_does_not_hang_nor_speak(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_one_process_and_those_that_were_started_train_themselves() -> None:
-    assert not wants_processes(1, {})
-    assert wants_processes(2, {})
-    assert not wants_processes(2, {"RANK": "1"})
+def test_one_process_and_those_that_were_started_do_the_work_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+    monkeypatch.setattr(local_processes, "run_processes", lambda *a: started.append(a) or 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.delenv("RANK", raising=False)
+
+    def answer(processes: int, threads: int | None = None) -> int | None:
+        options = Namespace(processes=processes, threads=threads)
+        return in_processes("some.module", ["--out", "x"], lambda _: 3, options)
+
+    assert answer(1) == 3
+    assert answer(2) == answer(2, threads=1) == 4
+    command = [sys.executable, "-m", "some.module", "--out", "x", "--threads"]
+    assert started == [(2, [*command, "3"], 3), (2, [*command, "1"], 1)]
+    monkeypatch.setenv("RANK", "1")
+    assert answer(2) == 3
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with pytest.raises(CopeError, match="torchrun starts the processes"):
-        wants_processes(2, {"RANK": "1", "TORCHELASTIC_RUN_ID": "none"})
+        answer(2)

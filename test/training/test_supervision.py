@@ -54,7 +54,7 @@ def test_the_command_trains_scores_and_writes_the_table(tmp_path: Path, egl: Non
     config.write_text(yaml.safe_dump(plain))
     arguments = ["--config", str(config), "--out", str(tmp_path / "out"), "--samples", "4"]
     arguments += ["--start-samples", "2", "--limit", "2", "--modes", "IM", "DR", "--device", "cpu"]
-    arguments += ["--data", str(ROOT / "models" / "demo" / "sequence")]
+    arguments += ["--processes", "2", "--data", str(ROOT / "models" / "demo" / "sequence")]
     assert supervision.main(arguments) == 0
     result = json.loads((tmp_path / "out" / "supervision.json").read_text())
     assert (result["images"], result["samples"], result["start_samples"]) == (2, 4, 2)
