@@ -20,7 +20,7 @@ from cope_ros.core.deployment.preprocessing import DepthImage
 from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.errors import CopeError
 from cope_training.bench.measure import interleaved
-from cope_training.command import whole_number
+from cope_training.command import command_parser, run_command, whole_number
 from cope_training.data.photographs import read_image
 from cope_training.evaluation.depth import MeasuredDepth
 from cope_training.evaluation.inference import Runner, images_with_depth
@@ -100,24 +100,23 @@ def depth_cost(runner: Runner, images: Sequence[Image], rounds: int) -> DepthCos
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    example = "python -m cope_training.bench.depth --model models/demo --data models/demo/sequence"
+    parser = command_parser("bench.depth", __doc__ or "", example)
     parser.add_argument("--model", type=Path, default=Path("models/demo"))
     parser.add_argument("--data", type=Path, default=Path("models/demo/sequence"))
     parser.add_argument("--images", type=whole_number(1), default=6, help="fullest ones, in turn")
     parser.add_argument("--rounds", type=whole_number(1), default=24, help="counted pairs")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N")
     parser.add_argument("--threads", type=whole_number(1), help="of torch on the CPU")
-    options = parser.parse_args(arguments)
+    return run_command(parser, _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
-        images = fullest_images(find_scenes(options.data), options.images)
-        runner = Estimator.load(options.model, options.device)
-        print(depth_cost(runner, images, options.rounds).summary())
-    except CopeError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    return 0
+    images = fullest_images(find_scenes(options.data), options.images)
+    runner = Estimator.load(options.model, options.device)
+    print(depth_cost(runner, images, options.rounds).summary())
 
 
 if __name__ == "__main__":
