@@ -66,6 +66,7 @@ def run_processes(count: int, command: Sequence[str], threads: int) -> int:
     """
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     shared |= {"WORLD_SIZE": str(count), "OMP_NUM_THREADS": str(threads)}
+    shared["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
     with ExitStack() as stack:
         said = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
         ranks: list[Process] = []

@@ -22,8 +22,11 @@ class SceneConfig:
     focal_max: float = 800.0
     instances_min: int = 1  # per crop
     instances_max: int = 6
+    coverage_max: float = 0.0  # a crop's objects over its area, larger ones are fewer; 0: any
+    whole_share: float = 0.0  # of crops that show their objects whole, where they are not hidden
     size_min: float = 70.0  # px, apparent size f * diameter / z of the first object
     size_max: float = 240.0
+    size_exponent: float = 0.0  # the size to this power is evenly distributed; 0: its logarithm
     depth_min: float = 0.0  # m, of the first object, instead of its apparent size
     depth_max: float = 0.0  # m; 0: the apparent size decides
     same_class_share: float = 0.25  # of images with one class alone

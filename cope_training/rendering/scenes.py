@@ -11,6 +11,14 @@ import numpy as np
 from cope_training.data.frames import Frame
 from cope_training.rendering import placement
 from cope_training.rendering.clutter import clutter_material, printed, solid
+from cope_training.rendering.framing import (
+    Camera,
+    first_center,
+    most_objects,
+    random_camera,
+    random_window,
+    wanted_pixels,
+)
 from cope_training.rendering.illumination import (
     random_clutter_material,
     random_lighting,
@@ -20,16 +28,6 @@ from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import Studio
 from cope_training.rendering.textures import random_crop
-
-
-@dataclass(frozen=True)
-class _Camera:
-    K: np.ndarray  # (3, 3) of the window
-    size: tuple[int, int]  # width, height
-
-    @property
-    def focal(self) -> float:
-        return float(self.K[0, 0])
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,9 @@ def take(studio: Studio, shot: Shot) -> tuple[Frame, Rendering]:
 
 def sample_crop(rng: np.random.Generator, studio: Studio, config: SceneConfig) -> Frame:
     """A small window of a virtual camera's image, its principal point shifted exactly."""
-    camera = _camera(rng, config)
-    side = config.crop_size
-    left = rng.integers(0, max(config.image_width - side, 0) + 1)
-    top = rng.integers(0, max(config.image_height - side, 0) + 1)
-    shift = np.array([[0, 0, left], [0, 0, top], [0, 0, 0]])
+    window = random_window(rng, config)
     count = int(rng.integers(config.instances_min, config.instances_max + 1))
-    window = _Camera(camera.K - shift, (side, side))
-    return take(studio, _compose(rng, studio, config, window, count))[0]
+    return take(studio, _compose(rng, studio, config, window, count, config.coverage_max))[0]
 
 
 def sample_scene(
@@ -81,28 +74,33 @@ def compose_scene(
     rng: np.random.Generator, studio: Studio, config: SceneConfig, n_instances: int
 ) -> Shot:
     """What ``sample_scene`` draws."""
-    return _compose(rng, studio, config, _camera(rng, config), n_instances)
-
-
-def _camera(rng: np.random.Generator, config: SceneConfig) -> _Camera:
-    focal = np.exp(rng.uniform(np.log(config.focal_min), np.log(config.focal_max)))
-    cx = 0.5 * (config.image_width - 1) + rng.uniform(-15, 15)
-    cy = 0.5 * (config.image_height - 1) + rng.uniform(-15, 15)
-    K = np.array([[focal, 0, cx], [0, focal * rng.uniform(0.99, 1.01), cy], [0, 0, 1.0]])
-    return _Camera(K, (config.image_width, config.image_height))
+    return _compose(rng, studio, config, random_camera(rng, config), n_instances)
 
 
 def _compose(
-    rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, count: int
+    rng: np.random.Generator,
+    studio: Studio,
+    config: SceneConfig,
+    camera: Camera,
+    count: int,
+    coverage: float = 0.0,
 ) -> Shot:
-    """Arranges an image; one that is to stay empty keeps its clutter."""
+    """Arranges an image of ``count`` objects; one that is to stay empty keeps its clutter.
+
+    Args:
+        coverage: more objects than cover this share of the image are left out; 0: none.
+    """
     classes = rng.integers(len(studio.catalogue), size=max(count, 1))
     if rng.random() < config.same_class_share:
         classes[:] = classes[0]
+    whole = bool(config.whole_share) and rng.random() < config.whole_share
+    diameter = studio.catalogue[int(classes[0])].diameter
+    first, size = first_center(rng, config, camera, diameter, whole)
+    if coverage:
+        classes = classes[: most_objects(coverage, camera, size)]
     # What is placed are the middles of the boxes: origins may lie anywhere.
     middle = np.array([studio.catalogue[c].box_center for c in classes])
-    first = _first_center(rng, studio, config, camera, classes[0])
-    pixels = _wanted_pixels(rng, camera, len(classes))
+    pixels = wanted_pixels(rng, camera, len(classes), size if whole else 0.0)
     ground: list[Placement] = []
     if rng.random() < config.resting_share:
         low, high = np.deg2rad([config.elevation_min, config.elevation_max])
@@ -139,26 +137,6 @@ def _compose(
     )
 
 
-def _first_center(
-    rng: np.random.Generator, studio: Studio, config: SceneConfig, camera: _Camera, c: int
-) -> np.ndarray:
-    """(3,) m: the first object's centre, in the window and at a random depth or apparent size."""
-    if config.depth_max > 0:
-        z = np.exp(rng.uniform(np.log(config.depth_min), np.log(config.depth_max)))
-    else:
-        size = np.exp(rng.uniform(np.log(config.size_min), np.log(config.size_max)))
-        z = camera.focal * studio.catalogue[int(c)].diameter / size
-    pixel = rng.uniform(0.12, 0.88, 2) * camera.size
-    return placement.rays(pixel[None], camera.K)[0] * z
-
-
-def _wanted_pixels(rng: np.random.Generator, camera: _Camera, count: int) -> np.ndarray:
-    """(N, 2) px where objects are wanted, a margin around the window included."""
-    margin = 0.12 * min(160, *camera.size)
-    low, high = np.full(2, -margin), np.array(camera.size) + margin
-    return rng.uniform(low, high, (count, 2))
-
-
 def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """(4, 4) T_cam_ground of a plane behind all objects, roughly facing the camera."""
     up = np.array([0.0, -rng.uniform(0.0, 0.9), -1.0]) + rng.normal(0, 0.15, 3)
@@ -193,14 +171,14 @@ def _clutter(
     rng: np.random.Generator,
     studio: Studio,
     config: SceneConfig,
-    camera: _Camera,
+    camera: Camera,
     first: np.ndarray,
 ) -> list[Placement]:
     """Unknown solids among the objects, and by chance a cut-out in front of the first."""
     window = camera.size[0] * camera.size[1] / config.crop_size**2
     count = int(rng.integers(0, config.clutter_max * max(1, int(np.sqrt(window))) + 1))
     placed = []
-    for pixel in _wanted_pixels(rng, camera, count):
+    for pixel in wanted_pixels(rng, camera, count):
         depth = first[2] * np.exp(rng.normal(0.15, 0.2))
         T = np.eye(4)
         extent = np.exp(rng.uniform(np.log(0.04), np.log(0.22))) * np.exp(rng.normal(0, 0.35, 3))
