@@ -15,6 +15,7 @@ import numpy as np
 
 from cope_ros.core.catalogue import MM, Catalogue
 from cope_ros.core.errors import CopeError
+from cope_training.data.boxes import box_iou
 from cope_training.data.notes import note_once
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def check_boxes(truth: SceneTruth, catalogue: Catalogue) -> None:
     elif np.median(filled) < LEAST_FILLED:
         worst, what = int(filled.argmin()), "are poses and boxes of one unit"
     else:
-        _note_turned(truth, catalogue, rows, box_iou(low, high, start, size))
+        _note_turned(truth, catalogue, rows, np.hstack((low, high)))
         return
     expected = np.rint((*low[worst], *(high - low)[worst])).astype(int).tolist()
     found = np.round(truth.bbox[rows[worst]], 2).tolist()
@@ -67,19 +68,21 @@ def check_boxes(truth: SceneTruth, catalogue: Catalogue) -> None:
 
 
 def _note_turned(
-    truth: SceneTruth, catalogue: Catalogue, rows: np.ndarray, iou: np.ndarray
+    truth: SceneTruth, catalogue: Catalogue, rows: np.ndarray, given: np.ndarray
 ) -> None:
     """Says that rotations fit the silhouettes' boxes better transposed.
 
     Views that are much alike may do so by chance: no error.
 
     Args:
-        iou: (N,) of the projected boxes of ``rows`` and those of their silhouettes.
+        given: (N, 4) x1 y1 x2 y2 px, projected boxes of ``rows`` with rotations as they are.
     """
     if len(rows) < LEAST_ROWS:
         return
-    low, high = _projected_boxes(truth, catalogue, rows, truth.R[rows].transpose(0, 2, 1))
-    gain = box_iou(low, high, truth.bbox[rows, :2], truth.bbox[rows, 2:]) - iou
+    start, size = truth.bbox[rows, :2], truth.bbox[rows, 2:]
+    silhouettes = np.hstack((start, start + size))
+    turned = _projected_boxes(truth, catalogue, rows, truth.R[rows].transpose(0, 2, 1))
+    gain = box_iou(np.hstack(turned), silhouettes) - box_iou(given, silhouettes)
     mean, error = float(gain.mean()), float(gain.std(ddof=1)) / np.sqrt(len(rows))
     if mean > max(LEAST_GAIN, LEAST_SIGNIFICANCE * error):
         text = (
@@ -87,13 +90,6 @@ def _note_turned(
             "objects): are they rotations from object to camera, row by row?"
         )
         note_once(log, text, truth.place_of(int(rows[gain.argmax()])), mean, len(rows))
-
-
-def box_iou(low: np.ndarray, high: np.ndarray, start: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(N,) of boxes given by two corners (N, 2) each and boxes given by corner and size."""
-    shared = np.minimum(start + size, high) - np.maximum(start, low)
-    both = np.clip(shared, 0, None).prod(axis=1)
-    return both / (size.prod(axis=1) + (high - low).prod(axis=1) - both)
 
 
 def _projected_boxes(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cope_training.evaluation.metrics.detection import iou
+from cope_training.data.boxes import box_iou
 from cope_training.evaluation.metrics.errors import rotation_error
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.scores import asked_instances
@@ -57,7 +57,7 @@ def explain(
         rows = np.array(by_image.get((int(gts.scene_id[g]), int(gts.im_id[g])), []), dtype=np.int64)
         if len(rows) == 0:
             continue
-        overlap = iou(ests.boxes[rows], np.tile(gts.boxes[g], (len(rows), 1)))
+        overlap = box_iou(ests.boxes[rows], gts.boxes[g])
         same = ests.obj_id[rows] == gts.obj_id[g]
         best = _best(np.where(same, overlap, 0)), _best(np.where(same, 0, overlap))
         if best[0] >= 0:

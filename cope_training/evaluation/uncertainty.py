@@ -17,6 +17,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.runtime import Estimate
 from cope_ros.core.rotations import rotation_vectors
 from cope_ros.tracking.symmetry import Symmetries, moved_covariance
+from cope_training.data.boxes import box_iou
 from cope_training.data.frames import Frame
 
 MIN_IOU = 0.5  # of the amodal boxes of an estimate and the object it is taken for
@@ -69,21 +70,12 @@ def match(found: Estimate, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
 
     Boxes, not positions, so that a wrong depth stays in the sample.
     """
-    iou = box_iou(found.boxes.astype(float), frame.boxes.astype(float))
+    iou = box_iou(found.boxes.astype(float)[:, None], frame.boxes.astype(float)[None])
     same = found.class_index[:, None] == frame.class_index
     iou = np.where(same & (frame.visibility >= MIN_VISIBILITY), iou, 0.0)
     rows, owners = linear_sum_assignment(-iou)
     good = iou[rows, owners] >= MIN_IOU
     return rows[good], owners[good]
-
-
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, 4) and (M, 4) x1 y1 x2 y2 -> (N, M) intersection over union."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0.0), axis=2)
-    areas = [np.prod(x[:, 2:] - x[:, :2], axis=1) for x in (a, b)]
-    return both / np.maximum(areas[0][:, None] + areas[1] - both, 1e-9)
 
 
 def _compare(

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from metrics_scene import estimates, truth
 
-from cope_training.evaluation.metrics.detection import coco_map, iou
+from cope_training.data.boxes import box_iou
+from cope_training.evaluation.metrics.detection import coco_map
 from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
 
 
 def test_iou_by_hand() -> None:
     a = np.array([[0, 0, 2, 2], [0, 0, 1, 1], [0, 0, 0, 0], [np.nan] * 4], dtype=float)
     b = np.array([[1, 0, 3, 2], [2, 2, 3, 3], [0, 0, 0, 0], [0, 0, 1, 1]], dtype=float)
-    np.testing.assert_allclose(iou(a, b), [1 / 3, 0, 0, 0])
+    np.testing.assert_allclose(box_iou(a, b), [1 / 3, 0, 0, 0])
 
 
 def random_scene(seed: int) -> tuple[Estimates, GroundTruth]:

@@ -17,10 +17,11 @@ from cope_ros.core.deployment.model_file import load_model
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.presets import PRESETS
 from cope_training import calibrate
+from cope_training.data.boxes import box_iou
 from cope_training.data.frames import Frame
 from cope_training.evaluation.covariance_fit import calibrated, fit_factors
 from cope_training.evaluation.held_out import rendered
-from cope_training.evaluation.uncertainty import Samples, box_iou, collect, coverage, squares
+from cope_training.evaluation.uncertainty import Samples, collect, coverage, squares
 from cope_training.export import export_network
 from cope_training.rendering.scene_config import SceneConfig
 
@@ -100,7 +101,7 @@ def test_squares_by_hand() -> None:
 
 def test_box_overlap() -> None:
     boxes = np.array([[0.0, 0, 2, 2], [1, 1, 3, 3], [5, 5, 6, 6]])
-    assert box_iou(boxes[:1], boxes)[0] == pytest.approx([1.0, 1 / 7, 0.0])
+    assert box_iou(boxes[:1, None], boxes[None])[0] == pytest.approx([1.0, 1 / 7, 0.0])
 
 
 def make_frame(R: np.ndarray, t: np.ndarray, index: list[int], boxes: np.ndarray) -> Frame:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cope_training.data.boxes import box_iou
 from cope_training.evaluation.metrics.errors import project
 from cope_training.evaluation.metrics.matching import match
 from cope_training.evaluation.metrics.objects import EvalObject
@@ -37,7 +38,7 @@ def coco_map(ests: Estimates, gts: GroundTruth) -> dict[int, float]:
         raise ValueError("coco_map: expected estimates with boxes, got none")
     pairs = pair_up(ests, gts)
     pairs, _ = pairs.keep(rank_in_image(ests) < MAX_PER_CLASS)
-    error = 1 - iou(ests.boxes[pairs.est], gts.boxes[pairs.gt])
+    error = 1 - box_iou(ests.boxes[pairs.est], gts.boxes[pairs.gt])
     penalty = np.where(gts.visibility[pairs.gt] < MIN_VISIBILITY, IGNORED_PENALTY, 0.0)
     limits = 1 - IOU_THRESHOLDS[None] + TOLERANCE + penalty[:, None]
     matches = match(pairs, error + penalty, limits, len(ests), len(gts))
@@ -54,15 +55,6 @@ def with_boxes(gts: GroundTruth, objects: Mapping[int, EvalObject]) -> GroundTru
     boxes = gts.boxes.copy()
     boxes[rows] = projected_boxes(gts.obj_id[rows], gts.R[rows], gts.t[rows], K, objects)
     return replace(gts, boxes=boxes)
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(P,) in [0, 1]: overlap of the boxes a and b, both (P, 4); zero for a box that is NaN."""
-    corner = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    inside = np.clip(corner, 0, None).prod(axis=1)
-    areas = [(box[:, 2:] - box[:, :2]).clip(0, None).prod(axis=1) for box in (a, b)]
-    union = areas[0] + areas[1] - inside
-    return np.nan_to_num(np.divide(inside, union, out=np.zeros(len(a)), where=union > 0))
 
 
 def projected_boxes(
