@@ -23,7 +23,7 @@ from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SUPERVISIONS, TrainConfig, load_config
 from cope_training.engine.distributed import Ranks, joined
-from cope_training.engine.local_processes import in_processes
+from cope_training.engine.local_processes import add_process_options, in_processes
 from cope_training.engine.trainer import Trainer
 from cope_training.export import export_checkpoint
 from cope_training.train import train
@@ -164,8 +164,7 @@ def table(result: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    work = partial(in_processes, "cope_training.supervision", given, _run)
+    work = partial(in_processes, "cope_training.supervision", arguments, _run)
     return run_command(_parser(), work, arguments)
 
 
@@ -196,8 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--limit", type=whole_number(1), help="score the first N images only")
     add("--score-threshold", type=float, help="default: the model's")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--processes", type=whole_number(1), default=1, help="that share the work (1)")
-    add("--threads", type=whole_number(1), help="of torch in each, on the CPU")
+    add_process_options(parser)
     return parser
 
 

@@ -49,8 +49,7 @@ HARDLY = 0.2  # share of right poses below which a model is of little use
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the process's exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    work = partial(in_processes, "cope_training.train", given, run)
+    work = partial(in_processes, "cope_training.train", arguments, run)
     return run_command(training_parser(__doc__ or ""), work, arguments)
 
 

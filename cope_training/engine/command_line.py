@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from cope_training.command import command_parser, number, whole_number
+from cope_training.engine.local_processes import add_process_options
 
 
 def training_parser(description: str) -> argparse.ArgumentParser:
@@ -36,12 +37,6 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         "--max-minutes", type=number(0), default=float("inf"), help="end this slice"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--processes",
-        type=whole_number(1),
-        default=1,
-        help="that share the work on this machine, one per GPU or CPU core (1)",
-    )
-    parser.add_argument("--threads", type=whole_number(1), help="of torch in each, on the CPU")
+    add_process_options(parser)
     parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
     return parser

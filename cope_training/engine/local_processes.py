@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from cope_ros.core.errors import CopeError
-from cope_training.command import OK, STOPPED
+from cope_training.command import OK, STOPPED, whole_number
 from cope_training.engine.distributed import LOST
 
 POLL = 0.2  # s
@@ -28,16 +28,30 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"  # set by torchrun
 Process = subprocess.Popen[bytes]
 
 
+def add_process_options(parser: ArgumentParser) -> None:
+    """``--processes`` and ``--threads``."""
+    parser.add_argument(
+        "--processes",
+        type=whole_number(1),
+        default=1,
+        help="that share the work on this machine, one per GPU or CPU core (1)",
+    )
+    parser.add_argument("--threads", type=whole_number(1), help="of torch in each, on the CPU")
+
+
 def in_processes(
-    module: str, given: Sequence[str], work: Callable[[Namespace], int | None], options: Namespace
+    module: str,
+    arguments: Sequence[str] | None,
+    work: Callable[[Namespace], int | None],
+    options: Namespace,
 ) -> int | None:
     """``work`` in this process, or the module's command in ``options.processes`` others.
 
     Args:
         module: what ``python -m`` runs.
-        given: its arguments.
+        arguments: of it, None for those of this process.
         work: what one process of several, or the only one, does.
-        options: the parsed arguments, with ``processes`` and ``threads``.
+        options: the parsed arguments, with those of ``add_process_options``.
 
     Raises:
         CopeError: a process failed, or torchrun has started several already.
@@ -47,6 +61,7 @@ def in_processes(
         raise CopeError("--processes: torchrun starts the processes; leave the option out")
     if count == 1 or "RANK" in os.environ:
         return work(options)
+    given = sys.argv[1:] if arguments is None else arguments
     threads = options.threads or max(1, (os.cpu_count() or 1) // count)
     command = [sys.executable, "-m", module, *given, "--threads", str(threads)]
     return run_processes(count, command, threads)
@@ -64,7 +79,7 @@ def run_processes(count: int, command: Sequence[str], threads: int) -> int:
     Raises:
         CopeError: another rank failed; with the last line it said.
     """
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     shared |= {"WORLD_SIZE": str(count), "OMP_NUM_THREADS": str(threads)}
     shared["TORCH_CPP_LOG_LEVEL"] = os.environ.get("TORCH_CPP_LOG_LEVEL", "ERROR")
     with ExitStack() as stack:
@@ -144,7 +159,8 @@ def _reason(rank: Process, errors: IO[bytes]) -> str:
     return lines[-1] if lines else f"exit code {rank.returncode}"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -1,7 +1,6 @@
 """Training in several processes computes what one process would."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from cope_ros.core.errors import CopeError
 from cope_training import train
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.distributed import Ranks, joined
+from cope_training.engine.local_processes import free_port
 from cope_training.engine.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,10 +46,8 @@ def run_all(commands: list[list[str]], out: Path) -> None:
 
 def torchrun(machines: int, out: Path) -> dict[str, torch.Tensor]:
     """Results of one process on each of several machines, all of them this one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = ["--nnodes", str(machines), "--master_addr", "127.0.0.1", "--master_port", port]
+    shared = ["--nnodes", str(machines), "--master_addr", "127.0.0.1"]
+    shared += ["--master_port", str(free_port())]
     nodes = [[*shared, "--nproc_per_node", "1", "--node_rank", str(i)] for i in range(machines)]
     run_all([command(WORKER, out, *options) for options in nodes], out)
     return load_file(out / "results.safetensors")
