@@ -1,10 +1,14 @@
 """Random lights and materials."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from cope_training.rendering.scene import Light, Lighting, Material, Pattern
 from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.shadows import SIDES
+
+OCCLUSION = (0.3, 0.9)  # share of the light that the narrowest gaps lose
 
 
 def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray) -> Lighting:
@@ -33,6 +37,13 @@ def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray
     ground = sky * rng.uniform(0.35, 1.0) * _white(rng, 0.08)
     shadow = rng.uniform(0.4, 1.0) if rng.random() < 0.7 else 0.0
     return Lighting(tuple(lights), up, sky, ground, float(shadow), int(rng.choice(SIDES)))
+
+
+def with_occlusion(rng: np.random.Generator, light: Lighting, config: SceneConfig) -> Lighting:
+    """By chance with darker gaps."""
+    if config.occlusion_share and rng.random() < config.occlusion_share:
+        return replace(light, occlusion=float(rng.uniform(*OCCLUSION)))
+    return light
 
 
 def _white(rng: np.random.Generator, spread: float = 0.06) -> np.ndarray:

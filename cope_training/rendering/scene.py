@@ -59,6 +59,7 @@ class Lighting:
     ground: np.ndarray  # (3,) linear
     shadow: float = 0.0  # share of the first light that a shadow takes away, 0 draws none
     shadow_texels: int = 384  # 96, 192 or 384 across the scene; fewer make a softer edge
+    occlusion: float = 0.0  # share of the light that narrow gaps lose, see ``ambient_occlusion``
 
     @classmethod
     def plain(cls) -> "Lighting":

@@ -38,6 +38,7 @@ class SceneConfig:
     depth_sigma: float = 0.08  # of the logarithm of the depths in a heap
     photograph_share: float = 0.6  # of backgrounds, where there are photographs
     ground_share: float = 0.5  # of heaps that have a ground behind them
+    occlusion_share: float = 0.0  # of images with darker gaps between objects
     print_share: float = 0.0  # of backgrounds, grounds and clutter full of print and edges
     brightness_sigma: float = 0.12  # of the logarithm of a known object's linear colour
     tint_sigma: float = 0.05  # the same for each channel on its own

@@ -4,12 +4,13 @@ Everything is drawn anew for each image: camera, objects, poses, lights, materia
 clutter, background (domain randomisation). Photometric noise is added later, on tensors.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cope_training.data.frames import Frame
 from cope_training.rendering import placement
+from cope_training.rendering.ambient_occlusion import with_ambient_occlusion
 from cope_training.rendering.clutter import clutter_material, printed, solid
 from cope_training.rendering.framing import (
     Camera,
@@ -23,6 +24,7 @@ from cope_training.rendering.illumination import (
     random_clutter_material,
     random_lighting,
     random_material,
+    with_occlusion,
 )
 from cope_training.rendering.scene import Lighting, Placement, Rendering
 from cope_training.rendering.scene_config import SceneConfig
@@ -48,6 +50,11 @@ def take(studio: Studio, shot: Shot) -> tuple[Frame, Rendering]:
     drawn = studio.renderer.render(
         shot.instances, shot.K, shot.size, shot.lighting, shot.clutter, shot.background
     )
+    if shot.lighting.occlusion and len(shot.class_index):
+        size = float(np.mean([studio.catalogue[int(c)].diameter for c in shot.class_index]))
+        focal, strength = float(shot.K[0, 0]), shot.lighting.occlusion
+        image = with_ambient_occlusion(drawn.image, drawn.depth, focal, size, strength)
+        drawn = replace(drawn, image=image)
     poses = np.array([p.T_cam_obj for p in shot.instances], dtype=np.float64).reshape(-1, 4, 4)
     frame = Frame(
         drawn.image, shot.K, shot.class_index, poses, drawn.visibility, drawn.instance_map,
@@ -126,7 +133,7 @@ def _compose(
         Placement(_shape(rng, studio.shapes[c]), pose, random_material(rng, config))
         for c, pose in zip(classes, poses, strict=True)
     ]
-    return Shot(
+    shot = Shot(
         K=camera.K,
         size=camera.size,
         class_index=classes.astype(np.int64),
@@ -135,6 +142,7 @@ def _compose(
         lighting=random_lighting(rng, T_cam_ground[:3, 2], first),
         background=_background(rng, studio, config, camera.size),
     )
+    return replace(shot, lighting=with_occlusion(rng, shot.lighting, config))
 
 
 def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) -> np.ndarray:
