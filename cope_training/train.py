@@ -27,7 +27,7 @@ from cope_training.data.frame_pool import BLOCK, FramePool, PooledStream
 from cope_training.data.frames import Frame, FrameStream
 from cope_training.data.sources import build_source
 from cope_training.engine import checkpoint as checkpoints
-from cope_training.engine.command_line import training_parser
+from cope_training.engine.command_line import training_parser, with_folders
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.finishing_config import EXPORT, TRAINING
@@ -114,8 +114,7 @@ def open_trainer(
         .on(options.device)
         .with_overrides(samples=samples, hours=options.hours)
     )
-    if options.meshes:
-        config = config.of_objects(options.meshes)
+    config = with_folders(config, options)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
     if ranks.is_first:
         check_inputs(config, catalogue)

@@ -1,11 +1,13 @@
 """The command line of ``cope_train``."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from cope_training.command import command_parser, number, whole_number
+from cope_training.engine.configuration import TrainConfig
 from cope_training.engine.local_processes import add_process_options
 
 
@@ -27,6 +29,12 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         "other objects too (the configuration's); none: ImageNet's",
     )
     parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
+    parser.add_argument("--backgrounds", type=Path, help="photographs to render objects over")
+    parser.add_argument(
+        "--negatives",
+        type=Path,
+        help="other photographs without the objects, which the score threshold is chosen on",
+    )
     parser.add_argument(
         "--samples", type=whole_number(1), help="training images in all; may change on resume"
     )
@@ -40,3 +48,15 @@ def training_parser(description: str) -> argparse.ArgumentParser:
     add_process_options(parser)
     parser.add_argument("--tensorboard", action="store_true", help="scalars and pictures in <out>")
     return parser
+
+
+def with_folders(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    """The configuration with the folders that the command line names instead of its own."""
+    if options.meshes:
+        config = config.of_objects(options.meshes)
+    if options.backgrounds:
+        config = replace(config, data=replace(config.data, backgrounds=str(options.backgrounds)))
+    if options.negatives:
+        finishing = replace(config.finishing, negatives=str(options.negatives))
+        config = replace(config, finishing=finishing)
+    return config
