@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from cope_ros.input.decoding import check_image
 from cope_ros.input.image_header import encoded_size
 from tools.soak import strategies
-from tools.soak.summary import Limits, faults, growth_percent, latency_ms
+from tools.soak.summary import Limits, faults, growth_percent, latency_ms, plot
 from tools.soak.watch import PATIENCE, Sample, Watched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,6 +135,17 @@ def test_a_node_that_answers_but_publishes_nothing_hangs():
     assert item.hangs == 1
     item.check([1.0, math.nan, -math.inf, 2.0])
     assert item.non_finite == 2
+
+
+@pytest.mark.parametrize("looks", [0, 1, 3])
+@pytest.mark.filterwarnings("error")
+def test_a_node_that_has_not_answered_yet_is_plotted(tmp_path, looks):
+    item, _ = watched()
+    for now in range(looks):
+        item.sample(0.0)
+        assert item.samples[now].answer == 0.0
+    plot({"left": item}, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
 
 
 def soak(out, *arguments):

@@ -138,10 +138,14 @@ def plot(nodes: Mapping[str, Watched], path: Path) -> None:
         memory.axvline(settling(at[-1]) / MINUTE, color="gray", ls=":")
     memory.set(ylabel="growth of resident memory [%]", ylim=(-2, 3))
     memory.axhline(MAX_GROWTH, color="gray", ls=":")
-    latency.set(ylabel="latency of true frames [ms]", yscale="log")
-    answer.set(ylabel="answer of get_state [ms]", yscale="log", xlabel="time [min]")
+    latency.set(ylabel="latency of true frames [ms]")
+    answer.set(ylabel="answer of get_state [ms]", xlabel="time [min]")
     for axes in (memory, latency, answer):
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right")
+    for axes in (latency, answer):
+        if any((np.asarray(line.get_ydata()) > 0).any() for line in axes.lines):
+            axes.set_yscale("log", nonpositive="mask")
     figure.savefig(path, dpi=100)
     plt.close(figure)
