@@ -41,9 +41,10 @@ def random_lighting(rng: np.random.Generator, up: np.ndarray, center: np.ndarray
 
 def with_occlusion(rng: np.random.Generator, light: Lighting, config: SceneConfig) -> Lighting:
     """By chance with darker gaps."""
-    if config.occlusion_share and rng.random() < config.occlusion_share:
-        return replace(light, occlusion=float(rng.uniform(*OCCLUSION)))
-    return light
+    if not config.occlusion_share:
+        return light
+    chance, strength = rng.random(), float(rng.uniform(*OCCLUSION))
+    return replace(light, occlusion=strength) if chance < config.occlusion_share else light
 
 
 def _white(rng: np.random.Generator, spread: float = 0.06) -> np.ndarray:

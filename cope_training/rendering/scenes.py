@@ -133,16 +133,16 @@ def _compose(
         Placement(_shape(rng, studio.shapes[c]), pose, random_material(rng, config))
         for c, pose in zip(classes, poses, strict=True)
     ]
-    shot = Shot(
+    lighting = random_lighting(rng, T_cam_ground[:3, 2], first)
+    return Shot(
         K=camera.K,
         size=camera.size,
         class_index=classes.astype(np.int64),
         instances=instances,
         clutter=clutter,
-        lighting=random_lighting(rng, T_cam_ground[:3, 2], first),
+        lighting=with_occlusion(rng, lighting, config),
         background=_background(rng, studio, config, camera.size),
     )
-    return replace(shot, lighting=with_occlusion(rng, shot.lighting, config))
 
 
 def _far_ground(rng: np.random.Generator, poses: np.ndarray, radii: np.ndarray) -> np.ndarray:
