@@ -9,6 +9,8 @@ import yaml
 from mesh_files import png
 
 from cope_training import object, train
+from cope_training.engine.command_line import training_parser, with_folders
+from cope_training.engine.configuration import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 Content = dict
@@ -132,3 +134,31 @@ def test_good_inputs_begin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     with pytest.raises(BeganError):
         run(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(("--backgrounds", "no"), "no: expected a folder of photographs"),
+     (("--backgrounds", "empty"), "empty: expected photographs"),
+     (("--negatives", "no"), "no: expected a folder"),
+     (("--negatives", "broken"), "a web page")],
+)  # fmt: skip
+def test_folders_of_the_command_line_are_looked_into(
+    arguments: tuple[str, str], expected: str, folder: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(train, "Trainer", lambda *a: pytest.fail("began"))
+    monkeypatch.chdir(folder)
+    assert run(folder, lambda c, f: None, *arguments) == 1
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.count("\n") == 1
+
+
+def test_folders_of_the_command_line_replace_the_configurations() -> None:
+    line = ["--config", "object", "--meshes", "mine", "--backgrounds", "desk", "--negatives", "sea"]
+    options = training_parser("").parse_args(line)
+    config = with_folders(load_config("object"), options)
+    assert (config.data.meshes, config.data.backgrounds) == ("mine", "desk")
+    assert config.finishing.negatives == "sea"
+    plain = training_parser("").parse_args(["--config", "object"])
+    assert with_folders(config, plain) == config
