@@ -19,6 +19,8 @@ import torch
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
+from cope_ros.core.network.build import build_network
+from cope_ros.core.network.presets import get_preset
 from cope_training.command import command_parser, run_command, whole_number
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.configuration import SUPERVISIONS, TrainConfig, load_config
@@ -86,7 +88,7 @@ def _common_start(
         first = replace(config, supervision=IMAGE_ONLY, samples=samples)
         _train(first, folder, ranks, device)
     catalogue = Catalogue.from_models_info(config.data.models_info_path)
-    names = Trainer(config, catalogue, torch.device("cpu")).network.state_dict().keys()
+    names = build_network(get_preset(config.preset), catalogue).state_dict().keys()
     return checkpoints.load_initial(options.init or folder, names)
 
 
