@@ -12,16 +12,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cope_training.data import filters
+
 BLOCK = 8  # px, side of JPEG's blocks
 MIDDLE = 128 / 255  # grey that JPEG takes for zero
 GAMMA = 2.2  # of sRGB, about
-# Annex K of ITU-T T.81, luminance, by rows.
-QUANTISATION = (
+# Annex K of ITU-T T.81, by rows.
+LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
     18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
     49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )  # fmt: skip
+CHROMINANCE = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
+    *(99,) * 32,
+)  # fmt: skip
+RED, BLUE = 1.402, 1.772  # of JFIF's Cr and Cb
 
 
 def demosaic(x: Tensor) -> Tensor:
@@ -38,12 +46,30 @@ def demosaic(x: Tensor) -> Tensor:
 
 
 def jpeg(x: Tensor, quality: Tensor) -> Tensor:
-    """Blocks of 8x8 coarsened in frequency space as JPEG's luminance, all channels alike.
+    """What JPEG files keep: colours at half the resolution (4:2:0), coarse blocks of 8x8.
+
+    Saturated objects get soft, wider edges from it; most cameras' drivers and image_transport send
+    such images.
 
     Args:
         x: (B, 3, H, W).
         quality: (B,) 1 to 99, as libjpeg counts.
     """
+    height, width = x.shape[2:]
+    luma = filters.luma(x)
+    chroma = torch.cat([(x[:, 2:] - luma) / BLUE, (x[:, :1] - luma) / RED], dim=1)
+    even = F.pad(chroma, (0, width % 2, 0, height % 2), mode="replicate")
+    half = _coarsened(F.avg_pool2d(even, 2), CHROMINANCE, quality)
+    whole = F.interpolate(half, scale_factor=2.0, mode="bilinear")[:, :, :height, :width]
+    luma = _coarsened(luma - MIDDLE, LUMINANCE, quality) + MIDDLE
+    blue, red = luma + BLUE * whole[:, :1], luma + RED * whole[:, 1:]
+    weight_r, weight_g, weight_b = filters.LUMA
+    green = (luma - weight_r * red - weight_b * blue) / weight_g
+    return torch.cat([red, green, blue], dim=1)
+
+
+def _coarsened(x: Tensor, table: Sequence[int], quality: Tensor) -> Tensor:
+    """(B, C, H, W) about zero, the frequencies of its blocks rounded to the table's steps."""
     batch, channels, height, width = x.shape
     padded = F.pad(x, (0, -width % BLOCK, 0, -height % BLOCK), mode="replicate")
     rows, columns = padded.shape[2] // BLOCK, padded.shape[3] // BLOCK
@@ -52,12 +78,11 @@ def jpeg(x: Tensor, quality: Tensor) -> Tensor:
     cosine = torch.cos(torch.pi / BLOCK * (place + 0.5) * place[:, None]) * (2.0 / BLOCK) ** 0.5
     cosine[0] *= 0.5**0.5
     scale = torch.where(quality < 50, 50.0 / quality, 2.0 - quality / 50.0).to(x)
-    table = x.new_tensor(QUANTISATION).view(BLOCK, BLOCK) * scale[:, None, None]
-    steps = table.round().clamp(1, 255)[:, None, None, None] / 255.0
-    frequencies = cosine @ (blocks - MIDDLE) @ cosine.T
-    coarse = cosine.T @ ((frequencies / steps).round() * steps) @ cosine + MIDDLE
-    whole = coarse.transpose(3, 4).reshape(padded.shape)
-    return whole[:, :, :height, :width]
+    wanted = x.new_tensor(table).view(BLOCK, BLOCK) * scale[:, None, None]
+    steps = wanted.round().clamp(1, 255)[:, None, None, None] / 255.0
+    frequencies = cosine @ blocks @ cosine.T
+    coarse = cosine.T @ ((frequencies / steps).round() * steps) @ cosine
+    return coarse.transpose(3, 4).reshape(padded.shape)[:, :, :height, :width]
 
 
 def white_balance(x: Tensor, red: Tensor, blue: Tensor) -> Tensor:

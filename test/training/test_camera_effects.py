@@ -35,6 +35,26 @@ def test_jpeg_is_the_librarys_on_grey_images() -> None:
         assert got.shape == smooth.shape
 
 
+@pytest.mark.parametrize("size", [(48, 64), (45, 61)])
+def test_jpeg_is_the_librarys_on_colours(size: tuple[int, int]) -> None:
+    """A red object on green: luminance, colours at half the resolution, and how they come back."""
+    image = np.zeros((*size, 3), np.uint8)
+    image[...] = (60, 140, 80)
+    image[11:30, 13:38] = (200, 20, 30)
+    x = torch.from_numpy(image).permute(2, 0, 1)[None] / 255.0
+    for quality in (30, 90):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)  # 4:2:0 by default
+        expected = np.asarray(Image.open(file)) / 255.0
+        got = jpeg(x, torch.tensor([float(quality)]))[0].clamp(0, 1).permute(1, 2, 0).numpy()
+        assert got.shape == image.shape
+        inside = np.abs(got - expected)[:32, :40]
+        assert inside.mean() < 4e-3
+        assert inside.max() < 0.08
+        # The edge is a pixel and more softer than it was, in files and here.
+        assert got[12:29, 38, 0].mean() > 80 / 255
+
+
 def test_light_is_scaled_where_it_is_linear() -> None:
     x = torch.full((2, 3, 4, 4), 0.5)
     darker = exposure(x, torch.tensor([-1.0, 0.0]))
