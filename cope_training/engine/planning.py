@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-MEASURED_ON = "IC-BIN's two scans"  # whose curve the configurations hold
+MEASURED_ON = "a scanned box and a can"  # whose curve the configurations hold
 Curve = Sequence[Sequence[float]]  # (crops, ADD(-S) recall at least half visible), crops rising
 
 
