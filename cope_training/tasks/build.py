@@ -82,11 +82,12 @@ def build_task(
     ranks: Ranks,
     generator: torch.Generator,
 ) -> DenseTask | InstanceHeadTask | CropHeadTask | RefinerTask:
-    """The task that a configuration names.
+    """The task that a configuration names; the network's activations no longer work in place.
 
     Raises:
         CopeError: no such task, or the preset lacks its part.
     """
+    activate_out_of_place(network)
     if config.task == CROP_HEAD:
         if network.crop_head is None:
             raise CopeError(f"task crop_head: the preset {config.preset!r} has none")
@@ -119,3 +120,14 @@ def build_task(
         both = InstanceHeadTargetBuilder(builder)
         return InstanceHeadTask(network, catalogue, losses, both, config.instance_head)
     return DenseTask(network, losses, builder)
+
+
+def activate_out_of_place(network: nn.Module) -> None:
+    """Activations leave their inputs alone, which serves gradients; results are the same.
+
+    In place, autograd copies what it needs of the input, and a view's gradient twice: a joint
+    step takes 1.05 to 1.07 times as long on a CPU.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.SiLU | nn.Hardtanh):  # ReLU6 is a Hardtanh
+            module.inplace = False

@@ -7,8 +7,11 @@ import pytest
 import torch
 from core_factory import make_catalogue
 from test_targets import CROP_SCALE, NEAR, make_frame
+from torch import nn
 
 from cope_ros.core.errors import CopeError
+from cope_ros.core.network.build import build_network
+from cope_ros.core.network.presets import get_preset
 from cope_training.data.augmentation import Augmenter
 from cope_training.data.frames import Frame
 from cope_training.engine.configuration import (
@@ -20,6 +23,7 @@ from cope_training.engine.configuration import (
 )
 from cope_training.engine.distributed import Ranks
 from cope_training.engine.trainer import Trainer
+from cope_training.tasks.build import activate_out_of_place
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = TrainConfig(pretrained="", pose_pretraining=0, samples=40, batch=2)
@@ -86,6 +90,25 @@ def test_the_average_follows_and_takes_counters_as_they_are() -> None:
     moved = trainer.ema["box_tower.output.bias"] - before
     assert torch.allclose(moved, torch.full_like(moved, 1.0 - 2.0 / 11.0))
     assert trainer.ema["backbone.counter"] == 5
+
+
+def test_activations_out_of_place_change_nothing() -> None:
+    network = build_network(get_preset("lite"), make_catalogue()).train()
+    activations = [m for m in network.modules() if isinstance(m, nn.SiLU | nn.ReLU6)]
+    assert any(m.inplace for m in activations)  # as exported
+    images = torch.randint(0, 255, (1, 96, 96, 3), dtype=torch.uint8)
+    results = []
+    for _ in range(2):
+        network.zero_grad()
+        outputs = network(images)
+        outputs.keypoints.square().mean().backward()
+        gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
+        results.append([outputs.keypoints.detach(), *gradients])
+        activate_out_of_place(network)
+    assert not any(m.inplace for m in activations)
+    assert len(results[0]) > 50
+    for before, after in zip(*results, strict=True):
+        assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
 
 
 def test_frozen_layers_stay_and_others_move() -> None:
