@@ -41,15 +41,15 @@ def test_the_close_up_says_what_is_wrong() -> None:
 def test_poses_of_another_side_are_seen_but_not_to_be_corrected() -> None:
     torch.manual_seed(1)  # of the weights, which find any rotation: few are near
     task = make_task(found_share=1.0)
-    frames = [make_crop(0, i, MARGIN) for i in range(40)]
+    frames = [make_crop(0, i, MARGIN) for i in range(20)]
     targets = cut_crops(task, frames).targets
     angle = geometry.rotation_angle(targets.R, targets.R_start)
     assert torch.equal(targets.near > 0, angle < MAX_CORRECTION)
     assert 0 < targets.near.mean() < 1
-    crops = torch.zeros(40, SIZE, SIZE, 3, dtype=torch.uint8)
+    crops = torch.zeros(20, SIZE, SIZE, 3, dtype=torch.uint8)
     with torch.no_grad():
         delta, _ = task.part.predict_delta(crops, *targets.given)
-        all_near = replace(targets, near=torch.ones(40))
+        all_near = replace(targets, near=torch.ones(20))
         some, every = (task.loss(delta, t)["rotation"] for t in (targets, all_near))
         few = (every - some) / every
     assert few > 0.3  # most of what is wrong is not asked for
