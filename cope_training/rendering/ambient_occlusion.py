@@ -31,8 +31,7 @@ def with_ambient_occlusion(
     drawn = depth > 0
     if not drawn.any():
         return image
-    far = float(depth.max())
-    z = np.where(drawn, depth, far)
+    z = np.where(drawn, depth, depth.max())
     pixels = focal * size / float(np.median(depth[drawn]))
     occlusion = np.zeros(z.shape)
     for width in WIDTHS:

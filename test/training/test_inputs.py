@@ -108,15 +108,21 @@ def test_what_is_wrong_is_named_before_any_work(
     [(("--export", "photos"), "photos: expected a file to write, got a folder"),
      (("--export", "photos/a.png/model.pt"), "a.png: expected a folder to write into"),
      (("--export", "/proc/model.pt"), "/proc: cannot be written"),
-     (("--out", "photos/a.png"), "a.png: expected a folder to write into")],
+     (("--out", "photos/a.png"), "a.png: expected a folder to write into"),
+     (("--backgrounds", "no"), "no: expected a folder of photographs"),
+     (("--backgrounds", "empty"), "empty: expected photographs"),
+     (("--negatives", "no"), "no: expected a folder"),
+     (("--negatives", "broken"), "a web page")],
 )  # fmt: skip
-def test_what_cannot_be_written_is_named_before_any_work(
+def test_folders_that_cannot_serve_are_named_before_any_work(
     arguments: tuple[str, str], expected: str, folder: Path, monkeypatch, capsys
 ) -> None:
     monkeypatch.setattr(train, "Trainer", lambda *a: pytest.fail("began"))
     monkeypatch.chdir(folder)
     assert run(folder, lambda c, f: None, *arguments) == 1
-    assert expected in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert expected in said
+    assert said.count("\n") == 1
 
 
 def test_good_inputs_begin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,24 +140,6 @@ def test_good_inputs_begin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     with pytest.raises(BeganError):
         run(folder, change)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [(("--backgrounds", "no"), "no: expected a folder of photographs"),
-     (("--backgrounds", "empty"), "empty: expected photographs"),
-     (("--negatives", "no"), "no: expected a folder"),
-     (("--negatives", "broken"), "a web page")],
-)  # fmt: skip
-def test_folders_of_the_command_line_are_looked_into(
-    arguments: tuple[str, str], expected: str, folder: Path, monkeypatch, capsys
-) -> None:
-    monkeypatch.setattr(train, "Trainer", lambda *a: pytest.fail("began"))
-    monkeypatch.chdir(folder)
-    assert run(folder, lambda c, f: None, *arguments) == 1
-    said = capsys.readouterr().err
-    assert expected in said
-    assert said.count("\n") == 1
 
 
 def test_folders_of_the_command_line_replace_the_configurations() -> None:
