@@ -177,6 +177,7 @@ class TrainConfig:
     hours: float = 0.0  # of training, which set the schedule where they end before ``samples``
     batch: int = 16  # images per step, of all processes together
     freeze_stem: bool = True
+    bfloat16: bool = False  # layers compute with it where the device does, see ``mixed_precision``
     pose_pretraining: int = 4000  # steps on geometry alone before the images
     checkpoint_minutes: float = 5.0
     score_threshold: float = SCORE_THRESHOLD  # of the exported file, unless its user sets one

@@ -1,5 +1,6 @@
 """The engine: it learns, resumes to the bit, stops on nonsense, and keeps its configuration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from cope_training.engine.configuration import (
 )
 from cope_training.engine.distributed import Ranks
 from cope_training.engine.trainer import Trainer
-from cope_training.tasks.build import activate_out_of_place
+from cope_training.tasks import computation
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = TrainConfig(pretrained="", pose_pretraining=0, samples=40, batch=2)
@@ -92,9 +93,12 @@ def test_the_average_follows_and_takes_counters_as_they_are() -> None:
     assert trainer.ema["backbone.counter"] == 5
 
 
-def test_activations_out_of_place_change_nothing() -> None:
+def test_faster_layers_give_the_same_results() -> None:
     network = build_network(get_preset("lite"), make_catalogue()).train()
     activations = [m for m in network.modules() if isinstance(m, nn.SiLU | nn.ReLU6)]
+    pointwise = [
+        m for m in network.modules() if isinstance(m, nn.Conv2d) and max(m.kernel_size) == 1
+    ]
     assert any(m.inplace for m in activations)  # as exported
     images = torch.randint(0, 255, (1, 96, 96, 3), dtype=torch.uint8)
     results = []
@@ -104,11 +108,31 @@ def test_activations_out_of_place_change_nothing() -> None:
         outputs.keypoints.square().mean().backward()
         gradients = [p.grad.clone() for p in network.parameters() if p.grad is not None]
         results.append([outputs.keypoints.detach(), *gradients])
-        activate_out_of_place(network)
+        computation.prepare_for_training(network)
     assert not any(m.inplace for m in activations)
+    assert len(pointwise) > 50
+    assert {m.dilation for m in pointwise} == {(2, 2)}
     assert len(results[0]) > 50
     for before, after in zip(*results, strict=True):
         assert torch.allclose(before, after, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_layers_compute_in_bfloat16_where_the_device_does(
+    able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtype = torch.bfloat16 if able else None
+    monkeypatch.setattr(computation, "half_dtype", lambda device: dtype)
+    trainer = make_trainer(replace(QUICK, bfloat16=True))
+    seen = []
+    trainer.network.class_tower.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    batch = make_batch(0)
+    losses = [trainer.train_step(batch)["total"]]
+    assert set(seen) == {torch.bfloat16 if able else torch.float32}
+    exact = make_trainer()
+    losses.append(exact.train_step(batch)["total"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert all(p.dtype == torch.float32 for p in trainer.network.parameters())
 
 
 def test_frozen_layers_stay_and_others_move() -> None:

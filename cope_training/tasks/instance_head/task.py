@@ -17,6 +17,7 @@ from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners
 from cope_ros.core.network.pose_head import GeometricPoseHead
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frames import Frame
+from cope_training.tasks.computation import mixed_precision
 from cope_training.tasks.dense.losses import CopeLoss, Predictions
 from cope_training.tasks.dense.targets import TargetBuilder, Targets
 from cope_training.tasks.instance_head.config import InstanceHeadTraining
@@ -71,6 +72,7 @@ class InstanceHeadTask(nn.Module):
         dense: losses of the dense outputs; None trains the head alone.
         targets: makes the targets.
         config: settings.
+        bfloat16: whether layers compute with it, see ``mixed_precision``.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class InstanceHeadTask(nn.Module):
         dense: CopeLoss,
         targets: InstanceHeadTargetBuilder,
         config: InstanceHeadTraining,
+        bfloat16: bool,
     ) -> None:
         super().__init__()
         if network.instance_head is None or not isinstance(network.pose_head, GeometricPoseHead):
             raise CopeError("task joint: expected a preset with an instance head")
         self.network, self.targets, self.config = network, targets, config
+        self.mixed = bfloat16
         self.align = SymmetryAligner(catalogue)
         corners = catalogue_corners(catalogue)
         self.loss = JointLoss(dense, InstanceHeadLoss(network.instance_head, corners, config))
@@ -98,8 +102,7 @@ class InstanceHeadTask(nn.Module):
         self, images: Tensor, targets: InstanceHeadTargets, progress: float
     ) -> dict[str, Tensor]:
         """(B, H, W, 3) uint8 images and their targets -> losses and shares of right poses."""
-        half = images.device.type == "cuda"
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        with mixed_precision(images.device, self.mixed):
             outputs = self.network(images)
         predictions = Predictions.of(outputs)
         losses = self.loss.dense(predictions, targets.dense, progress)
