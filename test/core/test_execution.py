@@ -1,5 +1,6 @@
 """How frames run: one packed copy back, no waiting for the device, fallback without a graph."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from cope_ros.core.deployment.runtime import Estimator
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.presets import PRESETS
 from cope_ros.core.types import Instances
+from cope_training.data.photographs import read_image
 from cope_training.export import export_network
 
 # Operations that hand a value to the host or have as many results as the values say.
@@ -123,6 +125,24 @@ def test_direct_execution_fits_any_size() -> None:
         rows, fit = run(image, make_K(1)[0].numpy())
     assert rows.shape == (100, run.fields[-1].stop)
     assert fit.size == (160, 72)
+
+
+@pytest.mark.filterwarnings("error")
+def test_views_and_locked_images_are_images() -> None:
+    estimator = Estimator.load(DEMO, "cpu")
+    folder = DEMO / "sequence" / "000001"
+    image = read_image(folder / "rgb" / "000000.jpg")
+    camera = json.loads((folder / "scene_camera.json").read_text())["0"]
+    K = np.reshape(camera["cam_K"], (3, 3))
+    estimate = estimator.estimate(image, K)
+    assert len(estimate) > 2
+    locked = image.copy()
+    locked.flags.writeable = False
+    bgr, upside_down = image[..., ::-1].copy(), image[::-1].copy()
+    for same in (locked, bgr[..., ::-1], upside_down[::-1], np.asfortranarray(image)):
+        again = estimator.estimate(same, K)
+        assert np.array_equal(again.score, estimate.score)
+        assert np.array_equal(again.t, estimate.t)
 
 
 def test_a_stage_on_the_cpu_copies_nothing() -> None:

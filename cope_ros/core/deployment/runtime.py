@@ -165,7 +165,7 @@ class Estimator:
         """Finds all instances in one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB, rectified, any size.
+            image: (H, W, 3) uint8 RGB, rectified, any size; views such as ``bgr[..., ::-1]`` too.
             K: (3, 3) intrinsics of that image, px, pixel centres at integers.
             depth: measured from the same place, any size; poses are fitted to it.
 
@@ -173,6 +173,8 @@ class Estimator:
             CopeError: image, K or depth are not of that form, or the model takes no depth.
         """
         check_image(image)
+        if not image.flags.writeable or min(image.strides) < 0:  # of which torch makes no tensor
+            image = image.copy()
         K = np.asarray(K, dtype=np.float64)
         check_intrinsics(K)
         if depth is not None:
