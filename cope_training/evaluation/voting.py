@@ -19,15 +19,17 @@ from cope_ros.core.detection.averaging import SymmetryAligner, robust_mean
 from cope_ros.core.detection.clustering import cluster, nms_3d, select_leaders
 from cope_ros.core.detection.instances import MIN_QUALITY, MIN_SUPPORT
 from cope_ros.core.network.build import score_power
+from cope_ros.core.refinement.instance_refinement import image_size
 from cope_ros.core.types import Hypotheses, PoseBatch, box_centers, within_class_scores
 
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
+INSTANCE_HEAD = "instance head"  # of models that have one: at what the default voting found
 CROP_HEAD = "crop head"  # of models that have one: at what the default voting found
 REFINER = "refiner"  # the same, of what the crop head found
 CONTOUR = "contour"  # refiner and fit to the contour in turn, of models that have one
-DEFAULT = "n=10"
+DEFAULT_COUNT = 10  # of the n best hypotheses: what the votings beyond them start from
 RANSAC_ERROR = 4.0  # px of the network's input, within which a corner is an inlier
 RANSAC_ROUNDS = 100
 
@@ -42,6 +44,7 @@ class Votes:
     K: np.ndarray  # (3, 3) of the network's input
     fit: Fit
     image: Tensor | None = None  # (1, H, W, 3) uint8, the network's input
+    shared: Tensor | None = None  # (1, F, H/4, W/4), features of an instance head
 
 
 class VotingModel:
@@ -56,9 +59,11 @@ class VotingModel:
         self._max_instances = int(metadata["max_instances"])
         network = metadata.get("network", {})
         self._score_power = score_power(network.get("pose_head", ""))
-        crop_head = network.get("crop_head")
+        head, crop_head = network.get("instance_head"), network.get("crop_head")
         refiner, contour_fit = network.get("refiner"), network.get("contour_fit")
-        parts = {CROP_HEAD: crop_head, REFINER: refiner, CONTOUR: contour_fit}
+        parts = {
+            INSTANCE_HEAD: head, CROP_HEAD: crop_head, REFINER: refiner, CONTOUR: contour_fit
+        }  # fmt: skip
         self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
         self._max_crops = 0 if crop_head is None else int(crop_head["max_crops"])
         self._max_refined = 0 if refiner is None else int(refiner["max_refined"])
@@ -73,7 +78,9 @@ class VotingModel:
             K_fit = fit.intrinsics(K)
             camera = torch.from_numpy(K_fit).float().to(self.device)
             tensor = tensor.to(self.device)[None]
-            h = Hypotheses(*self._scripted.hypothesize(tensor, camera[None]))
+            outputs = self._scripted.network(tensor)
+            enabled = self._scripted.enabled
+            h = Hypotheses(*self._scripted.decode(outputs, tensor, camera[None], enabled))
             active = (h.score >= self._scripted.hypothesis_threshold()) & _finite(h)
             threshold = self._scripted.iou_threshold
             leads, leader = cluster(h.boxes, h.class_index, active, threshold)
@@ -81,7 +88,7 @@ class VotingModel:
             rows, valid = select_leaders(leads & (support >= MIN_SUPPORT), self._max_instances)
             rows = rows[0][valid[0]]
             member = (leader[0][None] == rows[:, None]) & active[0][None]
-        return Votes(h, rows, member, K_fit, fit, tensor)
+        return Votes(h, rows, member, K_fit, fit, tensor, outputs.shared)
 
     def poses(self, votes: Votes, voting: str) -> tuple[np.ndarray, np.ndarray]:
         """(M, 3, 3) and (M, 3) m of every instance; NaN where no pose came out.
@@ -91,6 +98,8 @@ class VotingModel:
         """
         if voting == EPNP:
             return self._epnp(votes)
+        if voting == INSTANCE_HEAD:
+            return self._by_instance_head(votes)
         if voting in (CROP_HEAD, REFINER, CONTOUR):
             return self._refined(votes, voting)
         limit = votes.member.shape[1] if voting == ALL else int(voting.removeprefix("n="))
@@ -98,36 +107,57 @@ class VotingModel:
             R, t = self._mean(votes, limit)
         return R.double().cpu().numpy(), t.double().cpu().numpy()
 
+    def _by_instance_head(self, votes: Votes) -> tuple[np.ndarray, np.ndarray]:
+        """Refined poses of as many instances as the head takes, the default voting's of others."""
+        if INSTANCE_HEAD not in self.votings or votes.image is None or votes.shared is None:
+            raise ValueError(f"{INSTANCE_HEAD}: expected a model that has one, and its features")
+        head, size = self._scripted.refinement.instance_head.head, image_size(votes.image)
+        with torch.inference_mode():
+            R, t = self._mean(votes, DEFAULT_COUNT)
+            row = self._first(votes, int(head.max_refined))
+            if len(row):
+                start = self._batch(votes, row, R, t)
+                refined = head.refine(
+                    votes.shared, start.class_index, start.R, start.t, start.K, size
+                )
+                R[row], t[row] = refined.R[0], refined.t[0]
+        return R.double().cpu().numpy(), t.double().cpu().numpy()
+
     def _refined(self, votes: Votes, part: str) -> tuple[np.ndarray, np.ndarray]:
         """The poses that a part gives as many instances as it has slots, the votings' of others."""
         if part not in self.votings or votes.image is None:
             raise ValueError(f"{part}: expected a model that has one, and votes with their image")
-        classes = votes.hypotheses.class_index[0][votes.rows]
         with torch.inference_mode():
-            R, t = self._mean(votes, int(DEFAULT.removeprefix("n=")))
-            n = min(self._max_crops, len(votes.rows))
-            if n:
-                K = torch.from_numpy(votes.K).float().to(self.device)[None]
-                score = votes.hypotheses.score[:, votes.rows]
-                value = within_class_scores(
-                    score, classes[None], torch.ones_like(score, dtype=torch.bool)
-                )
-                row = value[0].topk(n)[1]
+            R, t = self._mean(votes, DEFAULT_COUNT)
+            row = self._first(votes, self._max_crops)
+            if len(row):
                 stage = self._scripted.refinement.crops
-                poses, probability = stage.by_crop_head(
-                    votes.image, PoseBatch(classes[None, row], R[None, row], t[None, row], K)
-                )
+                poses, probability = stage.by_crop_head(votes.image, self._batch(votes, row, R, t))
                 poses = PoseBatch(*poses)
                 R[row], t[row] = poses.R[0], poses.t[0]
                 if part != CROP_HEAD and self._max_refined:
+                    score = votes.hypotheses.score[:, votes.rows]
                     row = row[self._best(score[:, row] * probability, poses)]
-                    poses = PoseBatch(classes[None, row], R[None, row], t[None, row], K)
+                    poses = self._batch(votes, row, R, t)
                 if part == REFINER:
                     poses = PoseBatch(*stage.by_refiner(votes.image, poses)[0])
                 elif part == CONTOUR:
                     poses = PoseBatch(*stage.by_contour_fit(votes.image, poses)[0])
                 R[row], t[row] = poses.R[0], poses.t[0]
         return R.double().cpu().numpy(), t.double().cpu().numpy()
+
+    def _first(self, votes: Votes, count: int) -> Tensor:
+        """(at most ``count``,) int64, the instances that a stage takes, as in the estimator."""
+        score = votes.hypotheses.score[:, votes.rows]
+        classes = votes.hypotheses.class_index[:, votes.rows]
+        value = within_class_scores(score, classes, torch.ones_like(score, dtype=torch.bool))
+        return value[0].topk(min(count, len(votes.rows)))[1]
+
+    def _batch(self, votes: Votes, row: Tensor, R: Tensor, t: Tensor) -> PoseBatch:
+        """Poses of the instances ``row`` as a batch of one image."""
+        classes = votes.hypotheses.class_index[0][votes.rows[row]]
+        K = torch.from_numpy(votes.K).float().to(self.device)[None]
+        return PoseBatch(classes[None], R[None, row], t[None, row], K)
 
     def _best(self, value: Tensor, poses: PoseBatch) -> Tensor:
         """Those of n instances (1, n) that go on to the refiner, as in the estimator."""

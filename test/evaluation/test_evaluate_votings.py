@@ -24,6 +24,7 @@ from cope_training.evaluation.voting import (
     CONTOUR,
     CROP_HEAD,
     EPNP,
+    INSTANCE_HEAD,
     REFINER,
     VOTINGS,
     Votes,
@@ -78,6 +79,32 @@ def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> Non
     R, t = votings.poses(votes, "n=10")
     np.testing.assert_allclose(t, expected.t, atol=1e-5)
     np.testing.assert_allclose(R, expected.R, atol=1e-4)
+
+
+def test_the_instance_head_is_the_estimators_own(
+    scene: Scene, image: np.ndarray, tmp_path: Path
+) -> None:
+    layers = PRESETS["lite"]
+    assert layers.instance_head is not None
+    few = replace(layers, instance_head=replace(layers.instance_head, max_refined=4))
+    network = random_network(scene, few)
+    assert network.instance_head is not None
+    torch.nn.init.normal_(network.instance_head.cell_output.weight, std=0.1)
+    path = tmp_path / "model.pt"
+    catalogue = Catalogue(tuple(obj.model for obj in scene.objects.values()))
+    export_network(network, few, catalogue, path, preset="lite", input_size=(160, 128))
+    estimator = Estimator.load(path, "cpu")
+    estimator.configure(score_threshold=LOW)
+    expected = estimator.estimate(image, K)
+    votings = VotingModel(path, "cpu", LOW)
+    assert votings.votings == (*VOTINGS, INSTANCE_HEAD)
+    votes = votings.hypothesize(image, K)
+    (R, t), (_, before) = votings.poses(votes, INSTANCE_HEAD), votings.poses(votes, "n=10")
+    assert (np.abs(t - before).max(axis=1) > 1e-5).sum() == 4  # others stay
+    assert 4 < len(expected) <= len(t)  # what is found twice is left out
+    gap = np.abs(t[:, None] - expected.t).max(axis=2)
+    gap += np.abs(R[:, None] - expected.R).max(axis=(2, 3))
+    assert gap.min(axis=0).max() < 1e-3
 
 
 @pytest.mark.parametrize(
