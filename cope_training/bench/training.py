@@ -21,6 +21,7 @@ from cope_ros.core.deployment.memory import keep_freed_memory
 from cope_ros.core.errors import CopeError
 from cope_training.data.frames import Frame
 from cope_training.data.sources import build_source
+from cope_training.engine.command_line import add_data_options, with_data
 from cope_training.engine.configuration import TrainConfig, load_config
 from cope_training.engine.trainer import Trainer
 
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("config/training/object.yaml"))
+    add_data_options(parser)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=15.0, help="for each stage (15)")
     parser.add_argument("--threads", type=int, help="of torch in the step")
@@ -116,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     keep_freed_memory()
     try:
-        config = load_config(options.config)
+        config = with_data(load_config(options.config), options)
         result = bench(config, torch.device(options.device), options.seconds)
     except CopeError as error:
         print(f"bench-train: {error}", file=sys.stderr)

@@ -28,8 +28,7 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         help="begin with the weights of a checkpoint, a model's folder or a bundled model, of "
         "other objects too (the configuration's); none: ImageNet's",
     )
-    parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
-    parser.add_argument("--backgrounds", type=Path, help="photographs to render objects over")
+    add_data_options(parser)
     parser.add_argument(
         "--negatives",
         type=Path,
@@ -50,12 +49,24 @@ def training_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def with_folders(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
-    """The configuration with the folders that the command line names instead of its own."""
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Folders that a training renders from."""
+    parser.add_argument("--meshes", type=Path, help="models folder instead of the configuration's")
+    parser.add_argument("--backgrounds", type=Path, help="photographs to render objects over")
+
+
+def with_data(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    """The configuration with the folders of ``add_data_options`` that are named."""
     if options.meshes:
         config = config.of_objects(options.meshes)
     if options.backgrounds:
         config = replace(config, data=replace(config.data, backgrounds=str(options.backgrounds)))
+    return config
+
+
+def with_folders(config: TrainConfig, options: argparse.Namespace) -> TrainConfig:
+    """The configuration with the folders that the command line names instead of its own."""
+    config = with_data(config, options)
     if options.negatives:
         finishing = replace(config.finishing, negatives=str(options.negatives))
         config = replace(config, finishing=finishing)

@@ -5,7 +5,7 @@ from typing import Any
 
 from cope_ros.core.renamed import unknown_keys
 
-MAX_FACES = 8000  # a crop of such a mesh takes a software renderer little longer than a box
+MAX_FACES = 8000  # of meshes in images that are kept
 
 
 @dataclass(frozen=True)

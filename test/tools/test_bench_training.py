@@ -28,11 +28,13 @@ def test_rates_count_images_over_time() -> None:
 def test_the_benchmark_writes_what_it_measured(tmp_path: Path, egl: None) -> None:
     plain = load_config(ROOT / "config" / "training" / "object.yaml").to_dict()
     plain |= {"batch": 2, "pretrained": ""}
-    plain["data"]["meshes"] = str(ROOT / "models" / "demo")
+    plain["data"]["meshes"] = "no/such/folder"
     plain["data"]["scene"] |= {"crop_size": 64}
     config, out = tmp_path / "tiny.yaml", tmp_path / "bench" / "train.json"
     config.write_text(yaml.safe_dump(plain))
     arguments = ["--config", str(config), "--out", str(out), "--seconds", "0.2"]
+    assert training.main([*arguments, "--device", "cpu"]) == 1
+    arguments += ["--meshes", str(ROOT / "models" / "demo")]
     assert training.main([*arguments, "--device", "cpu"]) == 0
     result = json.loads(out.read_text())
     assert (result["image_size"], result["batch"]) == ([64, 64], 2)
