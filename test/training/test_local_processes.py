@@ -36,6 +36,9 @@ names = "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "OMP_NUM_THREADS"
 open({str(tmp_path)!r} + f"/{{rank}}", "w").write(" ".join(os.environ[n] for n in names))
 print("rank", rank)
 print("rank", rank, file=sys.stderr)
+while rank == 0 and not all(os.path.exists({str(tmp_path)!r} + f"/{{n}}.done") for n in (1, 2)):
+    time.sleep(0.05)  # a failure ends processes that have hardly begun
+open({str(tmp_path)!r} + f"/{{rank}}.done", "w")
 sys.exit(5 if rank == 0 else 0)
 """
     assert run(code, 3) == 5
