@@ -131,14 +131,14 @@ def _score(
     from cope_training.evaluation.metrics.ground_truth import read_ground_truth
     from cope_training.evaluation.metrics.measure import measure
     from cope_training.evaluation.metrics.objects import load_objects
-    from cope_training.evaluation.voting import VotingModel
+    from cope_training.evaluation.voting import VOTINGS, VotingModel
 
     scenes = _scenes(options, config)
     objects = load_objects(scenes.models_folder)
     gts = read_ground_truth(scenes)
     gts = read_ground_truth(scenes, available_images(scenes, gts)[: options.limit])
     voting = VotingModel(model, options.device, options.score_threshold)
-    found = run_votings(voting, scenes, gts)
+    found = run_votings(voting, scenes, gts, votings=VOTINGS)  # no row trains a second stage
     scores = {k: measure(v, gts, objects).summary[SCORE] for k, v in found.estimates.items()}
     recall = {name: score for name, score in scores.items() if score is not None}
     if len(recall) < len(scores):

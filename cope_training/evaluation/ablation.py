@@ -46,17 +46,22 @@ class Ablation:
 
 
 def run_votings(
-    model: VotingModel, scenes: Scenes, gts: GroundTruth, progress: Progress | None = None
+    model: VotingModel,
+    scenes: Scenes,
+    gts: GroundTruth,
+    progress: Progress | None = None,
+    votings: Sequence[str] = (),
 ) -> Ablation:
-    """Runs the network once per image and votes in every way."""
-    parts: dict[str, list[Estimates]] = {voting: [] for voting in model.votings}
-    seconds = dict.fromkeys(model.votings, 0.0)
+    """Runs the network once per image and votes in every way, or in ``votings`` alone."""
+    votings = votings or model.votings
+    parts: dict[str, list[Estimates]] = {voting: [] for voting in votings}
+    seconds = dict.fromkeys(votings, 0.0)
     obj_ids = np.array([item.obj_id for item in model.catalogue], dtype=np.int64)
     for number, key in enumerate(gts.images):
         image = read_image(scenes.image_path(*key), f"{scenes.root}: image {key}")
         votes = model.hypothesize(image, gts.K[key])
         index, score, boxes = instance_rows(votes)
-        for voting in model.votings:
+        for voting in votings:
             start = time.perf_counter()
             R, t = model.poses(votes, voting)
             seconds[voting] += time.perf_counter() - start
