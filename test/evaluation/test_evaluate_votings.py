@@ -58,6 +58,13 @@ def export(network: CopeNetwork, layers: NetworkConfig, scene: Scene, path: Path
     export_network(network, layers, catalogue, path, preset="lite", input_size=(160, 128))
 
 
+def both(path: Path, image: np.ndarray) -> tuple[Estimate, VotingModel, Votes]:
+    """What an exported file estimates, and the same file's ways of voting with their votes."""
+    estimator, votings = Estimator.load(path, "cpu"), VotingModel(path, "cpu", LOW)
+    estimator.configure(score_threshold=LOW)
+    return estimator.estimate(image, K), votings, votings.hypothesize(image, K)
+
+
 def nearest(R: np.ndarray, t: np.ndarray, expected: Estimate) -> float:
     """Largest distance (m and entries) of an expected pose from the nearest of R, t."""
     gap = np.abs(t[:, None] - expected.t).max(axis=2)
@@ -78,11 +85,7 @@ def image() -> np.ndarray:
 
 
 def test_ten_votes_are_the_estimators_own(model: Path, image: np.ndarray) -> None:
-    estimator = Estimator.load(model, "cpu")
-    estimator.configure(score_threshold=LOW)
-    expected = estimator.estimate(image, K)
-    votings = VotingModel(model, "cpu", LOW)
-    votes = votings.hypothesize(image, K)
+    expected, votings, votes = both(model, image)
     assert len(expected) > 0
     R, t = votings.poses(votes, "n=10")
     np.testing.assert_allclose(t, expected.t, atol=1e-5)
@@ -99,12 +102,8 @@ def test_the_instance_head_is_the_estimators_own(
     torch.nn.init.normal_(network.get_parameter("instance_head.cell_output.weight"), std=0.1)
     path = tmp_path / "model.pt"
     export(network, few, scene, path)
-    estimator = Estimator.load(path, "cpu")
-    estimator.configure(score_threshold=LOW)
-    expected = estimator.estimate(image, K)
-    votings = VotingModel(path, "cpu", LOW)
+    expected, votings, votes = both(path, image)
     assert votings.votings == (*VOTINGS, INSTANCE_HEAD)
-    votes = votings.hypothesize(image, K)
     (R, t), (_, before) = votings.poses(votes, INSTANCE_HEAD), votings.poses(votes, "n=10")
     assert (np.abs(t - before).max(axis=1) > 1e-5).sum() == 4  # others stay
     assert 4 < len(expected) <= len(t)  # what is found twice is left out
@@ -127,12 +126,8 @@ def test_close_up_refiner_and_outline_are_the_estimators_own(
         torch.nn.init.normal_(network.refiner.output.weight, std=0.1)
     path = tmp_path / "model.pt"
     export(network, layers, scene, path)
-    estimator = Estimator.load(path, "cpu")
-    estimator.configure(score_threshold=LOW)
-    expected = estimator.estimate(image, K)
-    votings = VotingModel(path, "cpu", LOW)
+    expected, votings, votes = both(path, image)
     assert votings.votings == (*VOTINGS, *names)
-    votes = votings.hypothesize(image, K)
     R, t = votings.poses(votes, names[-1])
     assert layers.crop_head is not None
     assert len(expected) > layers.crop_head.max_crops
