@@ -127,16 +127,14 @@ def _score(
     """ADD(-S) recall by voting, and the number of images."""
     # Here, for they need OpenCV, and training does not.
     from cope_training.evaluation.ablation import run_votings
-    from cope_training.evaluation.inference import available_images
-    from cope_training.evaluation.metrics.ground_truth import read_ground_truth
+    from cope_training.evaluation.metrics.ground_truth import read_available
     from cope_training.evaluation.metrics.measure import measure
     from cope_training.evaluation.metrics.objects import load_objects
     from cope_training.evaluation.voting import VOTINGS, VotingModel
 
     scenes = _scenes(options, config)
     objects = load_objects(scenes.models_folder)
-    gts = read_ground_truth(scenes)
-    gts = read_ground_truth(scenes, available_images(scenes, gts)[: options.limit])
+    gts = read_available(scenes, options.limit)
     voting = VotingModel(model, options.device, options.score_threshold)
     found = run_votings(voting, scenes, gts, votings=VOTINGS)  # no row trains a second stage
     scores = {k: measure(v, gts, objects).summary[SCORE] for k, v in found.estimates.items()}

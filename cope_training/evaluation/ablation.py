@@ -19,8 +19,8 @@ import numpy as np
 
 from cope_ros.core.errors import CopeError
 from cope_training.data.photographs import read_image
-from cope_training.evaluation.inference import available_images, check_same_objects, joined
-from cope_training.evaluation.metrics.ground_truth import read_ground_truth
+from cope_training.evaluation.inference import check_same_objects, joined
+from cope_training.evaluation.metrics.ground_truth import read_available
 from cope_training.evaluation.metrics.measure import measure
 from cope_training.evaluation.metrics.objects import load_objects
 from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
@@ -85,8 +85,7 @@ def ablate(
     objects = load_objects(scenes.models_folder)
     voting_model = VotingModel(model, device, threshold)
     check_same_objects(voting_model.catalogue, objects, str(data))
-    gts = read_ground_truth(scenes)
-    gts = read_ground_truth(scenes, available_images(scenes, gts)[:limit])
+    gts = read_available(scenes, limit)
     found = run_votings(voting_model, scenes, gts, progress)
     rows = {}
     for voting, ests in found.estimates.items():

@@ -10,9 +10,8 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_training.data.frames import Frame
 from cope_training.data.photographs import read_image
-from cope_training.evaluation.inference import available_images
 from cope_training.evaluation.metrics.detection import with_boxes
-from cope_training.evaluation.metrics.ground_truth import read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_available
 from cope_training.evaluation.metrics.objects import load_objects
 from cope_training.evaluation.metrics.scenes import find_scenes
 from cope_training.rendering.scene_config import SceneConfig
@@ -53,8 +52,7 @@ def recorded(data: Path, model: Path, catalogue: Catalogue) -> Iterator[Frame]:
     """
     scenes = find_scenes(data).with_models(model)
     objects = load_objects(scenes.models_folder)
-    gts = read_ground_truth(scenes)
-    gts = with_boxes(read_ground_truth(scenes, available_images(scenes, gts)), objects)
+    gts = with_boxes(read_available(scenes), objects)
     index = {item.obj_id: c for c, item in enumerate(catalogue)}
     for key in gts.images:
         rows = (gts.scene_id == key[0]) & (gts.im_id == key[1])

@@ -17,7 +17,7 @@ from cope_training.data.notes import note_once
 from cope_training.data.photographs import read_image
 from cope_training.evaluation.metrics.objects import EvalObject
 from cope_training.evaluation.metrics.scenes import Scenes
-from cope_training.evaluation.metrics.tables import Estimates, GroundTruth
+from cope_training.evaluation.metrics.tables import Estimates
 from cope_training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,6 @@ class Run:
     image_seconds: np.ndarray  # (I,) s, wall time of each image, in their order
     read_seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (I,) s, of its file
     confirmed: int = 0  # estimates whose pose depth has determined
-
-
-def available_images(scenes: Scenes, gts: GroundTruth) -> list[tuple[int, int]]:
-    """(scene_id, im_id) of the images of the ground truth whose file is there."""
-    return [key for key in gts.images if scenes.image_path(*key) is not None]
 
 
 def images_with_depth(scenes: Scenes, images: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -23,8 +23,7 @@ from cope_ros.core.deployment.runtime import Estimate, Estimator
 from cope_ros.core.errors import CopeError
 from cope_ros.tracking import Tracker, TrackSettings
 from cope_training.data.photographs import read_image
-from cope_training.evaluation.inference import available_images
-from cope_training.evaluation.metrics.ground_truth import read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_available
 from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.scores import MIN_VISIBILITY
 from cope_training.evaluation.metrics.tables import GroundTruth
@@ -166,8 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     scenes = find_scenes(args.data)
-    gts = read_ground_truth(scenes)
-    gts = read_ground_truth(scenes, available_images(scenes, gts)[: args.limit])
+    gts = read_available(scenes, args.limit)
     estimator = Estimator.load(args.model, args.device)
     frames = truth_frames(gts, estimator.catalogue, args.rate)
     name = args.model.name if args.model.is_dir() else args.model.parent.name

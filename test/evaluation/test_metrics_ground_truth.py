@@ -9,6 +9,7 @@ from evaluation_scene import SIZE, Scene
 
 from cope_ros.core.errors import CopeError
 from cope_training.evaluation.metrics import find_scenes, read_ground_truth
+from cope_training.evaluation.metrics.ground_truth import read_available
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,35 @@ def test_a_targets_file_chooses_images_and_counts(scene: Scene, tmp_path: Path) 
     (root / "test_targets_bop19.json").write_text(json.dumps(targets))
     with pytest.raises(CopeError, match=r"test_targets_bop19\.json: target 0.*obj_id"):
         read_ground_truth(find_scenes(root))
+
+
+def test_a_part_of_the_images_keeps_its_rows(scene: Scene, tmp_path: Path) -> None:
+    scenes = find_scenes(scene.write(tmp_path / "toys"))
+    gts = read_ground_truth(scenes)
+    first, second = gts.images[:2]
+    part, again = (
+        gts.of_images([second, first, (99, 1)]),
+        read_ground_truth(scenes, [first, second]),
+    )
+    assert part.images == again.images == [first, second]
+    for name in ("scene_id", "im_id", "obj_id", "R", "t", "visibility", "boxes"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(again, name), err_msg=name)
+    assert part.inst_count == again.inst_count
+    assert 0 < part.targets < gts.targets
+    assert len(gts.of_images([])) == 0
+
+
+def test_images_without_a_file_are_left_out(scene: Scene, tmp_path: Path) -> None:
+    scenes = find_scenes(scene.write(tmp_path / "toys"))
+    images = read_ground_truth(scenes).images
+    scenes.image_path(*images[0]).unlink()
+    scenes = find_scenes(tmp_path / "toys")
+    assert read_available(scenes).images == images[1:]
+    assert read_available(scenes, 1).images == images[1:2]
+    for key in images[1:]:
+        scenes.image_path(*key).unlink()
+    with pytest.raises(CopeError, match=r"toys: no image to evaluate"):
+        read_available(find_scenes(tmp_path / "toys"))
 
 
 def test_broken_annotations_name_file_and_image(scene: Scene, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from cope_ros.core.catalogue import Catalogue
 from cope_training.data.bop_stream import BopStream
 from cope_training.data.photographs import read_image
 from cope_training.evaluation.depth import MeasuredDepth
-from cope_training.evaluation.inference import available_images
-from cope_training.evaluation.metrics import find_scenes, read_ground_truth
+from cope_training.evaluation.metrics import find_scenes
+from cope_training.evaluation.metrics.ground_truth import read_available
 from cope_training.evaluation.metrics.scenes import check_image_sizes
 from demo.images import read_folder
 
@@ -73,7 +73,7 @@ def train(folder: Folder) -> list[Any]:
 def evaluation(folder: Folder) -> tuple[list[np.ndarray], list[np.ndarray | None], Any]:
     """The images, their depth (m) and the ground truth."""
     scenes = find_scenes(folder.root)
-    gts = read_ground_truth(scenes, available_images(scenes, read_ground_truth(scenes)))
+    gts = read_available(scenes)
     check_image_sizes(scenes, gts.K, gts.image_size)
     images = [read_image(scenes.image_path(*key)) for key in gts.images]
     measured = MeasuredDepth(scenes)

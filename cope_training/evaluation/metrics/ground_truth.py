@@ -31,6 +31,7 @@ from cope_training.evaluation.metrics.targets import read_targets
 log = logging.getLogger(__name__)
 
 DEFAULT_SIZE = (640, 480)  # px, where no camera.json and no image tells
+NO_IMAGE = "no image to evaluate"
 
 
 def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = None) -> GroundTruth:
@@ -63,8 +64,21 @@ def read_ground_truth(scenes: Scenes, only: Iterable[tuple[int, int]] | None = N
         wanted = set(only)
         images = [key for key in images if key in wanted]
     if not images:
-        raise CopeError(f"{scenes.root}: no image to evaluate")
+        raise CopeError(f"{scenes.root}: {NO_IMAGE}")
     return _table(scenes, truths, images, None if targets is None else targets.counts)
+
+
+def read_available(scenes: Scenes, limit: int | None = None) -> GroundTruth:
+    """Reads the annotations of the (first ``limit``) evaluated images whose file is there.
+
+    Raises:
+        CopeError: as ``read_ground_truth``, or no image is there.
+    """
+    gts = read_ground_truth(scenes)
+    there = [key for key in gts.images if scenes.image_path(*key) is not None][:limit]
+    if not there:
+        raise CopeError(f"{scenes.root}: {NO_IMAGE}")
+    return gts.of_images(there)
 
 
 def _annotated(truths: Mapping[int, SceneTruth]) -> Counter[tuple[int, int, int]]:

@@ -4,7 +4,7 @@ Axes: N estimates, G ground-truth instances, P pairs. Lengths in metres; poses m
 object's frame to the camera's optical frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +73,22 @@ class GroundTruth:
     def targets(self) -> int:
         """How many instances are asked for in all."""
         return sum(self.inst_count.values())
+
+    def of_images(self, images: Iterable[tuple[int, int]]) -> "GroundTruth":
+        """The part of these (scene_id, im_id), in the order of the images here."""
+        kept = set(images) & set(self.K)
+        rows = np.fromiter(
+            (key in kept for key in zip(self.scene_id.tolist(), self.im_id.tolist(), strict=True)),
+            dtype=bool,
+            count=len(self),
+        )
+        columns = ("scene_id", "im_id", "obj_id", "R", "t", "visibility", "boxes")
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in columns},
+            K={key: K for key, K in self.K.items() if key in kept},
+            inst_count={key: n for key, n in self.inst_count.items() if key[:2] in kept},
+        )
 
 
 @dataclass(frozen=True)
