@@ -1,9 +1,9 @@
 """Our scores and times beside the published ones (paper, Tables 1 to 3, Figures 3 and 4).
 
 ``python -m cope_training.evaluation.compare`` reads what others published (``published.yaml``, with
-sources) and our result files (of ``cope_eval``, ``cope_training.evaluation.ablation`` and
-``cope_training.bench.latency``; by default ``docs/results/*.json``) and writes ``compare.md`` and
-``compare.png``.
+sources) and our result files (of ``cope_eval``, ``cope_training.evaluation.ablation``,
+``cope_training.supervision`` and ``cope_training.bench.latency``; by default
+``docs/results/*.json``) and writes ``compare.md`` and ``compare.png``.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """One result file by its kind: ``eval``, ``votings`` or ``models`` (of the latency benchmark).
+    """One result file by its kind: ``eval``, ``votings``, ``supervision`` or ``timing``.
 
     Raises:
         CopeError: the file is missing, no JSON, or of no kind known here.
@@ -62,6 +62,8 @@ def read_result(path: Path) -> dict[str, Any]:
         raise CopeError(f"{path}: {error}") from error
     if isinstance(content, list) and content and all("votings" in part for part in content):
         return {"votings": content}
+    if isinstance(content, dict) and {"rows", "samples", "start_samples"} <= content.keys():
+        return {"supervision": content}
     if isinstance(content, dict) and "add_s_recall" in content and "data" in content:
         return {"eval": content}
     if isinstance(content, dict) and "images_estimated" in content:
@@ -71,7 +73,7 @@ def read_result(path: Path) -> dict[str, Any]:
         p50 = {name: part["p50_ms"] / 1e3 for name, part in models.items()}
         return {"name": content["device"], "timing": _latencies(models), "p50": p50}
     raise CopeError(
-        f"{path}: expected a result of cope_eval, of the ablation or of the latency benchmark"
+        f"{path}: expected a result of cope_eval, ablation, supervision or the latency benchmark"
     )
 
 
@@ -88,11 +90,12 @@ def tables(published: Mapping[str, Any], results: Sequence[Row]) -> str:
     p50 = {name: (s, r["name"]) for r in results for name, s in r.get("p50", {}).items()}
     ours = [with_time(r["eval"], p50) for r in results if "eval" in r]
     votings = [part for r in results for part in r.get("votings", [])]
+    supervised = [r["supervision"] for r in results if "supervision" in r]
     parts = [
         "**Pose estimation** (Table 1)", _pose_table(published, ours),
         "**Detection**, COCO mAP of the boxes (Table 2)", _detection_table(published, ours),
         "**Supervision and voting**, mean ADD(-S) recall over objects (Table 3)",
-        _supervision_table(published, votings),
+        _supervision_table(published, supervised, votings),
     ]  # fmt: skip
     sources = [f"[{key}]: {text}." for key, text in published["sources"].items()]
     return "\n\n".join([*parts, "Sources. " + " ".join(sources)]) + "\n"
@@ -145,11 +148,19 @@ def _detection_table(published: Mapping[str, Any], ours: Sequence[Row]) -> str:
     return markdown(["method", "LM-O", "IC-BIN", "images or source"], rows)
 
 
-def _supervision_table(published: Mapping[str, Any], votings: Sequence[Row]) -> str:
+def _supervision_table(
+    published: Mapping[str, Any], supervised: Sequence[Row], votings: Sequence[Row]
+) -> str:
     rows = [
         [f"COPE, {row['supervision']}", row["voting"], _number(row["lm"]), _number(row["lmo"]), "-"]
         for row in published["supervision"]
     ]
+    for part in supervised:
+        rows += [
+            [f"this repository, {row['supervision']}", voting, "-", "-", _number(value)]
+            for row in part["rows"]
+            for voting, value in row["add_s_recall"].items()
+        ]
     for part in votings:
         lmo = part["data"] == "lmo"
         for voting, row in part["votings"].items():

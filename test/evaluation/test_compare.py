@@ -55,6 +55,23 @@ def test_what_differs_from_the_published_measure_is_said() -> None:
     assert "time on 2 cores (p50)" in remark(quiet)
 
 
+def test_supervisions_stand_below_the_papers(tmp_path: Path) -> None:
+    content = {"samples": 12, "start_samples": 6, "images": 3, "rows": [
+        {"supervision": "IM", "add_s_recall": {"RANSAC-EPnP": 0.1}},
+        {"supervision": "DR", "add_s_recall": {"RANSAC-EPnP": 0.2, "n=1": 0.3}},
+    ]}  # fmt: skip
+    published = yaml.safe_load(PUBLISHED.read_text())
+    path = tmp_path / "supervision.json"
+    path.write_text(json.dumps(content))
+    lines = tables(published, [read_result(path)]).splitlines()
+    papers = [i for i, line in enumerate(lines) if line.startswith("| COPE, DR-PC")]
+    assert lines[papers[-1] + 1 : papers[-1] + 4] == [
+        "| this repository, IM | RANSAC-EPnP | - | - | 0.100 |",
+        "| this repository, DR | RANSAC-EPnP | - | - | 0.200 |",
+        "| this repository, DR | n=1 | - | - | 0.300 |",
+    ]
+
+
 def test_command_writes_table_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     latency = {"device": "2 cores", "models": {"mine": {"p50_ms": 250.0, "by_instances":
                {"1": 240.0, "100": 260.0}}}}  # fmt: skip
