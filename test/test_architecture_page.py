@@ -25,6 +25,18 @@ def test_paths_exist(path: str) -> None:
     assert found.is_dir() if path.endswith("/") else found.is_file()
 
 
+def test_files_that_any_page_names_exist() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/README.md")]
+    pages.remove(ROOT / "CHANGELOG.md")  # of files as they were called then
+    named = {
+        (page.name, path)
+        for page in pages
+        for path in re.findall(r"`((?:[a-z_]+/)+\w+\.(?:py|yaml|xml))`", page.read_text())
+    }
+    assert len(named) > 60
+    assert not {(page, path) for page, path in named if not (ROOT / path).is_file()}
+
+
 def test_the_page_names_files_and_folders() -> None:
     assert len([path for path in PATHS if path.endswith(".py")]) > 40
     assert "cope_ros/core/estimator.py" in PATHS
