@@ -72,11 +72,11 @@ class ValidationSet:
     def __init__(self, folder: Path, models: Path, images: int = 0) -> None:
         self.scenes: Scenes = find_scenes(folder, SPLIT).with_models(models)
         self.objects: dict[int, EvalObject] = load_objects(models)
-        gts = with_boxes(read_ground_truth(self.scenes), self.objects)
+        gts = read_ground_truth(self.scenes)
         every = gts.images
         kept = np.linspace(0, len(every) - 1, min(images or len(every), len(every)))
         chosen = [every[i] for i in np.unique(np.rint(kept).astype(int)).tolist()]
-        self.gts: GroundTruth = gts.of_images(chosen)
+        self.gts: GroundTruth = with_boxes(gts.of_images(chosen), self.objects)
 
     def measure(self, runner: Runner) -> Validated:
         """Runs a model over the images and compares what it finds with the truth."""

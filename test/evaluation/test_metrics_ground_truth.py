@@ -63,6 +63,8 @@ def test_images_without_a_file_are_left_out(scene: Scene, tmp_path: Path) -> Non
     scenes.image_path(*images[0]).unlink()
     scenes = find_scenes(tmp_path / "toys")
     assert read_available(scenes).images == images[1:]
+    (tmp_path / "toys" / "camera.json").unlink(missing_ok=True)
+    assert read_available(scenes).image_size == SIZE  # of an image that is there
     assert read_available(scenes, 1).images == images[1:2]
     for key in images[1:]:
         scenes.image_path(*key).unlink()

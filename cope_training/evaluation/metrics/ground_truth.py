@@ -6,6 +6,7 @@ Of images only names and sizes are read.
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def read_available(scenes: Scenes, limit: int | None = None) -> GroundTruth:
     there = [key for key in gts.images if scenes.image_path(*key) is not None][:limit]
     if not there:
         raise CopeError(f"{scenes.root}: {NO_IMAGE}")
-    return gts.of_images(there)
+    return replace(gts.of_images(there), image_size=size_of_images(scenes, there[0]))
 
 
 def _annotated(truths: Mapping[int, SceneTruth]) -> Counter[tuple[int, int, int]]:
