@@ -23,8 +23,9 @@ from cope_training.rendering.files.units import UNITS, Unit, chosen_unit
 from cope_training.rendering.meshes import Mesh, load_mesh, mesh_of, models_info_entry, save_ply
 from cope_training.rendering.preview import save_preview
 from cope_training.rendering.studio import find_mesh
+from cope_training.rendering.surface_samples import texture_colors
 from cope_training.rendering.symmetry_claims import claimed, spelled
-from cope_training.rendering.symmetry_search import SymmetrySearch, texture_colors
+from cope_training.rendering.symmetry_search import SymmetrySearch
 
 PREVIEWS = "previews"  # sub-folder of pictures, for people
 SIZES = (0.01, 2.0)  # m, diameters beyond which a unit was probably mistaken

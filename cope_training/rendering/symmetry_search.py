@@ -16,6 +16,7 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.rotations import about, plane_basis
 from cope_ros.core.symmetry import SAME_AXIS, SymmetryGroup, close_group
 from cope_training.rendering.meshes import Mesh
+from cope_training.rendering.surface_samples import surface_samples
 
 PROBES, SURFACE = 4000, 40_000  # points that are moved, and those they are compared with
 ORDERS = (12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
@@ -58,8 +59,8 @@ class SymmetrySearch:
         self.center = (corners.mean(1) * area[:, None]).sum(0) / area.sum()  # (3,) m
         self._inertia = _second_moment(corners - self.center, area)
         rng = np.random.default_rng(0)
-        self._probes, self._probe_colors = _drawn(mesh, area, PROBES, rng)
-        points, self._colors = _drawn(mesh, area, SURFACE, rng)
+        self._probes, self._probe_colors = surface_samples(mesh, area, PROBES, rng)[:2]
+        points, self._colors = surface_samples(mesh, area, SURFACE, rng)[:2]
         self._tree = cKDTree(points)
         self._noise = Deviation(0.0, 0.0)
         self._noise = self.deviation(np.eye(4))  # of the drawing of points alone
@@ -146,34 +147,10 @@ class SymmetrySearch:
         return self._about(np.cos(best) * e1 + np.sin(best) * e2, (2,))
 
 
-def _drawn(
-    mesh: Mesh, area: np.ndarray, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """(count, 3) m points of the surface and their colours (count, 3) in gray levels."""
-    faces = mesh.faces[rng.choice(len(area), count, p=area / area.sum())]
-    u, v = rng.random((2, count, 1))
-    fold = u + v > 1
-    u, v = np.where(fold, 1 - u, u), np.where(fold, 1 - v, v)
-    weights = np.stack([1 - u - v, u, v], 1)  # (count, 3, 1)
-    points = (mesh.vertices.astype(float)[faces] * weights).sum(1)
-    colors = (mesh.colors.astype(float)[faces] * weights).sum(1)
-    if mesh.texture is not None and mesh.uv is not None:
-        colors = texture_colors(mesh.texture, (mesh.uv[faces] * weights).sum(1)) * colors / 255
-    return points, colors
-
-
 def _second_moment(corners: np.ndarray, area: np.ndarray) -> np.ndarray:
     """(3, 3): integral of x x^T over triangles (F, 3, 3), in closed form but for its scale."""
     both = np.concatenate([corners, 3 * corners.mean(1, keepdims=True)], 1)
     return np.asarray(np.einsum("fki,fkj,f->ij", both, both, area))
-
-
-def texture_colors(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """(V, 3) uint8: the (H, W, 3) texture at each point, (0, 0) at its bottom left."""
-    height, width = texture.shape[:2]
-    column = np.floor((uv[:, 0] % 1.0) * width).astype(int).clip(0, width - 1)
-    row = np.floor((1.0 - uv[:, 1] % 1.0) * height).astype(int).clip(0, height - 1)
-    return texture[row, column]
 
 
 def _parallel(a: np.ndarray, b: np.ndarray) -> bool:
