@@ -8,6 +8,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_training.engine.checkpoint import Initial, load_weights
 from cope_training.engine.configuration import DataConfig
+from cope_training.tasks.instance_head.surface_grids import surface_grids
 from cope_training.tasks.refiner.contours import fill_contour_meshes
 from cope_training.tasks.refiner.surface_points import surface_points
 
@@ -16,6 +17,7 @@ OBJECT_LAYERS = (
     "class_tower.output.",
     "pose_head.",
     "instance_head.classes.",
+    "instance_head.surface.",
     "crop_head.surface.",
     "crop_head.output.",
     "refiner.surface.",
@@ -82,7 +84,7 @@ def start_crop_networks(network: CopeNetwork, initial: Initial | None) -> None:
 def fill_object_surfaces(
     network: CopeNetwork, catalogue: Catalogue, data: DataConfig, anew: bool = False
 ) -> None:
-    """A refiner without surfaces to draw gets them from the meshes, so do contours.
+    """Parts without surfaces get them from the meshes: instance head, refiner, contours.
 
     Args:
         network: receives them.
@@ -98,6 +100,12 @@ def fill_object_surfaces(
         network.contour_fit,
         data.scene.get("thin_ends"),
     )
+    head = network.instance_head
+    if head is not None and head.surface is not None and (anew or not head.surface.distance.any()):
+        folder, voxels = Path(data.path("meshes")), head.surface.voxels
+        grids = surface_grids(folder, catalogue, voxels, thin_ends)
+        head.surface.distance.copy_(grids.distance)
+        head.surface.color.copy_(grids.color)
     if refiner is not None and (anew or not refiner.points.any()):
         folder, count = Path(data.path("meshes")), refiner.points.shape[1]
         refiner.points.copy_(surface_points(folder, catalogue, count, thin_ends))

@@ -13,13 +13,14 @@ from cope_ros.core.network.cope_network import catalogue_corners, catalogue_diam
 from cope_ros.core.network.presets import PRESETS, InstanceHeadConfig
 from cope_ros.core.refinement.coordinate_fit import CoordinateFit, FittedPoses, InstancePrediction
 from cope_ros.core.refinement.instance_refinement import InstanceRefinement
-from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
+from cope_ros.core.refinement.instance_regions import PICTURE_CHANNELS, Regions, RegionSampler
 from cope_ros.core.types import Instances, RefinementInputs
 
 CATALOGUE = make_catalogue()
 CORNERS, DIAMETERS = catalogue_corners(CATALOGUE), catalogue_diameters(CATALOGUE)
 SIZE = torch.tensor([640.0, 480.0])
 NUMBER = 12  # instances of a test
+SHARED = 64 + PICTURE_CHANNELS  # channels of the map that a head of preset lite sees
 
 
 def make_poses(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -196,7 +197,7 @@ def test_scores_weigh_being_there_more_than_being_right() -> None:
     head = build_network(PRESETS["lite"], CATALOGUE).eval().instance_head
     assert head is not None
     found, K = make_found(4)
-    inputs = RefinementInputs(torch.zeros(1, 480, 640, 3), K, torch.randn(1, 64, 120, 160))
+    inputs = RefinementInputs(torch.zeros(1, 480, 640, 3), K, torch.randn(1, SHARED, 120, 160))
     with torch.inference_mode():
         expected = {}
         for logit in (-3.0, 2.0):
@@ -217,7 +218,7 @@ def test_one_object_found_twice_is_given_once() -> None:
     found = found._replace(
         t=found.t[:, :1].expand(-1, 100, -1), class_index=torch.zeros_like(found.class_index)
     )
-    inputs = RefinementInputs(torch.zeros(1, 480, 640, 3), K, torch.randn(1, 64, 120, 160))
+    inputs = RefinementInputs(torch.zeros(1, 480, 640, 3), K, torch.randn(1, SHARED, 120, 160))
     with torch.inference_mode():
         refined = InstanceRefinement(head, CATALOGUE)(inputs, found)
     assert refined.valid.sum() == 1

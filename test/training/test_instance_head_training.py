@@ -11,6 +11,7 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.network.build import build_network
 from cope_ros.core.network.cope_network import catalogue_corners, catalogue_diameters
 from cope_ros.core.network.presets import PRESETS
+from cope_ros.core.refinement.instance_regions import PICTURE_CHANNELS
 from cope_training.data.frame_batch import DEPTH_UNIT, FrameBatch
 from cope_training.engine.configuration import TrainConfig, config_from_dict
 from cope_training.engine.distributed import Ranks
@@ -109,7 +110,7 @@ def test_the_head_learns_images_by_heart() -> None:
     task = build_task(network, CATALOGUE, config, Ranks(), torch.Generator())
     batch = boxes_seen_head_on()
     size = (SIDE // 4, SIDE // 4)
-    shared = torch.randn(2, 64, *size)
+    shared = torch.randn(2, 64 + PICTURE_CHANNELS, *size)
     starts = displaced(batch, CENTERS, DIAMETERS, torch.Generator().manual_seed(3))
     head = network.instance_head
     assert head is not None

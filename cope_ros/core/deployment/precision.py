@@ -8,6 +8,7 @@ from cope_ros.core.errors import CopeError
 
 # Parts whose learned layers decide on millimetres, or that no half precision has been measured on.
 EXACT_PARTS = ("pose_head", "crop_head", "refiner", "contour_fit")
+EXACT_HEAD_PARTS = ("regions", "surface", "fit")  # geometry
 NO_HALF = "expected a GPU or a CPU with bfloat16 instructions (AVX512_BF16 or AMX), got neither"
 _CPU_TESTS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu
 
@@ -48,9 +49,10 @@ def halve(network: Any, dtype: torch.dtype) -> None:
     for stage in (backbone.stage3, backbone.stage4, backbone.stage5):
         stage.to(dtype)
     for name, child in network.named_children():
-        if name != "backbone" and name not in EXACT_PARTS:
+        if name not in ("backbone", "instance_head", *EXACT_PARTS):
             child.to(dtype)
     head = getattr(network, "instance_head", None)
     if head is not None:
-        head.regions.float()
-        head.fit.float()
+        for name, child in head.named_children():
+            if name not in EXACT_HEAD_PARTS:
+                child.to(dtype)

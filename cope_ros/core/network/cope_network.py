@@ -82,7 +82,7 @@ class CopeNetwork(nn.Module):
         keys, seen = torch.cat((key3, key4, key5), 1), torch.cat((seen3, seen4, seen5), 1)
         shared = c2[:, :0]
         if self.instance_head is not None:
-            shared = self.instance_head.features(c2, p3)
+            shared = self.instance_head.features(c2, p3, x)
         return DenseOutputs(logits, boxes, keys, seen, shared)
 
 

@@ -25,6 +25,8 @@ class InstanceHeadConfig:
     cells: int = 14  # of a region's side
     feature_channels: int = 64  # of the shared map at stride 4
     channels: int = 96  # of the tower
+    voxels: int = 0  # a side of objects' distance grids; 0: boxes instead, no pixels compared
+    detail: int = 24  # channels of the encoder that compares pixels with the surface
     blocks: int = 3
     rounds: int = 2  # of region, tower and fit, with shared weights
     max_refined: int = 48  # instances of an image that are refined, best scores first
@@ -183,7 +185,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
-        instance_head=InstanceHeadConfig(),
+        instance_head=InstanceHeadConfig(voxels=40),
     ),
     # The same for two CPU cores or a Jetson.
     "lite": NetworkConfig(
@@ -199,7 +201,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
-        instance_head=InstanceHeadConfig(),
+        instance_head=InstanceHeadConfig(voxels=40),
     ),
 }
 # With a crop head at the best instances: far better poses, at three times the time.

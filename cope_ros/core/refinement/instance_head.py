@@ -16,13 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cope_ros.core.network.layers import conv_layer, upsample
 from cope_ros.core.network.presets import InstanceHeadConfig
 from cope_ros.core.refinement.coordinate_fit import PLACE_UNIT, CoordinateFit, InstancePrediction
+from cope_ros.core.refinement.expected_surface import ExpectedSurface
+from cope_ros.core.refinement.instance_detail import InstanceDetail
+from cope_ros.core.refinement.instance_features import InstanceFeatures
 from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
 
 COORDINATE_UNIT = 0.1  # diameters per unit of the tower's coordinates
 CELL_INPUTS = 8  # beside features: point of the box x y z, whether hit, place, depth, in the image
+SURFACE_INPUTS = 7  # normal x y z in the ray's frame, clearance, colour
+CLEARANCE_UNIT = 0.1  # diameters per unit of what the tower sees
 # Corrections x y z in the ray's frame and in the object's, log sigma of u and v, logit of being
 # visible.
 CELL_OUTPUTS = 9
@@ -41,26 +45,12 @@ class RefinedInstances(NamedTuple):
     quality: Tensor  # (B, n) in [0, 1], chance that the pose is right
 
 
-class InstanceFeatures(nn.Module):
-    """The shared map at stride 4 that all regions are pooled from.
+class ExpectedCells(NamedTuple):
+    """What the pose so far puts in the cells of N regions."""
 
-    Args:
-        stem: channels at stride 4.
-        pyramid: channels of the pyramid's finest level, stride 8.
-        channels: F.
-    """
-
-    def __init__(self, stem: int, pyramid: int, channels: int) -> None:
-        super().__init__()
-        self.lateral2 = nn.Conv2d(stem, channels, 1)
-        self.lateral3 = nn.Conv2d(pyramid, channels, 1)
-        self.merge = conv_layer(channels, channels, 3, 1, separable=True, norm="layer")
-
-    def forward(self, c2: Tensor, p3: Tensor) -> Tensor:
-        """(B, stem, H/4, W/4) and (B, pyramid, H/8, W/8) -> (B, F, H/4, W/4)."""
-        up = upsample(self.lateral3(p3), 2)
-        out: Tensor = self.merge(self.lateral2(c2) + up)
-        return out
+    points: Tensor  # (N, P, 3) of the object over the diameter from its box's centre
+    hit: Tensor  # (N, P, 1) in [0, 1], the object is there
+    guide: Tensor  # (N, P, SURFACE_INPUTS) normals, clearance, colours; none without a surface
 
 
 class ConditionedBlock(nn.Module):
@@ -109,6 +99,8 @@ class InstanceHead(nn.Module):
     max_log_sigma: Final[float] = MAX_LOG_SIGMA
     max_log_evidence: Final[float] = MAX_LOG_EVIDENCE
     log_sigma_start: Final[float] = LOG_SIGMA_START
+    feature_channels: Final[int]
+    clearance_gain: Final[float] = 1.0 / CLEARANCE_UNIT
 
     def __init__(
         self,
@@ -123,7 +115,15 @@ class InstanceHead(nn.Module):
         self.regions = RegionSampler(config.cells, corners, diameters)
         self.fit = CoordinateFit(corners, diameters)
         width = config.channels
-        self.features = InstanceFeatures(stem, pyramid, config.feature_channels)
+        self.feature_channels = config.feature_channels
+        traced = config.voxels > 0
+        self.features = InstanceFeatures(stem, pyramid, config.feature_channels, traced)
+        self.surface = ExpectedSurface(len(diameters), config.voxels) if traced else None
+        self.expect = nn.Linear(SURFACE_INPUTS, width) if traced else None
+        self.detail = InstanceDetail(SURFACE_INPUTS, config.detail, width) if traced else None
+        if self.expect is not None:
+            nn.init.zeros_(self.expect.weight)
+            nn.init.zeros_(self.expect.bias)
         self.enter = nn.Linear(config.feature_channels + CELL_INPUTS, width)
         self.classes = nn.Embedding(len(diameters), width)
         self.condition = nn.Linear(12, width)
@@ -166,6 +166,33 @@ class InstanceHead(nn.Module):
             torch.sigmoid(prediction.quality).view(shape),
         )
 
+    def _expected(self, class_index: Tensor, regions: Regions) -> ExpectedCells:
+        """What the pose so far puts in each cell: the surface, or the box where there is none."""
+        points, hit = self.regions.box_points(regions, class_index)
+        if self.surface is None:
+            return ExpectedCells(points, hit, points[..., :0])
+        way = torch.cat((regions.points, torch.ones_like(regions.points[..., :1])), -1)
+        met = self.surface(points, way @ regions.R, hit, class_index)
+        clearance = (met.clearance * self.clearance_gain).clamp(-3.0, 3.0)
+        normals = met.normals @ regions.R.transpose(1, 2)
+        guide = torch.cat((normals, clearance, met.colors), -1)
+        return ExpectedCells(met.points, hit * (0.5 - clearance).clamp(0.0, 1.0), guide)
+
+    def _entered(
+        self, shared: Tensor, regions: Regions, cells: ExpectedCells, ray: Tensor
+    ) -> Tensor:
+        """(N, P, C) what is seen and what is expected in each cell."""
+        place = regions.points / regions.scale[:, None, None]
+        given = (cells.points, cells.hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
+        seen = self.regions.pool(shared[:, : self.feature_channels], regions.pixels)
+        x: Tensor = self.enter(torch.cat((seen, *given), -1).to(self.enter.weight.dtype))
+        if self.expect is not None:
+            x = x + self.expect(cells.guide.to(x.dtype))
+        if self.detail is not None:
+            packed = shared[:, self.feature_channels :].detach()  # of the image: nothing to learn
+            x = x + self.detail(self.regions.windows(packed, regions.pixels), cells.guide)
+        return x
+
     def forward(self, shared: Tensor, class_index: Tensor, regions: Regions) -> InstancePrediction:
         """What the tower predicts of N instances.
 
@@ -174,13 +201,9 @@ class InstanceHead(nn.Module):
             class_index: (N,) int64.
             regions: about their poses.
         """
-        expected, hit = self.regions.box_points(regions, class_index)
-        ray = expected @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
-        place = regions.points / regions.scale[:, None, None]
-        extra = (expected, hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
-        given = torch.cat(extra, -1)
-        x = torch.cat((self.regions.pool(shared, regions.pixels), given), -1)
-        x = self.enter(x.to(self.enter.weight.dtype))
+        cells = self._expected(class_index, regions)
+        ray = cells.points @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
+        x = self._entered(shared, regions, cells, ray)
         x = x.unflatten(1, (self.regions.cells, self.regions.cells))
         size, way = torch.log(regions.scale).unsqueeze(1), regions.R_cam_ray[:, :2, 2]
         known = torch.cat((regions.R.flatten(1), size, way), 1).to(x.dtype)

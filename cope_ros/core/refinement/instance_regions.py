@@ -15,6 +15,9 @@ from torch.nn import functional as F
 from cope_ros.core import geometry
 
 STRIDE = 4  # px, of the shared map
+PICTURE_STRIDE = 2  # px of the image per pixel of the picture
+PICTURE_CHANNELS = 12  # of the packed picture: three colours, two by two pixels
+SAMPLES = 4  # of the picture, along a cell's side
 REGION = 1.3  # side of a region in apparent diameters
 MIN_SLOPE = 1e-6  # of a ray along an axis of the object, where it would divide by zero
 
@@ -29,6 +32,11 @@ class Regions(NamedTuple):
     R_cam_ray: Tensor  # (N, 3, 3)
     center: Tensor  # (N, 3) m, of the object's box in the ray's frame
     scale: Tensor  # (N,) apparent diameter in normalised coordinates: diameter over depth
+
+
+def pack_picture(image: Tensor, stride: int = PICTURE_STRIDE) -> Tensor:
+    """(B, 3, H, W) normalised image -> (B, 12, H/4, W/4), its half as blocks of two by two."""
+    return F.pixel_unshuffle(F.avg_pool2d(image, stride), 2)
 
 
 class RegionSampler(nn.Module):
@@ -49,6 +57,9 @@ class RegionSampler(nn.Module):
     diameters: Tensor
     halves: Tensor
     offsets: Tensor
+    fine_offsets: Tensor
+    samples: Final[int] = SAMPLES
+    picture_stride: Final[int] = PICTURE_STRIDE
 
     def __init__(self, cells: int, corners: Tensor, diameters: Tensor) -> None:
         super().__init__()
@@ -57,9 +68,8 @@ class RegionSampler(nn.Module):
         self.register_buffer("diameters", diameters.clone(), persistent=False)
         halves = 0.5 * (corners.amax(1) - corners.amin(1)) / diameters.unsqueeze(1)
         self.register_buffer("halves", halves, persistent=False)
-        place = (torch.arange(cells) + 0.5) / cells - 0.5
-        y, x = torch.meshgrid(place, place, indexing="ij")
-        self.register_buffer("offsets", torch.stack((x, y), -1).view(-1, 2), persistent=False)
+        self.register_buffer("offsets", _grid(cells), persistent=False)
+        self.register_buffer("fine_offsets", _grid(cells * self.samples), persistent=False)
 
     def forward(
         self, class_index: Tensor, R: Tensor, t: Tensor, K: Tensor, size: Tensor
@@ -100,11 +110,32 @@ class RegionSampler(nn.Module):
             (N, P, F) float32: half precision would place cells whole pixels off.
         """
         batch, height, width = shared.shape[0], shared.shape[2], shared.shape[3]
-        x = (pixels[..., 0] + 0.5) * (2.0 / (self.stride * width)) - 1.0
-        y = (pixels[..., 1] + 0.5) * (2.0 / (self.stride * height)) - 1.0
-        grid = torch.stack((x, y), -1).view(batch, -1, self.cells * self.cells, 2)
+        grid = _normalized(pixels, self.stride * width, self.stride * height)
+        grid = grid.view(batch, -1, self.cells * self.cells, 2)
         seen = F.grid_sample(shared.float(), grid, align_corners=False)
         return seen.permute(0, 2, 3, 1).flatten(0, 1)
+
+    @torch.jit.export
+    def windows(self, packed: Tensor, pixels: Tensor) -> Tensor:
+        """The image about regions, several samples a cell; zero beyond it.
+
+        Args:
+            packed: (B, 12, H/4, W/4) of ``pack_picture``.
+            pixels: (N, P, 2) px, N = B * M, of the cells' centres.
+
+        Returns:
+            (N, 3, 4 G, 4 G) float32.
+        """
+        picture = F.pixel_shuffle(packed.float(), 2)
+        batch, height, width = picture.shape[0], picture.shape[2], picture.shape[3]
+        first, last = pixels[:, :1], pixels[:, -1:]
+        side = (last - first) * (self.cells / (self.cells - 1.0))
+        place = 0.5 * (first + last) + self.fine_offsets * side
+        grid = _normalized(place, self.picture_stride * width, self.picture_stride * height)
+        fine = self.cells * self.samples
+        grid = grid.view(batch, -1, fine * fine, 2)
+        seen = F.grid_sample(picture, grid, align_corners=False)
+        return seen.transpose(1, 2).reshape(-1, 3, fine, fine)
 
     @torch.jit.export
     def box_points(self, regions: Regions, class_index: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,3 +158,17 @@ class RegionSampler(nn.Module):
         hit = enter <= leave
         distance = torch.where(hit, enter, 1.0 / regions.scale[:, None, None])
         return start + way * distance, hit.to(way.dtype)
+
+
+def _grid(side: int) -> Tensor:
+    """(side * side, 2) x y of cells' centres over a square of side 1 about zero, row by row."""
+    place = (torch.arange(side) + 0.5) / side - 0.5
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    return torch.stack((x, y), -1).view(-1, 2)
+
+
+def _normalized(pixels: Tensor, width: int, height: int) -> Tensor:
+    """(..., 2) px of an image -> what ``grid_sample`` takes."""
+    x = (pixels[..., 0] + 0.5) * (2.0 / width) - 1.0
+    y = (pixels[..., 1] + 0.5) * (2.0 / height) - 1.0
+    return torch.stack((x, y), -1)
