@@ -7,7 +7,7 @@ from torch import nn
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_training.engine.checkpoint import Initial, load_weights
-from cope_training.engine.configuration import DataConfig
+from cope_training.engine.configuration import JOINT, REFINER, DataConfig
 from cope_training.tasks.instance_head.surface_grids import surface_grids
 from cope_training.tasks.refiner.contours import fill_contour_meshes
 from cope_training.tasks.refiner.surface_points import surface_points
@@ -82,7 +82,7 @@ def start_crop_networks(network: CopeNetwork, initial: Initial | None) -> None:
 
 
 def fill_object_surfaces(
-    network: CopeNetwork, catalogue: Catalogue, data: DataConfig, anew: bool = False
+    network: CopeNetwork, catalogue: Catalogue, data: DataConfig, task: str
 ) -> None:
     """Parts without surfaces get them from the meshes: instance head, refiner, contours.
 
@@ -90,22 +90,21 @@ def fill_object_surfaces(
         network: receives them.
         catalogue: its objects.
         data: where the meshes are, and what their scans have wrong.
-        anew: also where there are some.
+        task: of the training; a refiner's fills what is filled, and only a joint one needs the
+            instance head's.
 
     Raises:
         CopeError: a mesh is missing or broken.
     """
-    refiner, contour_fit, thin_ends = (
-        network.refiner,
-        network.contour_fit,
-        data.scene.get("thin_ends"),
-    )
+    refiner, contour_fit = network.refiner, network.contour_fit
+    thin_ends, anew = data.scene.get("thin_ends"), task == REFINER
     head = network.instance_head
-    if head is not None and head.surface is not None and (anew or not head.surface.distance.any()):
-        folder, voxels = Path(data.path("meshes")), head.surface.voxels
+    surface = head.surface if head is not None and task == JOINT else None
+    if surface is not None and not surface.distance.any():
+        folder, voxels = Path(data.path("meshes")), surface.voxels
         grids = surface_grids(folder, catalogue, voxels, thin_ends)
-        head.surface.distance.copy_(grids.distance)
-        head.surface.color.copy_(grids.color)
+        surface.distance.copy_(grids.distance)
+        surface.color.copy_(grids.color)
     if refiner is not None and (anew or not refiner.points.any()):
         folder, count = Path(data.path("meshes")), refiner.points.shape[1]
         refiner.points.copy_(surface_points(folder, catalogue, count, thin_ends))

@@ -18,7 +18,7 @@ from cope_training.data.augmentation import Augmenter
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frames import Frame
 from cope_training.engine import checkpoint as checkpoints
-from cope_training.engine.configuration import REFINER, TrainConfig
+from cope_training.engine.configuration import TrainConfig
 from cope_training.engine.distributed import Ranks
 from cope_training.engine.initialization import (
     OBJECT_LAYERS,
@@ -95,7 +95,7 @@ class Trainer:
                 load_pretrained(self.network, layers.backbone, layers.fold_batch_norm)
             report = self._pretrain_pose_head()
         start_crop_networks(self.network, initial)
-        fill_object_surfaces(self.network, self.catalogue, config.data, config.task == REFINER)
+        fill_object_surfaces(self.network, self.catalogue, config.data, config.task)
         self._restart_ema()
         return report
 

@@ -21,7 +21,7 @@ from cope_ros.core.network.cope_network import CopeNetwork
 from cope_ros.core.network.presets import PRESETS, ContourFitConfig, NetworkConfig
 from cope_ros.core.types import Instances, rank_within_class
 from cope_training.engine.checkpoint import Initial
-from cope_training.engine.configuration import DataConfig
+from cope_training.engine.configuration import DENSE, REFINER, DataConfig
 from cope_training.engine.initialization import OBJECT_LAYERS, fill_object_surfaces, take_over
 from cope_training.export import export_network
 from cope_training.exported import network_of
@@ -71,7 +71,7 @@ def network(refining: Initial, data: DataConfig) -> CopeNetwork:
     """What comes of it with a fit to contours."""
     network = build_network(small(), CATALOGUE).eval()
     take_over(network, refining)
-    fill_object_surfaces(network, CATALOGUE, data)
+    fill_object_surfaces(network, CATALOGUE, data, DENSE)
     return network
 
 
@@ -109,12 +109,12 @@ def test_outlines_that_are_there_stay_unless_the_objects_are_others(
     for own, factor in (((), 2.0), (("contour_fit.",), 1.0)):
         other = build_network(small(), CATALOGUE)
         take_over(other, initial, own)
-        fill_object_surfaces(other, CATALOGUE, data)
+        fill_object_surfaces(other, CATALOGUE, data, DENSE)
         assert other.contour_fit is not None
         assert network.contour_fit is not None
         expected = factor * network.contour_fit.extractor.planes
         assert torch.equal(other.contour_fit.extractor.planes, expected)
-        fill_object_surfaces(other, CATALOGUE, data, anew=True)
+        fill_object_surfaces(other, CATALOGUE, data, REFINER)
         assert torch.equal(other.contour_fit.extractor.planes, network.contour_fit.extractor.planes)
 
 

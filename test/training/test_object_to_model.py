@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from test_object import previews, write_textured_box
 
@@ -48,5 +49,7 @@ def test_one_mesh_in_one_running_model_out(tmp_path: Path, egl: None) -> None:
     assert found.t.shape == (len(found), 3)
     assert set(found.class_index.tolist()) <= {0}
     assert estimator.metadata["training"]["samples"] == 4
+    distance = torch.jit.load(str(model)).state_dict()["network.instance_head.surface.distance"]
+    assert distance.min() < -0.05 < 0.3 < distance.max()  # the box is in the file
     info = json.loads((out / "models_info.json").read_text())
     assert info["1"]["name"] == "tea box"
