@@ -1,11 +1,12 @@
 """The instance head: dense object coordinates of each instance on shared features, and a fit.
 
 The second stage of the single pass. For each instance found, features of the dense pass are
-pooled on a grid of cells about it (RoIAlign, He et al. 2017). A small tower, told the pose so
-far, predicts for each cell which point of the object it shows (object coordinates: CDPN, Li et
-al. 2019; GDR-Net, Wang et al. 2021), how sure that is, and whether the object is visible there,
-and for the instance how far the dense pose is off in place and depth. ``CoordinateFit`` makes the
-pose of them.
+pooled on a grid of cells about it (RoIAlign, He et al. 2017). A small tower, told the pose so far
+and what of the object that would show (as DeepIM, Li et al. 2018, and CosyPose, Labbe et al. 2020,
+compare image and rendering), predicts for each cell which point of the object it shows (object
+coordinates: CDPN, Li et al. 2019; GDR-Net, Wang et al. 2021), how sure that is, and whether the
+object is visible there, and for the instance how far the dense pose is off in place and depth.
+``CoordinateFit`` makes the pose of them.
 
 Axes: B images, M instances of each, N = B * M, G cells a side, P = G * G, F features.
 """
@@ -24,7 +25,7 @@ from cope_ros.core.refinement.instance_features import InstanceFeatures
 from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
 
 COORDINATE_UNIT = 0.1  # diameters per unit of the tower's coordinates
-CELL_INPUTS = 8  # beside features: point of the box x y z, whether hit, place, depth, in the image
+CELL_INPUTS = 8  # beside features: expected point x y z, whether hit, place, depth, in the image
 SURFACE_INPUTS = 7  # normal x y z in the ray's frame, clearance, colour
 CLEARANCE_UNIT = 0.1  # diameters per unit of what the tower sees
 # Corrections x y z in the ray's frame and in the object's, log sigma of u and v, logit of being
