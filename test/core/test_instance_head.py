@@ -80,7 +80,7 @@ def test_cells_project_to_their_own_pixels() -> None:
     classes, R, t, K = make_poses()
     sampler = RegionSampler(14, CORNERS, DIAMETERS)
     regions = sampler(classes, R, t, K, SIZE)
-    points, hit = sampler.box_points(regions, classes)
+    points, _, hit = sampler.box_points(regions, classes)
     assert hit.mean() > 0.2
     moved = points * DIAMETERS[classes][:, None, None] @ R.transpose(1, 2) + t.unsqueeze(1)
     torch.testing.assert_close(geometry.project(moved, K), regions.pixels, atol=0.02, rtol=0)

@@ -169,29 +169,28 @@ class InstanceHead(nn.Module):
 
     def _expected(self, class_index: Tensor, regions: Regions) -> ExpectedCells:
         """What the pose so far puts in each cell: the surface, or the box where there is none."""
-        points, hit = self.regions.box_points(regions, class_index)
+        box = self.regions.box_points(regions, class_index)
         if self.surface is None:
-            return ExpectedCells(points, hit, points[..., :0])
-        way = torch.cat((regions.points, torch.ones_like(regions.points[..., :1])), -1)
-        met = self.surface(points, way @ regions.R, hit, class_index)
+            return ExpectedCells(box.points, box.hit, box.points[..., :0])
+        met = self.surface(box.points, box.ways, box.hit, class_index)
         clearance = (met.clearance * self.clearance_gain).clamp(-3.0, 3.0)
         normals = met.normals @ regions.R.transpose(1, 2)
         guide = torch.cat((normals, clearance, met.colors), -1)
-        return ExpectedCells(met.points, hit * (0.5 - clearance).clamp(0.0, 1.0), guide)
+        return ExpectedCells(met.points, box.hit * (0.5 - clearance).clamp(0.0, 1.0), guide)
 
     def _entered(
-        self, shared: Tensor, regions: Regions, cells: ExpectedCells, ray: Tensor
+        self, shared: Tensor, regions: Regions, expected: ExpectedCells, ray: Tensor
     ) -> Tensor:
         """(N, P, C) what is seen and what is expected in each cell."""
         place = regions.points / regions.scale[:, None, None]
-        given = (cells.points, cells.hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
+        given = (expected.points, expected.hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
         seen = self.regions.pool(shared[:, : self.feature_channels], regions.pixels)
         x: Tensor = self.enter(torch.cat((seen, *given), -1).to(self.enter.weight.dtype))
         if self.expect is not None:
-            x = x + self.expect(cells.guide.to(x.dtype))
+            x = x + self.expect(expected.guide.to(x.dtype))
         if self.detail is not None:
             packed = shared[:, self.feature_channels :].detach()  # of the image: nothing to learn
-            x = x + self.detail(self.regions.windows(packed, regions.pixels), cells.guide)
+            x = x + self.detail(self.regions.windows(packed, regions.pixels), expected.guide)
         return x
 
     def forward(self, shared: Tensor, class_index: Tensor, regions: Regions) -> InstancePrediction:
@@ -202,9 +201,9 @@ class InstanceHead(nn.Module):
             class_index: (N,) int64.
             regions: about their poses.
         """
-        cells = self._expected(class_index, regions)
-        ray = cells.points @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
-        x = self._entered(shared, regions, cells, ray)
+        expected = self._expected(class_index, regions)
+        ray = expected.points @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
+        x = self._entered(shared, regions, expected, ray)
         x = x.unflatten(1, (self.regions.cells, self.regions.cells))
         size, way = torch.log(regions.scale).unsqueeze(1), regions.R_cam_ray[:, :2, 2]
         known = torch.cat((regions.R.flatten(1), size, way), 1).to(x.dtype)

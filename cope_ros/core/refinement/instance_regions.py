@@ -39,6 +39,14 @@ def pack_picture(image: Tensor, stride: int = PICTURE_STRIDE) -> Tensor:
     return F.pixel_unshuffle(F.avg_pool2d(image, stride), 2)
 
 
+class BoxRays(NamedTuple):
+    """Rays of N regions' cells at the objects' boxes, in object's axes over the diameter."""
+
+    points: Tensor  # (N, P, 3) from the box's centre, where they enter or else pass its middle
+    ways: Tensor  # (N, P, 3) directions
+    hit: Tensor  # (N, P, 1) one where the box is met
+
+
 class RegionSampler(nn.Module):
     """Lays regions about poses and pools features in them.
 
@@ -138,14 +146,10 @@ class RegionSampler(nn.Module):
         return seen.transpose(1, 2).reshape(-1, 3, fine, fine)
 
     @torch.jit.export
-    def box_points(self, regions: Regions, class_index: Tensor) -> tuple[Tensor, Tensor]:
+    def box_points(self, regions: Regions, class_index: Tensor) -> BoxRays:
         """Where cells' rays meet the object's box under the region's pose.
 
         Rays that miss it take the point of the plane through its centre.
-
-        Returns:
-            (N, P, 3) object coordinates over the diameter from the box's centre, and (N, P, 1)
-            one where the box is met.
         """
         way = torch.cat((regions.points, torch.ones_like(regions.points[..., :1])), -1)
         way = way @ regions.R  # rows times R: columns times R^T
@@ -157,7 +161,7 @@ class RegionSampler(nn.Module):
         leave = torch.maximum(first, second).amin(-1, keepdim=True)
         hit = enter <= leave
         distance = torch.where(hit, enter, 1.0 / regions.scale[:, None, None])
-        return start + way * distance, hit.to(way.dtype)
+        return BoxRays(start + way * distance, way, hit.to(way.dtype))
 
 
 def _grid(side: int) -> Tensor:
