@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cope_ros.core.errors import CopeError
 from cope_training.rendering.meshes import Mesh
 
 
@@ -13,6 +14,21 @@ class SurfaceSamples(NamedTuple):
     points: np.ndarray  # (S, 3) m
     colors: np.ndarray  # (S, 3) gray levels, 0 to 255
     faces: np.ndarray  # (S,) triangles they lie on
+    weights: np.ndarray  # (S, 3, 1) of the triangles' corners
+
+
+def triangle_normals(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """(F, 3) normals of a mesh's triangles, as long as twice their areas, and (F,) these lengths.
+
+    Raises:
+        CopeError: no triangle has an area.
+    """
+    corners = mesh.vertices.astype(float)[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.linalg.norm(normals, axis=1)
+    if not lengths.sum() > 0:
+        raise CopeError("expected a surface, got triangles without area")
+    return normals, lengths
 
 
 def surface_samples(
@@ -36,7 +52,7 @@ def surface_samples(
     colors = (mesh.colors.astype(float)[faces] * weights).sum(1)
     if mesh.texture is not None and mesh.uv is not None:
         colors = texture_colors(mesh.texture, (mesh.uv[faces] * weights).sum(1)) * colors / 255
-    return SurfaceSamples(points, colors, face)
+    return SurfaceSamples(points, colors, face, weights)
 
 
 def texture_colors(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:

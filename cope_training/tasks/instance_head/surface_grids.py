@@ -13,7 +13,7 @@ from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.errors import CopeError
 from cope_ros.core.refinement.expected_surface import SIDE
 from cope_training.rendering.meshes import Mesh
-from cope_training.rendering.surface_samples import surface_samples
+from cope_training.rendering.surface_samples import surface_samples, triangle_normals
 from cope_training.tasks.refiner.surface_points import ThinEnds, repaired_mesh
 
 SAMPLES = 200_000  # points of a mesh that distances are measured to
@@ -63,18 +63,14 @@ def mesh_grids(
     Raises:
         CopeError: its triangles have no area.
     """
-    corner = mesh.vertices.astype(np.float64)[mesh.faces]
-    across = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-    area = np.linalg.norm(across, axis=1)
-    if not area.sum() > 0:
-        raise CopeError("expected a surface, got triangles without area")
-    drawn = surface_samples(mesh, area, SAMPLES, np.random.default_rng(0))
-    points, normals = (drawn.points - center) / diameter, across[drawn.faces]
+    normals, lengths = triangle_normals(mesh)
+    drawn = surface_samples(mesh, lengths, SAMPLES, np.random.default_rng(0))
+    points = (drawn.points - center) / diameter
     place = ((np.arange(voxels) + 0.5) / voxels - 0.5) * SIDE
     z, y, x = np.meshgrid(place, place, place, indexing="ij")
     grid = np.stack((x, y, z), -1).reshape(-1, 3)
     distance, nearest = cKDTree(points).query(grid, k=NEIGHBOURS)
-    normals = normals / area[drawn.faces, None]
+    normals = normals[drawn.faces] / lengths[drawn.faces, None]
     side = ((grid[:, None] - points[nearest]) * normals[nearest]).sum((1, 2))
     distance, side = (x.reshape(voxels, voxels, voxels) for x in (distance[:, 0], side))
     signed = with_sides(distance, side < 0.0, SIDE / voxels)

@@ -13,6 +13,7 @@ from cope_training.rendering.meshes import Mesh, load_mesh, vertex_normals
 from cope_training.rendering.model_sizes import check_sizes
 from cope_training.rendering.repairs import with_thin_end
 from cope_training.rendering.studio import find_mesh
+from cope_training.rendering.surface_samples import surface_samples, triangle_normals
 
 ThinEnds = Mapping[int, Sequence[float]]  # by obj_id
 
@@ -57,21 +58,16 @@ def repaired_mesh(folder: Path, item: ObjectModel, thin_ends: ThinEnds | None) -
 
 
 def _points(mesh: Mesh, path: Path, center: np.ndarray, count: int) -> Tensor:
-    vertices, faces = mesh.vertices.astype(np.float64), mesh.faces
-    a, b, c = (vertices[faces[:, i]] for i in range(3))
-    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    if not area.sum() > 0:
-        raise CopeError(f"{path}: expected a surface, got triangles without area")
-    rng = np.random.default_rng(0)
-    face = rng.choice(len(faces), size=CANDIDATES * count, p=area / area.sum())
-    u, v = rng.random((2, len(face), 1))
-    u, v = np.where(u + v > 1.0, 1.0 - u, u), np.where(u + v > 1.0, 1.0 - v, v)
-    points = a[face] + u * (b - a)[face] + v * (c - a)[face]
-    smooth = vertex_normals(mesh.vertices, faces)[faces[face]]
-    normals = (1.0 - u - v) * smooth[:, 0] + u * smooth[:, 1] + v * smooth[:, 2]
+    try:
+        _, lengths = triangle_normals(mesh)
+    except CopeError as error:
+        raise CopeError(f"{path}: {error}") from None
+    drawn = surface_samples(mesh, lengths, CANDIDATES * count, np.random.default_rng(0))
+    smooth = vertex_normals(mesh.vertices, mesh.faces)[mesh.faces[drawn.faces]]
+    normals = (smooth * drawn.weights).sum(1)
     normals = normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-12)
-    kept = _farthest(torch.from_numpy(points).float(), count).numpy()
-    return torch.from_numpy(np.concatenate((points[kept] - center, normals[kept]), 1)).float()
+    kept = _farthest(torch.from_numpy(drawn.points).float(), count).numpy()
+    return torch.from_numpy(np.concatenate((drawn.points[kept] - center, normals[kept]), 1)).float()
 
 
 def _farthest(points: Tensor, count: int) -> Tensor:
