@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from cope_ros.core import geometry
-from cope_ros.core.refinement.expected_surface import SIDE, ExpectedSurface
+from cope_ros.core.refinement.expected_surface import SIDE, ExpectedSurface, SurfacePoints
 
 VOXELS = 40
 RADII = (0.3, 0.45)  # of two spheres, in diameters of some object
@@ -27,9 +27,13 @@ def parallel_rays(count: int = 30) -> tuple[Tensor, Tensor, Tensor]:
     return start, torch.tensor([0.0, 0.0, 3.0]).expand(2, count, 3), torch.ones(2, count, 1)
 
 
+def traced(surface: ExpectedSurface, rays: tuple[Tensor, ...], *classes: int) -> SurfacePoints:
+    return surface(surface.volume(), *rays, torch.tensor(classes))
+
+
 def test_rays_end_on_the_surface_of_their_object() -> None:
     enter, way, hit = parallel_rays()
-    met = spheres()(enter, way, hit, torch.tensor([0, 1]))
+    met = traced(spheres(), (enter, way, hit), 0, 1)
     for number, radius in enumerate(RADII):
         across = enter[number, :, :2].square().sum(1).sqrt()
         meets = across < radius - 0.05
@@ -44,7 +48,7 @@ def test_rays_end_on_the_surface_of_their_object() -> None:
 
 def test_rays_that_miss_say_by_how_much() -> None:
     enter, way, hit = parallel_rays()
-    met = spheres()(enter, way, hit, torch.tensor([0, 1]))
+    met = traced(spheres(), (enter, way, hit), 0, 1)
     across = enter[0, :, :2].square().sum(1).sqrt()
     misses = across > RADII[0] + 0.02
     assert misses.sum() > 3
@@ -54,9 +58,8 @@ def test_rays_that_miss_say_by_how_much() -> None:
 
 def test_rays_that_miss_the_box_stay_and_so_do_all_before_there_are_distances() -> None:
     enter, way, hit = parallel_rays()
-    classes = torch.tensor([0, 1])
-    torch.testing.assert_close(spheres()(enter, way, 0.0 * hit, classes).points, enter)
-    empty = ExpectedSurface(2, VOXELS)(enter, way, hit, classes)
+    torch.testing.assert_close(traced(spheres(), (enter, way, 0.0 * hit), 0, 1).points, enter)
+    empty = traced(ExpectedSurface(2, VOXELS), (enter, way, hit), 0, 1)
     torch.testing.assert_close(empty.points, enter)
     assert not empty.clearance.any()
 
@@ -66,6 +69,6 @@ def test_objects_do_not_reach_into_each_other() -> None:
     surface = spheres()
     alone = ExpectedSurface(1, VOXELS)
     alone.distance.copy_(surface.distance[VOXELS:])
-    both = surface(enter[1:], way[1:], hit[1:], torch.tensor([1]))
-    single = alone(enter[1:], way[1:], hit[1:], torch.tensor([0]))
+    rays = (enter[1:], way[1:], hit[1:])
+    both, single = traced(surface, rays, 1), traced(alone, rays, 0)
     torch.testing.assert_close(both.points, single.points, atol=1e-5, rtol=0)

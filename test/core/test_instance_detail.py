@@ -13,6 +13,7 @@ from cope_ros.core.refinement.instance_regions import (
     Regions,
     RegionSampler,
     pack_picture,
+    unpack_picture,
 )
 
 CATALOGUE = make_catalogue()
@@ -36,7 +37,7 @@ def test_windows_show_the_pixels_about_their_cells() -> None:
     pixels = regions_of(CELLS).pixels
     x, y = torch.arange(640.0), torch.arange(480.0)
     ramp = torch.stack((x.expand(480, 640), y[:, None].expand(480, 640), torch.ones(480, 640)))
-    windows = sampler_of(CELLS).windows(pack_picture(ramp[None]), pixels)
+    windows = sampler_of(CELLS).windows(unpack_picture(pack_picture(ramp[None])), pixels)
     side = CELLS * SAMPLES
     assert windows.shape == (3, 3, side, side)
     of_cells = windows.unflatten(2, (CELLS, SAMPLES)).unflatten(4, (CELLS, SAMPLES)).mean((3, 5))
@@ -58,18 +59,18 @@ def test_a_head_learns_from_pixels_and_from_the_surface() -> None:
     regions = regions_of(head.regions.cells)
     features, image = torch.randn(1, 64, 120, 160), torch.randn(1, 3, 480, 640)
     shared = torch.cat((features, pack_picture(image)), 1)
-    head(shared, CLASSES, regions).coordinates.sum().backward()
+    head(head.maps(shared), CLASSES, regions).coordinates.sum().backward()
     weight = head.detail.output.weight
     assert weight.grad is not None
     assert weight.grad.abs().sum() > 0
     with torch.inference_mode():
-        before = head(shared, CLASSES, regions).coordinates
+        before = head(head.maps(shared), CLASSES, regions).coordinates
         weight += weight.grad
-        after = head(shared, CLASSES, regions).coordinates
+        after = head(head.maps(shared), CLASSES, regions).coordinates
         head.surface.color[:, :12] = 200
-        coloured = head(shared, CLASSES, regions).coordinates
+        coloured = head(head.maps(shared), CLASSES, regions).coordinates
         head.surface.distance[:12] = 0.05
-        shaped = head(shared, CLASSES, regions).coordinates
+        shaped = head(head.maps(shared), CLASSES, regions).coordinates
     for one, other in ((before, after), (after, coloured), (coloured, shaped)):
         assert (one - other)[:2].abs().amax() > 1e-3
 
@@ -78,7 +79,7 @@ def test_half_precision_packs_and_windows_alike() -> None:
     image = torch.rand(1, 3, 480, 640)
     sampler, pixels = sampler_of(CELLS), regions_of(CELLS).pixels
     exact, rounded = (
-        sampler.windows(pack_picture(image.to(kind)), pixels)
+        sampler.windows(unpack_picture(pack_picture(image.to(kind))), pixels)
         for kind in (torch.float32, torch.bfloat16)
     )
     torch.testing.assert_close(exact, rounded, atol=0.01, rtol=0)

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from cope_ros.core.catalogue import Catalogue
 from cope_ros.core.network import backbone as backbones
 from cope_ros.core.network.heads import KeyTower, Tower
-from cope_ros.core.network.pose_head import GeometricPoseHead, PublishedPoseHead
+from cope_ros.core.network.pose_head import (
+    STEPS,
+    STEPS_BEFORE_HEAD,
+    GeometricPoseHead,
+    PublishedPoseHead,
+)
 from cope_ros.core.network.presets import NetworkConfig
 from cope_ros.core.network.pyramid import Pyramid
 from cope_ros.core.refinement.contour_fit import ContourFit
@@ -89,7 +94,8 @@ class CopeNetwork(nn.Module):
 def _build_pose_head(config: NetworkConfig, catalogue: Catalogue) -> nn.Module:
     if config.pose_head == "published":
         return PublishedPoseHead(len(catalogue), config.pose_channels)
-    return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels)
+    steps = STEPS if config.instance_head is None else STEPS_BEFORE_HEAD
+    return GeometricPoseHead(catalogue_corners(catalogue), config.pose_channels, steps)
 
 
 def _build_instance_head(

@@ -13,7 +13,8 @@ from cope_ros.core import geometry
 
 PIXEL_SCALE = 0.01  # published head: brings pixel offsets to the order of one
 TRANSLATION_SCALE = 0.5  # m, published target: x / 500 mm, y / 500 mm, 3 (z / 1000 mm - 1)
-REFINEMENT_STEPS = 4  # Gauss-Newton; a fifth changes less than float32 can show
+STEPS = 4  # Gauss-Newton; a fifth changes less than float32 can show
+STEPS_BEFORE_HEAD = 2  # where an instance head goes on: more change no pose it ends at
 DAMPING = 1e-3  # relative to the diagonal; keeps wild corners from exploding
 MIN_RADIUS = 1e-3  # of the corners in normalised coordinates, below which nothing is seen
 MAX_LOG_DEPTH = 0.7  # the learned depth correction stays within a factor of two
@@ -69,15 +70,18 @@ class GeometricPoseHead(nn.Module):
 
     Args:
         corners: (C, 8, 3) m, of each object's box.
+        channels: of the two hidden layers.
+        steps: of Gauss-Newton.
     """
 
     corners: Tensor
-    steps: Final[int] = REFINEMENT_STEPS
+    steps: Final[int]
     min_radius: Final[float] = MIN_RADIUS
     max_log_depth: Final[float] = MAX_LOG_DEPTH
 
-    def __init__(self, corners: Tensor, channels: tuple[int, int]) -> None:
+    def __init__(self, corners: Tensor, channels: tuple[int, int], steps: int = STEPS) -> None:
         super().__init__()
+        self.steps = steps
         n_classes = corners.shape[0]
         self.n_classes = n_classes
         self.register_buffer("corners", corners.clone(), persistent=False)

@@ -40,74 +40,88 @@ class ExpectedSurface(nn.Module):
 
     distance: Tensor
     color: Tensor
-    axes: Tensor
-    layer: Tensor
+    middle: Tensor
+    reach: Tensor
     unit: Tensor
+    axes: Tensor
     depths: Tensor
     mean: Tensor
     deviation: Tensor
     steps: Final[int] = STEPS
     behind: Final[int] = len(DEPTHS)
-    side: Final[float] = SIDE
     gradient_step: Final[float] = GRADIENT_STEP
     voxels: Final[int]
-    extent: Final[float]
-    last: Final[float]
 
     def __init__(self, objects: int, voxels: int) -> None:
         super().__init__()
-        self.voxels, self.extent, self.last = voxels, float(voxels), voxels - 1.0
+        self.voxels = voxels
         # (C * G, G, G) over the diameter, of z y x, outside positive: objects one on the other.
         grids = torch.zeros(objects * voxels, voxels, voxels, dtype=torch.float16)
         self.register_buffer("distance", grids)
         self.register_buffer("color", torch.zeros(3, *grids.shape, dtype=torch.uint8))
-        self.register_buffer("axes", torch.eye(3) * self.gradient_step, persistent=False)
-        self.register_buffer("layer", torch.tensor([0.0, 0.0, voxels]), persistent=False)
-        unit = 2.0 / torch.tensor([voxels, voxels, objects * voxels])
-        self.register_buffer("unit", unit, persistent=False)
-        depths = torch.tensor(DEPTHS).unsqueeze(-1)
-        self.register_buffer("depths", depths, persistent=False)
+        # Coordinates as ``grid_sample`` takes them, from -1 to 1 over all objects' grids.
+        middle = torch.zeros(objects, 1, 3)
+        middle[:, 0, 2] = (2.0 * torch.arange(objects) + 1.0) / objects - 1.0
+        self.register_buffer("middle", middle, persistent=False)  # of each object's
+        unit = torch.tensor([2.0, 2.0, 2.0 / objects]) / SIDE
+        self.register_buffer("unit", unit, persistent=False)  # per diameter
+        reach = 0.5 * SIDE * (1.0 - 1.0 / voxels) * unit
+        self.register_buffer("reach", reach, persistent=False)  # to the last voxels' centres
+        axes = torch.diag(unit) * self.gradient_step
+        self.register_buffer("axes", axes, persistent=False)
+        self.register_buffer("depths", torch.tensor(DEPTHS), persistent=False)
         self.register_buffer("mean", torch.tensor(IMAGENET.mean), persistent=False)
         self.register_buffer("deviation", torch.tensor(IMAGENET.std), persistent=False)
 
+    @torch.jit.export
+    def volume(self) -> Tensor:
+        """(1, 4, C * G, G, G) float32, what rays are traced through: distances and colours."""
+        return torch.cat((self.distance[None].float(), self.color.float())).unsqueeze(0)
+
     def forward(
-        self, enter: Tensor, way: Tensor, hit: Tensor, class_index: Tensor
+        self, volume: Tensor, enter: Tensor, way: Tensor, hit: Tensor, class_index: Tensor
     ) -> SurfacePoints:
         """Traces rays to surfaces.
 
         Args:
+            volume: see ``volume``.
             enter: (N, P, 3) where rays enter the objects' boxes, over the diameter.
             way: (N, P, 3) directions of rays, of any length.
             hit: (N, P, 1) one where a ray meets the box; others stay where they start.
             class_index: (N,) int64.
         """
-        volume = torch.cat((self.distance[None].float(), self.color.float())).unsqueeze(0)
-        distances = volume[:, :1]
-        unit = way / way.square().sum(-1, keepdim=True).sqrt() * hit
-        point = points = enter
-        distance = self._look_up(distances, point, class_index)
+        # One image of the volume for each instance, without copies: CPUs share the images out.
+        volumes = volume.expand(enter.shape[0], -1, -1, -1, -1)
+        distances = volumes[:, :1]
+        middle = self.middle[class_index]
+        low, high = middle - self.reach, middle + self.reach
+        unit = way * (hit * way.square().sum(-1, keepdim=True).rsqrt())
+        start, step = torch.addcmul(middle, enter, self.unit), unit * self.unit
+        length = nearest_length = torch.zeros_like(hit)
+        distance = _look_up(distances, start, low, high)
         nearest = distance.abs()
         for _ in range(self.steps):
-            point = point + unit * distance
-            distance = self._look_up(distances, point, class_index)
-            nearer = distance.abs() < nearest
-            points = torch.where(nearer, point, points)
-            nearest = torch.where(nearer, distance.abs(), nearest)
-        within = (points.unsqueeze(2) + unit.unsqueeze(2) * self.depths).flatten(1, 2)
-        deepest = self._look_up(distances, within, class_index).unflatten(1, (-1, self.behind))
-        clearance = torch.minimum(nearest, deepest.amin(2))
-        here = self._look_up(volume, points, class_index)
-        aside = (points.unsqueeze(2) + self.axes).flatten(1, 2)
-        rise = self._look_up(distances, aside, class_index).view(points.shape) - here[..., :1]
-        colors = (here[..., 1:] - self.mean) / self.deviation
-        return SurfacePoints(points, rise / self.gradient_step, clearance, colors * hit)
+            length = length + distance
+            distance = _look_up(distances, torch.addcmul(start, step, length), low, high)
+            nearer = distance.abs()
+            nearest_length = torch.where(nearer < nearest, length, nearest_length)
+            nearest = torch.minimum(nearer, nearest)
+        beyond = (nearest_length + self.depths).unsqueeze(-1)  # (N, P, depths, 1)
+        within = torch.addcmul(start.unsqueeze(2), step.unsqueeze(2), beyond).flatten(1, 2)
+        deepest = _look_up(distances, within, low, high).unflatten(1, (-1, self.behind)).amin(2)
+        place = torch.addcmul(start, step, nearest_length)
+        here = _look_up(volumes, place, low, high)
+        aside = (place.unsqueeze(2) + self.axes).flatten(1, 2)
+        rise = _look_up(distances, aside, low, high).view(enter.shape) - here[..., :1]
+        return SurfacePoints(
+            torch.addcmul(enter, unit, nearest_length),
+            rise / self.gradient_step,
+            torch.minimum(nearest, deepest),
+            (here[..., 1:] - self.mean) / self.deviation * hit,
+        )
 
-    def _look_up(self, volume: Tensor, points: Tensor, class_index: Tensor) -> Tensor:
-        """(1, F, C * G, G, G) at (N, Q, 3) -> (N, Q, F); beyond the cube what its faces have."""
-        inside = (points / self.side + 0.5) * self.extent - 0.5
-        place = inside.clamp(0.0, self.last) + class_index.view(-1, 1, 1) * self.layer
-        grid = (place + 0.5) * self.unit - 1.0
-        # One image of the volume for each instance, without copies: CPUs share the images out.
-        volumes = volume.expand(points.shape[0], -1, -1, -1, -1)
-        seen = F.grid_sample(volumes, grid[:, None, None], align_corners=False)
-        return seen.flatten(2).transpose(1, 2)
+
+def _look_up(volumes: Tensor, grid: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """(N, F, C * G, G, G) at (N, Q, 3) -> (N, Q, F); beyond a cube what its faces have."""
+    grid = torch.clamp(grid, low, high)[:, None, None]
+    return F.grid_sample(volumes, grid, align_corners=False).flatten(2).transpose(1, 2)

@@ -1,12 +1,20 @@
-"""The map that all regions are pooled from."""
+"""The maps that all regions are pooled from."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cope_ros.core.network.layers import conv_layer, upsample
 from cope_ros.core.refinement.instance_regions import pack_picture
+
+
+class InstanceMaps(NamedTuple):
+    """What all rounds look things up in, made once an image."""
+
+    features: Tensor  # (B, F, H/4, W/4) float32
+    picture: Tensor  # (B, 3, H/2, W/2) float32; empty without a surface
+    volume: Tensor  # of ``ExpectedSurface.volume``; empty without a surface
 
 
 class InstanceFeatures(nn.Module):

@@ -21,8 +21,8 @@ from cope_ros.core.network.presets import InstanceHeadConfig
 from cope_ros.core.refinement.coordinate_fit import PLACE_UNIT, CoordinateFit, InstancePrediction
 from cope_ros.core.refinement.expected_surface import ExpectedSurface
 from cope_ros.core.refinement.instance_detail import InstanceDetail
-from cope_ros.core.refinement.instance_features import InstanceFeatures
-from cope_ros.core.refinement.instance_regions import Regions, RegionSampler
+from cope_ros.core.refinement.instance_features import InstanceFeatures, InstanceMaps
+from cope_ros.core.refinement.instance_regions import Regions, RegionSampler, unpack_picture
 
 COORDINATE_UNIT = 0.1  # diameters per unit of the tower's coordinates
 CELL_INPUTS = 8  # beside features: expected point x y z, whether hit, place, depth, in the image
@@ -153,12 +153,13 @@ class InstanceHead(nn.Module):
         """
         shape, c = class_index.shape, class_index.flatten()
         K = K.unsqueeze(1).expand(-1, shape[1], -1, -1).flatten(0, 1)
+        maps = self.maps(shared)
         regions = self.regions(c, R.flatten(0, 1), t.flatten(0, 1), K, size)
-        prediction = self(shared, c, regions)
+        prediction = self(maps, c, regions)
         fitted = self.fit(prediction, c, regions)
         for _ in range(self.rounds - 1):
             regions = self.regions(c, fitted.R, fitted.t, K, size)
-            prediction = self(shared, c, regions)
+            prediction = self(maps, c, regions)
             fitted = self.fit(prediction, c, regions)
         return RefinedInstances(
             fitted.R.unflatten(0, shape),
@@ -167,43 +168,55 @@ class InstanceHead(nn.Module):
             torch.sigmoid(prediction.quality).view(shape),
         )
 
-    def _expected(self, class_index: Tensor, regions: Regions) -> ExpectedCells:
+    @torch.jit.export
+    def maps(self, shared: Tensor) -> InstanceMaps:
+        """(B, F, H/4, W/4), see ``InstanceFeatures``, apart and in full precision."""
+        features = shared[:, : self.feature_channels].float()
+        picture, volume = features[:, :0], features[:, :0]
+        if self.surface is not None:
+            packed = shared[:, self.feature_channels :].detach()  # of the image: nothing to learn
+            picture, volume = unpack_picture(packed), self.surface.volume()
+        return InstanceMaps(features, picture, volume)
+
+    def _expected(self, maps: InstanceMaps, class_index: Tensor, regions: Regions) -> ExpectedCells:
         """What the pose so far puts in each cell: the surface, or the box where there is none."""
         box = self.regions.box_points(regions, class_index)
         if self.surface is None:
             return ExpectedCells(box.points, box.hit, box.points[..., :0])
-        met = self.surface(box.points, box.ways, box.hit, class_index)
+        met = self.surface(maps.volume, box.points, box.ways, box.hit, class_index)
         clearance = (met.clearance * self.clearance_gain).clamp(-3.0, 3.0)
         normals = met.normals @ regions.R.transpose(1, 2)
         guide = torch.cat((normals, clearance, met.colors), -1)
         return ExpectedCells(met.points, box.hit * (0.5 - clearance).clamp(0.0, 1.0), guide)
 
     def _entered(
-        self, shared: Tensor, regions: Regions, expected: ExpectedCells, ray: Tensor
+        self, maps: InstanceMaps, regions: Regions, expected: ExpectedCells, ray: Tensor
     ) -> Tensor:
         """(N, P, C) what is seen and what is expected in each cell."""
         place = regions.points / regions.scale[:, None, None]
         given = (expected.points, expected.hit, place, ray[..., 2:], regions.inside.unsqueeze(-1))
-        seen = self.regions.pool(shared[:, : self.feature_channels], regions.pixels)
+        seen = self.regions.pool(maps.features, regions.pixels)
         x: Tensor = self.enter(torch.cat((seen, *given), -1).to(self.enter.weight.dtype))
         if self.expect is not None:
             x = x + self.expect(expected.guide.to(x.dtype))
         if self.detail is not None:
-            packed = shared[:, self.feature_channels :].detach()  # of the image: nothing to learn
-            x = x + self.detail(self.regions.windows(packed, regions.pixels), expected.guide)
+            windows = self.regions.windows(maps.picture, regions.pixels)
+            x = x + self.detail(windows, expected.guide)
         return x
 
-    def forward(self, shared: Tensor, class_index: Tensor, regions: Regions) -> InstancePrediction:
+    def forward(
+        self, maps: InstanceMaps, class_index: Tensor, regions: Regions
+    ) -> InstancePrediction:
         """What the tower predicts of N instances.
 
         Args:
-            shared: (B, F, H/4, W/4), see ``InstanceFeatures``.
+            maps: see ``maps``.
             class_index: (N,) int64.
             regions: about their poses.
         """
-        expected = self._expected(class_index, regions)
+        expected = self._expected(maps, class_index, regions)
         ray = expected.points @ regions.R.transpose(1, 2)  # (N, P, 3) in the ray's frame
-        x = self._entered(shared, regions, expected, ray)
+        x = self._entered(maps, regions, expected, ray)
         x = x.unflatten(1, (self.regions.cells, self.regions.cells))
         size, way = torch.log(regions.scale).unsqueeze(1), regions.R_cam_ray[:, :2, 2]
         known = torch.cat((regions.R.flatten(1), size, way), 1).to(x.dtype)

@@ -39,6 +39,11 @@ def pack_picture(image: Tensor, stride: int = PICTURE_STRIDE) -> Tensor:
     return F.pixel_unshuffle(F.avg_pool2d(image, stride), 2)
 
 
+def unpack_picture(packed: Tensor) -> Tensor:
+    """(B, 12, H/4, W/4) of ``pack_picture`` -> (B, 3, H/2, W/2) float32."""
+    return F.pixel_shuffle(packed.float(), 2)
+
+
 class BoxRays(NamedTuple):
     """Rays of N regions' cells at the objects' boxes, in object's axes over the diameter."""
 
@@ -111,7 +116,7 @@ class RegionSampler(nn.Module):
         """Features of cells (RoIAlign with one sample each); zero beyond the map.
 
         Args:
-            shared: (B, F, H/4, W/4).
+            shared: (B, F, H/4, W/4) of any type.
             pixels: (N, P, 2) px, N = B * M.
 
         Returns:
@@ -124,17 +129,16 @@ class RegionSampler(nn.Module):
         return seen.permute(0, 2, 3, 1).flatten(0, 1)
 
     @torch.jit.export
-    def windows(self, packed: Tensor, pixels: Tensor) -> Tensor:
+    def windows(self, picture: Tensor, pixels: Tensor) -> Tensor:
         """The image about regions, several samples a cell; zero beyond it.
 
         Args:
-            packed: (B, 12, H/4, W/4) of ``pack_picture``.
+            picture: (B, 3, H/2, W/2) float32, see ``unpack_picture``.
             pixels: (N, P, 2) px, N = B * M, of the cells' centres.
 
         Returns:
-            (N, 3, 4 G, 4 G) float32.
+            (N, 3, 4 G, 4 G) float32, channels last.
         """
-        picture = F.pixel_shuffle(packed.float(), 2)
         batch, height, width = picture.shape[0], picture.shape[2], picture.shape[3]
         first, last = pixels[:, :1], pixels[:, -1:]
         side = (last - first) * (self.cells / (self.cells - 1.0))
@@ -143,7 +147,7 @@ class RegionSampler(nn.Module):
         fine = self.cells * self.samples
         grid = grid.view(batch, -1, fine * fine, 2)
         seen = F.grid_sample(picture, grid, align_corners=False)
-        return seen.transpose(1, 2).reshape(-1, 3, fine, fine)
+        return seen.permute(0, 2, 3, 1).reshape(-1, fine, fine, 3).permute(0, 3, 1, 2)
 
     @torch.jit.export
     def box_points(self, regions: Regions, class_index: Tensor) -> BoxRays:

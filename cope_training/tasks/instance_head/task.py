@@ -142,13 +142,14 @@ class InstanceHeadTask(nn.Module):
         classes, K, counts = batch.class_index[image, row], batch.K[image], counts[image, row]
         R, t = starts.R[image, row], starts.t[image, row]
         R_gt, t_gt = batch.R[image, row], batch.t[image, row]
+        maps = head.maps(shared)
         totals: dict[str, Tensor] = {}
         for number in range(self.config.rounds):
             R_gt, t_gt = self.align(R_gt, t_gt, R, classes)
             truth = Truth(image, row, classes, counts, R_gt, t_gt, K)
             regions = head.regions(classes, R, t, K, size)
             cells = cells_of(batch, truth, regions)
-            prediction = head(shared, classes, regions)
+            prediction = head(maps, classes, regions)
             fitted = head.fit(prediction, classes, regions)
             losses, distance = self.loss.head(prediction, fitted, regions, truth, cells)
             for name, value in losses.items():
