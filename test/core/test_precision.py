@@ -72,11 +72,13 @@ def test_half_precision_of_the_whole_demo_model(dtype: torch.dtype) -> None:
             halve(scripted.network, dtype)
         with torch.inference_mode():
             runs.append(Instances(*scripted(*inputs)))
-    for row in torch.nonzero(runs[0].score[0] > 0.4).flatten():
-        apart = (runs[1].t[0] - runs[0].t[0, row]).norm(dim=1).min()
+    exact, rounded = runs
+    sure = exact.valid[0] & (exact.score[0] > 0.4)  # other rows are no instances
+    for row in torch.nonzero(sure).flatten():
+        apart = (rounded.t[0, rounded.valid[0]] - exact.t[0, row]).norm(dim=1).min()
         limit = 0.004 if dtype == torch.float16 else 0.015  # of the distance
-        assert apart < limit * runs[0].t[0, row, 2]
-    assert runs[0].score[0].max() > 0.4
+        assert apart < limit * exact.t[0, row, 2]
+    assert sure.sum() >= 2
 
 
 def test_half_precision_where_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
