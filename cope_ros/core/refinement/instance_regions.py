@@ -112,20 +112,20 @@ class RegionSampler(nn.Module):
         return Regions(pixels, points, inside, to_ray @ R, R_cam_ray, center_ray, scale)
 
     @torch.jit.export
-    def pool(self, shared: Tensor, pixels: Tensor) -> Tensor:
+    def pool(self, features: Tensor, pixels: Tensor) -> Tensor:
         """Features of cells (RoIAlign with one sample each); zero beyond the map.
 
         Args:
-            shared: (B, F, H/4, W/4) of any type.
+            features: (B, F, H/4, W/4) float32: half precision would place cells whole pixels off.
             pixels: (N, P, 2) px, N = B * M.
 
         Returns:
-            (N, P, F) float32: half precision would place cells whole pixels off.
+            (N, P, F) float32.
         """
-        batch, height, width = shared.shape[0], shared.shape[2], shared.shape[3]
+        batch, height, width = features.shape[0], features.shape[2], features.shape[3]
         grid = _normalized(pixels, self.stride * width, self.stride * height)
         grid = grid.view(batch, -1, self.cells * self.cells, 2)
-        seen = F.grid_sample(shared.float(), grid, align_corners=False)
+        seen = F.grid_sample(features, grid, align_corners=False)
         return seen.permute(0, 2, 3, 1).flatten(0, 1)
 
     @torch.jit.export
