@@ -18,7 +18,8 @@ from cope_training.engine.distributed import Ranks
 from cope_training.engine.trainer import Trainer
 from cope_training.tasks.build import build_task
 from cope_training.tasks.instance_head.losses import InstanceHeadLoss, Truth, cells_of
-from cope_training.tasks.instance_head.starts import Starts, displaced
+from cope_training.tasks.instance_head.rows import draw_rows
+from cope_training.tasks.instance_head.starts import displaced
 
 CATALOGUE = make_catalogue()
 DIAMETERS = catalogue_diameters(CATALOGUE)
@@ -58,7 +59,7 @@ def truth_of(batch: FrameBatch) -> Truth:
     images = torch.arange(len(batch.K)).repeat_interleave(2)
     rows = torch.arange(2).repeat(len(batch.K))
     return Truth(
-        images, rows, batch.class_index.flatten(), batch.valid.flatten(),
+        images, rows, batch.class_index.flatten(), batch.valid.flatten(), images < 0,
         batch.R.flatten(0, 1), batch.t.flatten(0, 1), batch.K[images],
     )  # fmt: skip
 
@@ -116,8 +117,9 @@ def test_the_head_learns_images_by_heart() -> None:
     assert head is not None
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3)
     totals = []
+    rows = draw_rows(starts, batch, CENTERS, config.instance_head)
     for _ in range(40):
-        losses = task._refine(shared, Starts(starts.R, starts.t), batch)
+        losses = task._refine(shared, rows, batch)
         total = torch.stack([v for k, v in losses.items() if not k.startswith("right")]).sum()
         optimizer.zero_grad()
         total.backward()

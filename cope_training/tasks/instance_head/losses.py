@@ -38,6 +38,7 @@ class Truth(NamedTuple):
     row: Tensor  # (N,) int64, of the instance in its image
     class_index: Tensor  # (N,)
     counts: Tensor  # (N,) bool: instances to be learned from
+    absent: Tensor  # (N,) bool: there is no such object, visible nowhere and never right
     R: Tensor  # (N, 3, 3)
     t: Tensor  # (N, 3) m
     K: Tensor  # (N, 3, 3) px
@@ -83,7 +84,8 @@ class InstanceHeadLoss:
         """Weighted losses by name, and (N,) mean corner distance over the diameter."""
         config, diameter = self.config, self.head.regions.diameters[truth.class_index]
         counts = (truth.counts & (cells.visible.sum(1) >= FEWEST_CELLS)).float()
-        total = counts.sum().clamp_min(1.0)
+        judged = torch.maximum(counts, truth.absent.float())
+        total, judgements = counts.sum().clamp_min(1.0), judged.sum().clamp_min(1.0)
         known = cells.known.float() * counts.unsqueeze(1)
         own = self._own_coordinates(regions, truth, cells, diameter)
         difference = prediction.coordinates - own
@@ -99,16 +101,16 @@ class InstanceHeadLoss:
         visible = F.binary_cross_entropy_with_logits(
             prediction.visible, cells.visible.float(), reduction="none"
         ).mean(1)
-        losses["visible"] = config.visible * (visible * counts).sum() / total
+        losses["visible"] = config.visible * (visible * judged).sum() / judgements
         losses["prior"] = (
             config.prior * (self._prior(prediction, regions, truth) * counts).sum() / total
         )
         distance = self._distance(fitted, truth, diameter)
         pose = POINT_SCALE * torch.log1p(distance / POINT_SCALE)
         losses["pose"] = config.pose * 10.0 * (pose * counts).sum() / total
-        right = (distance.detach() < RIGHT).float()
+        right = ((distance.detach() < RIGHT) & ~truth.absent).float()
         quality = F.binary_cross_entropy_with_logits(prediction.quality, right, reduction="none")
-        losses["quality"] = config.quality * (quality * counts).sum() / total
+        losses["quality"] = config.quality * (quality * judged).sum() / judgements
         return losses, torch.where(counts > 0, distance.detach(), -1.0)
 
     def _own_coordinates(

@@ -15,20 +15,21 @@ from cope_ros.core.detection.decoding import decode_keypoints, output_scales
 from cope_ros.core.errors import CopeError
 from cope_ros.core.network.cope_network import CopeNetwork, catalogue_corners
 from cope_ros.core.network.pose_head import GeometricPoseHead
+from cope_ros.core.refinement.instance_refinement import image_size
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.data.frames import Frame
 from cope_training.tasks.computation import mixed_precision
 from cope_training.tasks.dense.losses import CopeLoss, Predictions
 from cope_training.tasks.dense.targets import TargetBuilder, Targets
+from cope_training.tasks.instance_head.absent import absent_objects
 from cope_training.tasks.instance_head.config import InstanceHeadTraining
 from cope_training.tasks.instance_head.losses import (
     InstanceHeadLoss,
     Truth,
     cells_of,
 )
+from cope_training.tasks.instance_head.rows import Rows, draw_rows
 from cope_training.tasks.instance_head.starts import Starts, displaced, from_dense
-
-CENTER_MARGIN = 0.1  # of the image's side, that an instance's centre may lie beyond it
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,26 @@ class InstanceHeadTask(nn.Module):
             outputs = self.network(images)
         predictions = Predictions.of(outputs)
         losses = self.loss.dense(predictions, targets.dense, progress)
-        starts = self._starts(predictions, targets, progress)
-        own = self._refine(outputs.shared, starts, targets.batch)  # geometry, in full precision
+        rows = self._rows(predictions, targets, progress)
+        own = self._refine(outputs.shared, rows, targets.batch)  # geometry, in full precision
         losses |= own
         weighted = [v for k, v in own.items() if not k.startswith("right")]
         losses["total"] = losses["total"] + torch.stack(weighted).sum()
         return losses
+
+    def _rows(
+        self, predictions: Predictions, targets: InstanceHeadTargets, progress: float
+    ) -> Rows:
+        """Instances that are there, and once dense poses are worth it some that are not."""
+        head, batch, config = self.network.instance_head, targets.batch, self.config
+        assert head is not None
+        starts = self._starts(predictions, targets, progress)
+        rows = draw_rows(starts, batch, head.regions.centers, config)
+        if progress < config.dense_from or not config.absent:
+            return rows
+        labels = targets.dense.labels
+        other = absent_objects(predictions, labels, batch, self.loss.dense, config.absent)
+        return rows.joined(other)
 
     def _starts(
         self, predictions: Predictions, targets: InstanceHeadTargets, progress: float
@@ -130,23 +145,17 @@ class InstanceHeadTask(nn.Module):
         assert isinstance(pose_head, GeometricPoseHead)
         return from_dense(starts, share, keypoints, dense, batch, pose_head, head.regions.diameters)
 
-    def _refine(self, shared: Tensor, starts: Starts, batch: FrameBatch) -> dict[str, Tensor]:
+    def _refine(self, shared: Tensor, rows: Rows, batch: FrameBatch) -> dict[str, Tensor]:
         """Weighted losses of all rounds and the share of right poses before and after."""
         head = self.network.instance_head
         assert head is not None
-        size = torch.tensor(batch.image.shape[2:0:-1], device=shared.device, dtype=torch.float32)
-        counts = self._counts(batch, head.regions.centers, size)
-        row = self._drawn(counts)
-        image = torch.arange(len(row), device=shared.device).unsqueeze(1).expand_as(row).flatten()
-        row = row.flatten()
-        classes, K, counts = batch.class_index[image, row], batch.K[image], counts[image, row]
-        R, t = starts.R[image, row], starts.t[image, row]
-        R_gt, t_gt = batch.R[image, row], batch.t[image, row]
+        size, K, classes = image_size(batch.image), batch.K[rows.image], rows.class_index
+        R, t, R_gt, t_gt = rows.R, rows.t, rows.R_gt, rows.t_gt
         maps = head.maps(shared)
         totals: dict[str, Tensor] = {}
         for number in range(self.config.rounds):
             R_gt, t_gt = self.align(R_gt, t_gt, R, classes)
-            truth = Truth(image, row, classes, counts, R_gt, t_gt, K)
+            truth = Truth(rows.image, rows.row, classes, rows.counts, rows.absent, R_gt, t_gt, K)
             regions = head.regions(classes, R, t, K, size)
             cells = cells_of(batch, truth, regions)
             prediction = head(maps, classes, regions)
@@ -160,24 +169,6 @@ class InstanceHeadTask(nn.Module):
             totals[f"right{number + 1}"] = right
             R, t = fitted.R.detach(), fitted.t.detach()
         return totals
-
-    def _counts(self, batch: FrameBatch, centers: Tensor, size: Tensor) -> Tensor:
-        """(B, N) bool: seen well enough, the centre in the image or near it."""
-        center = batch.t + (batch.R @ centers[batch.class_index].unsqueeze(-1)).squeeze(-1)
-        pixel = (batch.K.unsqueeze(1) @ center.unsqueeze(-1)).squeeze(-1)
-        pixel = pixel[..., :2] / pixel[..., 2:].clamp_min(1e-3) / size
-        inside = ((pixel > -CENTER_MARGIN) & (pixel < 1.0 + CENTER_MARGIN)).all(-1)
-        seen = batch.visibility >= self.config.visibility
-        return batch.valid & inside & seen
-
-    def _drawn(self, counts: Tensor) -> Tensor:
-        """(B, n) rows of the instances to learn from: a few that count at random, or all."""
-        total = counts.shape[1]
-        few = min(self.config.instances or total, total)
-        if few == total:
-            return torch.arange(total, device=counts.device).expand_as(counts)
-        chance = counts + torch.rand(counts.shape, device=counts.device)
-        return chance.topk(few, 1).indices
 
 
 class JointLoss:
