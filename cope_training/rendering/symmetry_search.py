@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from cope_ros.core.errors import CopeError
 from cope_ros.core.rotations import about, plane_basis
 from cope_ros.core.symmetry import SAME_AXIS, SymmetryGroup, close_group
 from cope_training.rendering.meshes import Mesh
-from cope_training.rendering.surface_samples import surface_samples
+from cope_training.rendering.surface_samples import surface_samples, triangle_normals
 
 PROBES, SURFACE = 4000, 40_000  # points that are moved, and those they are compared with
 ORDERS = (12, 10, 9, 8, 7, 6, 5, 4, 3, 2)
@@ -46,15 +45,14 @@ class Found:
 
 
 class SymmetrySearch:
-    """Measures movements of one mesh. Points are drawn with a fixed seed."""
+    """Measures movements of one mesh. Points are drawn with a fixed seed.
+
+    Raises:
+        CopeError: no triangle has an area.
+    """
 
     def __init__(self, mesh: Mesh) -> None:
-        corners = mesh.vertices.astype(float)[mesh.faces]
-        area = np.linalg.norm(
-            np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-        )
-        if not area.sum() > 0:
-            raise CopeError("mesh: expected faces with an area")
+        corners, (_, area) = mesh.vertices.astype(float)[mesh.faces], triangle_normals(mesh)
         self.diameter = mesh.diameter
         self.center = (corners.mean(1) * area[:, None]).sum(0) / area.sum()  # (3,) m
         self._inertia = _second_moment(corners - self.center, area)
