@@ -17,7 +17,7 @@ from cope_training.data.bop_stream import BopStream
 from cope_training.data.crops import scale_about
 from cope_training.data.frames import Frame, FrameSource
 from cope_training.data.instance_crops import BLOCK, InstanceCropFrames
-from cope_training.engine.configuration import CROP_HEAD, REFINER, TrainConfig
+from cope_training.engine.configuration import CROP_HEAD, REFINER, DataConfig, TrainConfig
 from cope_training.rendering.scene_config import SceneConfig, make_scene_config
 from cope_training.tasks.refiner.config import MARGIN
 
@@ -146,6 +146,16 @@ def check_recorded(config: TrainConfig, catalogue: Catalogue) -> None:
         BopStream(folder, catalogue, config.seed, bop.crop).check()
 
 
+def training_scenes(data: DataConfig) -> SceneConfig:
+    """The random scenes that a training renders, environment variables put in.
+
+    Raises:
+        CopeError: unknown keys, or a variable is not set.
+    """
+    backgrounds = data.path("backgrounds") or None
+    return make_scene_config(data.scene, models=data.path("meshes"), backgrounds=backgrounds)
+
+
 def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
     """The source that a configuration names.
 
@@ -162,8 +172,7 @@ def build_source(config: TrainConfig, catalogue: Catalogue) -> FrameSource:
         raise CopeError(f"augment.scale_by: expected {modes}, got {augment.scale_by!r}")
     if data.repeats < 1:
         raise CopeError(f"data.repeats: expected at least 1, got {data.repeats}")
-    meshes, backgrounds = data.path("meshes"), data.path("backgrounds") or None
-    scene = make_scene_config(data.scene, models=meshes, backgrounds=backgrounds)
+    scene = training_scenes(data)
     source: FrameSource = RenderedFrames(scene, config.seed)
     if bop.folder and bop.share > 0:
         folder = Path(data.path("bop.folder")) / bop.split

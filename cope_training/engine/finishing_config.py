@@ -30,6 +30,7 @@ class ValidationConfig:
 
     minutes: float = 0.0  # between two looks while training, 0: none
     images: int = 12  # of each look; all at the end
+    random: bool = False  # whole images of the training's random scenes, not objects at rest
     scenes: int = 8  # simulated arrangements of 10 to 40 instances
     views: int = 3  # images of each
     seed: int = 711

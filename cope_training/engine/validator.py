@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cope_training.data.sources import training_scenes
 from cope_training.engine.trainer import Trainer
 from cope_training.evaluation.network_estimator import estimator_of
 from cope_training.evaluation.validation import Validated, ValidationMaker, ValidationSet
@@ -27,9 +28,9 @@ class Validator:
     def __init__(self, trainer: Trainer, out: Path) -> None:
         self.trainer, self.out = trainer, out
         config = trainer.config
-        models = Path(config.data.path("meshes"))
+        scenes = training_scenes(config.data)
         out.mkdir(parents=True, exist_ok=True)
-        self._maker = ValidationMaker(out / FOLDER, models, config.validation)
+        self._maker = ValidationMaker(out / FOLDER, config.validation, scenes)
         self._set: ValidationSet | None = None
         self.seconds = 60.0 * config.validation.minutes
         if config.hours:

@@ -16,8 +16,6 @@ from cope_training.evaluation.metrics.objects import load_objects
 from cope_training.evaluation.metrics.scenes import find_scenes
 from cope_training.rendering.scene_config import SceneConfig
 
-INSTANCES = (3, 16)  # per rendered image
-
 
 def rendered(config: SceneConfig, catalogue: Catalogue, seed: int, count: int) -> Iterator[Frame]:
     """``count`` whole images of random scenes; image i depends on the seed and i alone.
@@ -26,17 +24,15 @@ def rendered(config: SceneConfig, catalogue: Catalogue, seed: int, count: int) -
         CopeError: the meshes are missing, or are of other objects than the catalogue's.
     """
     os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's; set before the context opens
-    from cope_training.rendering.scenes import sample_scene
-    from cope_training.rendering.studio import Studio, load_objects
+    from cope_training.rendering.random_scenes import random_images
+    from cope_training.rendering.studio import load_objects
 
     objects = load_objects(config.models, config.max_faces)
     expected, got = _identities(catalogue), _identities(objects.catalogue)
     if expected != got:
         raise CopeError(f"{config.models}: expected the objects {expected}, got {got}")
-    studio = Studio.for_scenes(objects, config, seed)
-    for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        yield sample_scene(rng, studio, config, int(rng.integers(INSTANCES[0], INSTANCES[1] + 1)))
+    for frame, _ in random_images(objects, config, seed, count):
+        yield frame
 
 
 def _identities(catalogue: Catalogue) -> list[str]:

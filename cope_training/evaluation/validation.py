@@ -1,4 +1,4 @@
-"""Validation while training: whole images of scenes at rest, made once and kept in a folder."""
+"""Validation while training: whole rendered images, made once and kept in a folder."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from cope_training.evaluation.metrics.scenes import Scenes, find_scenes
 from cope_training.evaluation.metrics.tables import GroundTruth
 from cope_training.evaluation.oracle import OracleRow, oracle_rows
 from cope_training.files import write_json
+from cope_training.rendering.random_scenes import write_random_images
 from cope_training.rendering.resting_scenes import SPLIT, make_scenes
+from cope_training.rendering.scene_config import SceneConfig
 from cope_training.rendering.studio import find_mesh
 
 MADE_OF = "made_of.json"  # in the set's folder: what it was made of
@@ -96,18 +98,18 @@ class ValidationMaker:
 
     Args:
         folder: of the set; one that was made of the same stays as it is.
-        models: folder of the objects.
         config: how many scenes of which seed.
+        scenes: the training's, with the folder of the objects.
     """
 
-    def __init__(self, folder: Path, models: Path, config: ValidationConfig) -> None:
-        self.folder, self.models, self.config = folder, models, config
+    def __init__(self, folder: Path, config: ValidationConfig, scenes: SceneConfig) -> None:
+        self.folder, self.config, self.scenes = folder, config, scenes
         self._process: BaseProcess | None = None
-        if not is_made(folder, models, config):
+        if not is_made(folder, config, scenes):
             # Mesa's and torch's compilers do not share a process.
             context = multiprocessing.get_context("spawn")
             self._process = context.Process(
-                target=_make, args=(folder, models, config), daemon=True
+                target=_make, args=(folder, config, scenes), daemon=True
             )
             self._process.start()
 
@@ -124,9 +126,9 @@ class ValidationMaker:
         if self._process is not None:
             self._process.join()
             self._process = None
-        if not is_made(self.folder, self.models, self.config):
+        if not is_made(self.folder, self.config, self.scenes):
             raise CopeError(f"{self.folder}: the validation set could not be made, see above")
-        return ValidationSet(self.folder, self.models, images)
+        return ValidationSet(self.folder, Path(self.scenes.models), images)
 
     def close(self) -> None:
         """Ends the making, if it still goes on."""
@@ -136,45 +138,54 @@ class ValidationMaker:
             self._process = None
 
 
-def is_made(folder: Path, models: Path, config: ValidationConfig) -> bool:
+def is_made(folder: Path, config: ValidationConfig, scenes: SceneConfig) -> bool:
     """Whether a folder holds the set of these objects and settings."""
     try:
         content = json.loads((folder / MADE_OF).read_text())
     except (OSError, ValueError):
         return False
-    return bool(content == _made_of(models, config))
+    return bool(content == _made_of(config, scenes))
 
 
-def make(folder: Path, models: Path, config: ValidationConfig) -> None:
+def make(folder: Path, config: ValidationConfig, scenes: SceneConfig) -> None:
     """Writes the set, whole or not at all; replaces another one.
 
     Raises:
-        CopeError: see ``make_scenes``.
+        CopeError: see ``make_scenes`` and ``write_random_images``.
     """
     beside = folder.with_name(folder.name + ".new")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    make_scenes(models, beside, config.scenes, config.views, config.seed)
-    write_json(beside / MADE_OF, _made_of(models, config))
+    if config.random:
+        scene = beside / SPLIT / f"{1:06d}"
+        write_random_images(scenes, scene, config.seed, config.scenes * config.views)
+    else:
+        make_scenes(Path(scenes.models), beside, config.scenes, config.views, config.seed)
+    write_json(beside / MADE_OF, _made_of(config, scenes))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
 
 
-def _make(folder: Path, models: Path, config: ValidationConfig) -> None:
+def _make(folder: Path, config: ValidationConfig, scenes: SceneConfig) -> None:
     """The process that makes a set: speaks only of what is wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
     os.nice(WORKER_NICENESS)
     try:
-        make(folder, models, config)
+        make(folder, config, scenes)
     except CopeError as error:
         print(f"cope_train: validation: {error}", flush=True)
 
 
-def _made_of(models: Path, config: ValidationConfig) -> dict[str, Any]:
+def _made_of(config: ValidationConfig, scenes: SceneConfig) -> dict[str, Any]:
     """What a set depends on, as plain data."""
+    models = Path(scenes.models)
     info = models / "models_info.json"
     digest = hashlib.sha256(info.read_bytes())
     for item in Catalogue.from_models_info(info):
         digest.update(find_mesh(models, item.obj_id).read_bytes())
-    settings = {"scenes": config.scenes, "views": config.views, "seed": config.seed}
-    return {"version": VERSION, "objects": digest.hexdigest()} | settings
+    made: dict[str, Any] = {"version": VERSION, "objects": digest.hexdigest()}
+    made |= {"scenes": config.scenes, "views": config.views, "seed": config.seed}
+    if config.random:
+        drawn = json.dumps(asdict(scenes) | {"models": ""}, sort_keys=True)
+        made["random"] = hashlib.sha256(drawn.encode()).hexdigest()
+    return made

@@ -6,7 +6,12 @@ from typing import Any
 
 from cope_ros.core.catalogue import Catalogue
 from cope_training.engine.checkpoint import Checkpoint
-from cope_training.engine.finishing_config import CALIBRATION, THRESHOLD, VALIDATION
+from cope_training.engine.finishing_config import (
+    CALIBRATION,
+    THRESHOLD,
+    VALIDATION,
+    ValidationConfig,
+)
 from cope_training.evaluation.oracle import OracleRow, oracle_table
 from cope_training.finishing.model_folder import MARK
 
@@ -27,7 +32,7 @@ def card_text(model: Path, saved: Checkpoint, record: Mapping[str, Any], picture
         f"# Model card: {folder.resolve().name}\n\n{MARK}",
         _objects(saved.catalogue),
         _origin(saved, model),
-        _accuracy(record, pictures),
+        _accuracy(saved.config.validation, record, pictures),
         _false(record, folder),
         _covariances(record, folder),
     ]
@@ -58,17 +63,20 @@ def _origin(saved: Checkpoint, model: Path) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in lines)])
 
 
-def _accuracy(record: Mapping[str, Any], pictures: bool) -> str:
+def _accuracy(config: ValidationConfig, record: Mapping[str, Any], pictures: bool) -> str:
     if VALIDATION not in record:
         return "## Accuracy\n\nNot measured: the configuration has no stage `validation`."
     found = record[VALIDATION]
     rows = {name: _row(values) for name, values in found["rows"].items()}
+    kind = "scenes at rest, other seed, tables and lights than the training's"
+    if config.random:
+        kind = "whole images of the training's random scenes, another seed"
     parts = [
         "## Accuracy",
-        f"On {found['images']} rendered validation images (scenes at rest, other seed, tables and "
-        "lights than the training's): how many of the instances at least half visible (rows "
-        "`visible`: of that share) are right, which is ADD(-S) below a tenth of the diameter; how "
-        "many would be with true rotation, depth or both; and the errors. Real images are harder.",
+        f"On {found['images']} rendered validation images ({kind}): how many of the instances at "
+        "least half visible (rows `visible`: of that share) are right, which is ADD(-S) below a "
+        "tenth of the diameter; how many would be with true rotation, depth or both; and the "
+        "errors. Real images are harder.",
         oracle_table(rows),
     ]
     if pictures:

@@ -17,6 +17,7 @@ import torch
 from cope_ros.core.deployment.runtime import Estimator
 from cope_training.calibrate import LEVELS, scene_config
 from cope_training.calibrate import SEED as CALIBRATION_SEED
+from cope_training.data.sources import training_scenes
 from cope_training.engine import checkpoint as checkpoints
 from cope_training.engine.finishing_config import (
     CALIBRATION,
@@ -98,8 +99,9 @@ class Finishing:
     @cached_property
     def validation(self) -> ValidationSet:
         """The validation set, made if it is not there."""
-        maker = ValidationMaker(self.out / FOLDER, self.meshes, self.saved.config.validation)
-        return maker.open()
+        config = self.saved.config
+        scenes = training_scenes(config.data)
+        return ValidationMaker(self.out / FOLDER, config.validation, scenes).open()
 
 
 def finish(work: Finishing) -> list[str]:

@@ -18,6 +18,7 @@ from cope_training.engine.validator import HISTORY, Validator, read_history
 from cope_training.evaluation import validation
 from cope_training.evaluation.network_estimator import estimator_of
 from cope_training.evaluation.validation import ValidationSet, is_made, make
+from cope_training.rendering.scene_config import SceneConfig
 
 CONFIG = ValidationConfig(minutes=5.0, scenes=2)
 
@@ -62,17 +63,41 @@ def test_a_set_is_made_anew_where_objects_or_settings_differ(
 
     monkeypatch.setattr(validation, "make_scenes", fake)
     folder, models = tmp_path / "set", toys / "models"
+    scenes = SceneConfig(models=str(models))
     folder.mkdir()
     (folder / "old").touch()
-    assert not is_made(folder, models, CONFIG)
-    make(folder, models, CONFIG)
+    assert not is_made(folder, CONFIG, scenes)
+    make(folder, CONFIG, scenes)
     assert sorted(path.name for path in folder.iterdir()) == ["made_of.json", "new"]
-    assert is_made(folder, models, CONFIG)
-    assert is_made(folder, models, ValidationConfig(minutes=1.0, images=3, scenes=2))
-    assert not is_made(folder, models, ValidationConfig(minutes=5.0, scenes=3))
+    assert is_made(folder, CONFIG, scenes)
+    assert is_made(folder, replace(CONFIG, minutes=1.0, images=3), scenes)
+    assert is_made(folder, CONFIG, replace(scenes, print_share=0.5))  # of random scenes alone
+    assert not is_made(folder, replace(CONFIG, scenes=3), scenes)
+    assert not is_made(folder, replace(CONFIG, random=True), scenes)
     with (models / "obj_000001.ply").open("ab") as file:
         file.write(b"\n")
-    assert not is_made(folder, models, CONFIG)
+    assert not is_made(folder, CONFIG, scenes)
+
+
+@pytest.mark.usefixtures("egl")
+def test_a_set_of_the_trainings_random_scenes(tmp_path: Path) -> None:
+    config = replace(CONFIG, random=True, scenes=2, views=2)
+    scenes = SceneConfig(image_width=160, image_height=120, focal_min=100, focal_max=150)
+    make(tmp_path / "set", config, scenes)
+    assert is_made(tmp_path / "set", config, scenes)
+    assert not is_made(tmp_path / "set", config, replace(scenes, print_share=0.5))
+    made = ValidationSet(tmp_path / "set", Path(scenes.models))
+    assert len(made.gts.images) == 4
+    assert made.gts.image_size == (160, 120)
+    focal = [K[0, 0] for K in made.gts.K.values()]
+    assert 100 <= min(focal) < max(focal) <= 150
+    assert len(made.gts) > 4
+    again = tmp_path / "again"
+    make(again, config, scenes)
+    truths = [
+        (f / "validation/000001/scene_gt.json").read_text() for f in (tmp_path / "set", again)
+    ]
+    assert truths[0] == truths[1]
 
 
 class Maker:
@@ -80,7 +105,7 @@ class Maker:
 
     made = False
 
-    def __init__(self, folder: Path, models: Path, config: ValidationConfig) -> None:
+    def __init__(self, folder: Path, config: ValidationConfig, scenes: SceneConfig) -> None:
         self.folder = folder
 
     def ready(self) -> bool:
