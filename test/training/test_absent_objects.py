@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from core_factory import make_catalogue
-from test_instance_head_training import SMALL, boxes_seen_head_on
+from test_instance_head_training import SIDE, SMALL, boxes_seen_head_on
 
 from cope_ros.core import geometry
 from cope_ros.core.detection.locations import make_locations
@@ -27,6 +27,7 @@ from cope_training.tasks.instance_head.task import InstanceHeadTask
 CATALOGUE = make_catalogue()
 CLASSES = len(CATALOGUE)
 CORNERS = catalogue_corners(CATALOGUE)
+CENTERS, STRIDES = make_locations(SIDE, SIDE, torch.device("cpu"))
 SEEN_AT = (33, 50)  # px, on object 0 of every image
 NOTHING_AT = (60, 110)  # px, background, 60 px below both objects
 
@@ -40,11 +41,10 @@ def make_task(**settings: object) -> InstanceHeadTask:
     return task
 
 
-def location_at(x: float, y: float, batch: FrameBatch) -> int:
+def location_at(x: float, y: float) -> int:
     """The nearest location of stride 8."""
-    centers, strides = make_locations(*batch.image.shape[1:3], torch.device("cpu"))  # type: ignore[call-arg]
-    distance = (centers - torch.tensor([float(x), float(y)])).norm(dim=1)
-    return int(torch.where(strides == 8, distance, 1e6).argmin())
+    distance = (CENTERS - torch.tensor([float(x), float(y)])).norm(dim=1)
+    return int(torch.where(STRIDES == 8, distance, 1e6).argmin())
 
 
 def proposing(
@@ -54,21 +54,20 @@ def proposing(
     targets = task.targets.build(batch).dense
     logits = torch.full((*targets.labels.shape, CLASSES), -12.0)
     logits[:, location, class_index] = 6.0
-    centers, strides = make_locations(*batch.image.shape[1:3], torch.device("cpu"))  # type: ignore[call-arg]
     points = geometry.transform(torch.eye(3), t, CORNERS[class_index])
     corners = geometry.project(points, batch.K[0])
     dense = task.loss.dense
     unit = (
-        dense.diameters[class_index] * 1000 * 0.65 if dense.by_diameter else strides[location] * 8
+        dense.diameters[class_index] * 1000 * 0.65 if dense.by_diameter else STRIDES[location] * 8
     )
     keys = torch.zeros(*targets.labels.shape, 16)
-    keys[:, location] = ((centers[location] - corners) / unit).flatten()
+    keys[:, location] = ((CENTERS[location] - corners) / unit).flatten()
     return Predictions(logits, torch.zeros(*targets.labels.shape, 4), keys), targets
 
 
 def proposed(location: tuple[int, int], class_index: int, t: list[float]) -> Rows:
     task, batch = make_task(), boxes_seen_head_on()
-    at = location_at(*location, batch)
+    at = location_at(*location)
     predictions, targets = proposing(task, batch, at, class_index, torch.tensor(t))
     return absent_objects(predictions, targets.labels, batch, task.loss.dense, 1)
 
@@ -102,7 +101,7 @@ def test_a_pose_near_its_class_could_be_refined_and_teaches_nothing(
 
 def test_ignored_locations_and_poses_behind_the_camera_teach_nothing() -> None:
     task, batch = make_task(), boxes_seen_head_on()
-    at = location_at(*NOTHING_AT, batch)
+    at = location_at(*NOTHING_AT)
     predictions, targets = proposing(task, batch, at, 1, torch.tensor([0.0, 0.15, 0.5]))
     ignored = torch.full_like(targets.labels, IGNORE)
     rows = absent_objects(predictions, ignored, batch, task.loss.dense, 1)
@@ -147,7 +146,7 @@ def test_they_come_with_dense_poses_and_can_be_turned_off() -> None:
         ({"absent": 3}, 0.5, 6),
     ):
         task = make_task(**settings)
-        at = location_at(*NOTHING_AT, batch)
+        at = location_at(*NOTHING_AT)
         predictions, _ = proposing(task, batch, at, 1, torch.tensor([0.0, 0.15, 0.5]))
         targets = SimpleNamespace(dense=task.targets.build(batch).dense, batch=batch)
         rows = task._rows(predictions, targets, progress)

@@ -35,7 +35,7 @@ def absent_objects(
         count: F.
     """
     with torch.no_grad():
-        chance = class_probability(predictions.logits.detach().float())
+        chance = class_probability(predictions.logits.float())
         classes = torch.arange(chance.shape[-1], device=chance.device)
         chance = chance.masked_fill(labels.unsqueeze(-1) == classes, 0.0)
         chance = chance.masked_fill(labels.unsqueeze(-1) == IGNORE, 0.0)
@@ -45,7 +45,7 @@ def absent_objects(
         height, width = batch.image.shape[1:3]
         centers, strides = make_locations(height, width, chance.device)
         scales = output_scales(dense.by_diameter, dense.diameters[c], strides[row])
-        raw = predictions.keys.gather(1, row.unsqueeze(-1).expand(-1, -1, 16)).detach().float()
+        raw = predictions.keys.gather(1, row.unsqueeze(-1).expand(-1, -1, 16)).float()
         keypoints = decode_keypoints(raw, centers[row], scales.key)
         K = batch.K.unsqueeze(1).expand(-1, count, -1, -1)
         R, t = dense.pose_head(keypoints.flatten(0, 1), c.flatten(), K.flatten(0, 1))

@@ -25,6 +25,4 @@ class InstanceHeadTraining(InstanceHeadLossConfig):
     dense_from: float = 0.15  # share of the training after which they are
     rounds: int = 2
     instances: int = 0  # of each image, drawn at random, that it learns from; 0: all
-    absent: int = (
-        1  # poses of each image of objects that are not there, to be told as such; 0: none
-    )
+    absent: int = 1  # poses of each image of objects that are not there, see ``absent``; 0: none

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cope_ros.core import geometry
 from cope_ros.core.refinement.instance_refinement import image_size
 from cope_training.data.frame_batch import FrameBatch
 from cope_training.tasks.instance_head.config import InstanceHeadTraining
@@ -62,9 +63,8 @@ def draw_rows(
 def _counts(batch: FrameBatch, centers: Tensor, visibility: float) -> Tensor:
     """(B, N) bool: seen well enough, the centre in the image or near it."""
     center = batch.t + (batch.R @ centers[batch.class_index].unsqueeze(-1)).squeeze(-1)
-    pixel = (batch.K.unsqueeze(1) @ center.unsqueeze(-1)).squeeze(-1)
-    pixel = pixel[..., :2] / pixel[..., 2:].clamp_min(1e-3) / image_size(batch.image)
-    inside = ((pixel > -CENTER_MARGIN) & (pixel < 1.0 + CENTER_MARGIN)).all(-1)
+    place = geometry.project(center, batch.K) / image_size(batch.image)
+    inside = ((place > -CENTER_MARGIN) & (place < 1.0 + CENTER_MARGIN)).all(-1)
     return batch.valid & inside & (batch.visibility >= visibility)
 
 
