@@ -16,7 +16,9 @@ from cope_training.engine.muon import Muon, is_dense
 FINAL_RATE = 0.01  # of the peak learning rate, at the end of the cycle
 MIN_GAIN = 1e-4  # a loss that falls by less is not better (Keras' min_delta)
 # Linear maps to outputs, and the pose head that geometry taught: AdamW's even with Muon.
-NOT_MUON = ("output", "cell_output", "pose_output", "surface", "correction", "pose_head")
+NOT_MUON = (
+    "output", "cell_output", "pose_output", "doubt", "surface", "correction", "pose_head"
+)  # fmt: skip
 
 
 def build_optimizer(

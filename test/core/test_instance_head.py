@@ -61,6 +61,7 @@ def perfect_prediction(
         torch.full((n, 3), 2.0),
         torch.zeros(n),
         torch.zeros(n),
+        torch.zeros(n, 3),
     )
 
 
@@ -145,12 +146,33 @@ def test_the_covariance_knows_what_one_view_tells_least() -> None:
     sampler, fit = RegionSampler(14, CORNERS, DIAMETERS), CoordinateFit(CORNERS, DIAMETERS)
     regions = sampler(classes, R, t, K, SIZE)
     fitted = fit(perfect_prediction(sampler, classes, R, t, regions), classes, regions)
-    covariance = fit.covariance(fitted, classes, regions)
+    covariance = fit.covariance(fitted, torch.zeros(NUMBER, 3), classes, regions)
     assert torch.linalg.eigvalsh(covariance.double()).min() > 0
-    ray = geometry.normalize(t).unsqueeze(-1)
-    along = (ray.transpose(1, 2) @ covariance[:, :3, :3] @ ray).squeeze()
-    across = (covariance[:, :3, :3].diagonal(dim1=1, dim2=2).sum(1) - along) / 2
+    along, across = along_and_across(covariance[:, :3, :3], t)
     assert (along > 2 * across).all()
+
+
+def test_doubts_widen_their_own_part_of_the_covariance() -> None:
+    classes, R, t, K = make_poses()  # the boxes' centres are the origins
+    sampler, fit = RegionSampler(14, CORNERS, DIAMETERS), CoordinateFit(CORNERS, DIAMETERS)
+    regions = sampler(classes, R, t, K, SIZE)
+    fitted = fit(perfect_prediction(sampler, classes, R, t, regions), classes, regions)
+    plain = fit.covariance(fitted, torch.zeros(NUMBER, 3), classes, regions)
+    doubt = torch.tensor([2.0, 3.0, 5.0]).log().expand(NUMBER, 3)  # of x y, of z, of the rotation
+    wide = fit.covariance(fitted, doubt, classes, regions)
+    for before, after, factor in zip(
+        along_and_across(plain[:, :3, :3], t), along_and_across(wide[:, :3, :3], t), (3.0, 2.0),
+        strict=True,
+    ):  # fmt: skip
+        torch.testing.assert_close(after, factor**2 * before, rtol=1e-3, atol=0)
+    torch.testing.assert_close(wide[:, 3:, 3:], 25.0 * plain[:, 3:, 3:], rtol=1e-3, atol=0)
+
+
+def along_and_across(covariance: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) variances along the ray and, in the mean, across it."""
+    ray = geometry.normalize(t).unsqueeze(-1)
+    along = (ray.transpose(1, 2) @ covariance @ ray).squeeze()
+    return along, (covariance.diagonal(dim1=1, dim2=2).sum(1) - along) / 2
 
 
 def make_found(instances: int = 60) -> tuple[Instances, Tensor]:

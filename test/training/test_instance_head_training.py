@@ -11,6 +11,7 @@ from cope_ros.core.errors import CopeError
 from cope_ros.core.network.build import build_network
 from cope_ros.core.network.cope_network import catalogue_corners, catalogue_diameters
 from cope_ros.core.network.presets import PRESETS
+from cope_ros.core.refinement.coordinate_fit import FittedPoses
 from cope_ros.core.refinement.instance_regions import PICTURE_CHANNELS
 from cope_training.data.frame_batch import DEPTH_UNIT, FrameBatch
 from cope_training.engine.configuration import TrainConfig, config_from_dict
@@ -92,6 +93,38 @@ def test_the_true_pose_costs_nothing() -> None:
     )
     fitted = type("Fitted", (), {"R": truth.R, "t": truth.t})()
     assert loss._distance(fitted, truth, DIAMETERS[truth.class_index]).max() < 1e-6
+
+
+def test_doubts_learn_by_how_much_the_fit_is_too_sure() -> None:
+    torch.manual_seed(0)
+    number, wrong = 4000, torch.tensor([0.5, 2.0, 4.0])  # of x y, of z, of the rotation
+    head = build_network(PRESETS["lite"], CATALOGUE).instance_head
+    assert head is not None
+    truth = truth_of(boxes_seen_head_on(number // 2))
+    sigma = torch.tensor([0.02, 0.02, 0.02, 0.01, 0.01, 0.005])
+    error = torch.randn(number, 6) * sigma * wrong[[2, 2, 2, 0, 0, 1]]
+    size = torch.tensor([float(SIDE), float(SIDE)])
+    regions = head.regions(truth.class_index, truth.R, truth.t, truth.K, size)
+    side = DIAMETERS[truth.class_index].unsqueeze(1)
+    ratio = torch.exp(-error[:, 5:])
+    center = torch.cat((-error[:, 3:5] * side, regions.center[:, 2:] * ratio), 1)
+    way = regions.R_cam_ray
+    R = way @ geometry.exp_so3(-error[:, :3]) @ way.mT @ truth.R
+    t = (way @ center.unsqueeze(-1)).squeeze(-1)
+    t = t - (R @ CENTERS[truth.class_index].unsqueeze(-1)).squeeze(-1)
+    fitted = FittedPoses(R, t, torch.diag_embed(sigma.pow(-2)).expand(number, 6, 6))
+    loss = InstanceHeadLoss(head, catalogue_corners(CATALOGUE), TrainConfig().instance_head)
+    torch.testing.assert_close(loss._error(fitted, regions, truth), error, atol=1e-4, rtol=0)
+    doubt = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.Adam([doubt], lr=0.1)
+    for _ in range(80):
+        prediction = type("Prediction", (), {"doubt": doubt.expand(number, 3)})()
+        optimizer.zero_grad()
+        loss._doubt(prediction, fitted, regions, truth).mean().backward()
+        optimizer.step()
+    # Normal errors under a distribution with tails: a little less than they are.
+    torch.testing.assert_close(doubt.detach().exp(), wrong, rtol=0.3, atol=0)
+    assert (doubt.detach().exp() < wrong).all()
 
 
 def test_starts_are_wrong_by_as_much_as_dense_poses() -> None:

@@ -30,6 +30,7 @@ class InstanceHeadConfig:
     blocks: int = 3
     rounds: int = 2  # of region, tower and fit, with shared weights
     max_refined: int = 48  # instances of an image that are refined, best scores first
+    doubt: bool = False  # whether it learns how far off the fit's covariance is
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
-        instance_head=InstanceHeadConfig(voxels=40),
+        instance_head=InstanceHeadConfig(voxels=40, doubt=True),
     ),
     # The same for two CPU cores or a Jetson.
     "lite": NetworkConfig(
@@ -201,7 +202,7 @@ PRESETS: dict[str, NetworkConfig] = {
         pose_channels=(256, 256),
         standardization="stride",
         coordinate_branch=TowerConfig(128, 3),
-        instance_head=InstanceHeadConfig(voxels=40),
+        instance_head=InstanceHeadConfig(voxels=40, doubt=True),
     ),
 }
 # With a crop head at the best instances: far better poses, at three times the time.

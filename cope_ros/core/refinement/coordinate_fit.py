@@ -35,6 +35,7 @@ class InstancePrediction(NamedTuple):
     prior_log_sigma: Tensor  # (N, 3) of x y, of z, of the rotation, each in its unit
     evidence: Tensor  # (N,) logarithm of what the cells together count, over EVIDENCE
     quality: Tensor  # (N,) logit: the refined pose is right (ADD(-S) below a tenth)
+    doubt: Tensor  # (N, 3) log of errors of x y, of z, of the rotation over what the fit says
 
 
 class FittedPoses(NamedTuple):
@@ -101,7 +102,9 @@ class CoordinateFit(nn.Module):
         return FittedPoses(R, t - self._arm(R, class_index), information)
 
     @torch.jit.export
-    def covariance(self, fitted: FittedPoses, class_index: Tensor, regions: Regions) -> Tensor:
+    def covariance(
+        self, fitted: FittedPoses, doubt: Tensor, class_index: Tensor, regions: Regions
+    ) -> Tensor:
         """(N, 6, 6) of the object's origin (m) and rotation (rad) about the camera's axes."""
         arm, side = self._arm(fitted.R, class_index), self.diameters[class_index]
         depth = geometry.length(fitted.t + arm)
@@ -110,7 +113,7 @@ class CoordinateFit(nn.Module):
         # The origin lies an arm before the centre and swings about it.
         top = torch.cat((geometry.skew(arm) @ turn, move), 2)
         bottom = torch.cat((turn, torch.zeros_like(turn)), 2)
-        J = torch.cat((top, bottom), 1)
+        J = torch.cat((top, bottom), 1) * of_unknowns(torch.exp(doubt)).unsqueeze(1)
         return J @ inverse_positive(fitted.information) @ J.transpose(1, 2)
 
     def _arm(self, R: Tensor, class_index: Tensor) -> Tensor:
@@ -135,8 +138,7 @@ class CoordinateFit(nn.Module):
         """(N, 6) of rotation x y z, place x y z."""
         inverse = torch.exp(-2.0 * prediction.prior_log_sigma)
         place = inverse[:, :2] / self.place_variance
-        rotation = inverse[:, 2:] / self.rotation_variance
-        return torch.cat((rotation.expand(-1, 3), place[:, :1].expand(-1, 2), place[:, 1:]), 1)
+        return of_unknowns(torch.cat((place, inverse[:, 2:] / self.rotation_variance), 1))
 
     def _step(
         self, cells: ObservedCells, R: Tensor, place: Tensor, prior: Tensor, pull: Tensor
@@ -156,6 +158,11 @@ class CoordinateFit(nn.Module):
         normal = (weighted @ rows.transpose(2, 3)).sum(1)  # (N, 6, 7) of both coordinates
         H, g = normal[..., :6] + torch.diag_embed(prior), normal[..., 6]
         return solve_positive(H, (g + prior * pull).unsqueeze(-1)).squeeze(-1), H
+
+
+def of_unknowns(values: Tensor) -> Tensor:
+    """(N, 3) of x y, of z, of the rotation -> (N, 6) of rotation x y z, place x y z."""
+    return torch.cat((values[:, 2:].expand(-1, 3), values[:, :1].expand(-1, 2), values[:, 1:2]), 1)
 
 
 def compose_turns(second: Tensor, first: Tensor) -> Tensor:

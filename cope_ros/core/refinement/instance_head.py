@@ -34,6 +34,7 @@ CELL_OUTPUTS = 9
 POSE_OUTPUTS = 8  # prior x y z, their log sigmas (xy, z), log sigma of rotation, evidence, quality
 MIN_LOG_SIGMA, MAX_LOG_SIGMA = -6.0, 2.0  # of cells and priors, in their units
 MAX_LOG_EVIDENCE = 4.0
+MAX_LOG_DOUBT = 4.0
 LOG_SIGMA_START = -3.0  # of cells, before anything is learned
 
 
@@ -99,6 +100,7 @@ class InstanceHead(nn.Module):
     min_log_sigma: Final[float] = MIN_LOG_SIGMA
     max_log_sigma: Final[float] = MAX_LOG_SIGMA
     max_log_evidence: Final[float] = MAX_LOG_EVIDENCE
+    max_log_doubt: Final[float] = MAX_LOG_DOUBT
     log_sigma_start: Final[float] = LOG_SIGMA_START
     feature_channels: Final[int]
     clearance_gain: Final[float] = 1.0 / CLEARANCE_UNIT
@@ -133,6 +135,7 @@ class InstanceHead(nn.Module):
         self.cell_output = nn.Linear(width, CELL_OUTPUTS)
         self.hidden = nn.Linear(3 * width, width)
         self.pose_output = nn.Linear(width, POSE_OUTPUTS)
+        self.doubt = nn.Linear(width, 3) if config.doubt else None
         for layer in (self.cell_output, self.pose_output):
             nn.init.normal_(layer.weight, std=0.01)
             assert layer.bias is not None
@@ -164,7 +167,7 @@ class InstanceHead(nn.Module):
         return RefinedInstances(
             fitted.R.unflatten(0, shape),
             fitted.t.unflatten(0, shape),
-            self.fit.covariance(fitted, c, regions).unflatten(0, shape),
+            self.fit.covariance(fitted, prediction.doubt, c, regions).unflatten(0, shape),
             torch.sigmoid(prediction.quality).view(shape),
         )
 
@@ -228,7 +231,10 @@ class InstanceHead(nn.Module):
         weight = torch.sigmoid(cells[..., 8:]).to(x.dtype)
         about = (x * weight).sum(1) / weight.sum(1).clamp_min(1.0)
         pooled = torch.cat((x.mean(1), about, condition), 1)
-        out = self.pose_output(F.silu(self.hidden(pooled))).float()
+        told = F.silu(self.hidden(pooled))
+        out, doubt = self.pose_output(told).float(), torch.zeros_like(regions.center)
+        if self.doubt is not None:
+            doubt = self.doubt(told).float().clamp(-self.max_log_doubt, self.max_log_doubt)
         correction = cells[..., :3] + cells[..., 3:6] @ regions.R.transpose(1, 2)
         coordinates = ray + correction * self.coordinate_unit
         return InstancePrediction(
@@ -239,4 +245,5 @@ class InstanceHead(nn.Module):
             out[:, 3:6].clamp(self.min_log_sigma, self.max_log_sigma),
             out[:, 6].clamp(-self.max_log_evidence, self.max_log_evidence),
             out[:, 7],
+            doubt,
         )

@@ -13,6 +13,7 @@ class InstanceHeadLossConfig:
     prior: float = 0.1
     pose: float = 1.0
     quality: float = 0.2
+    doubt: float = 0.05  # of the refined pose's errors under its covariance
 
 
 @dataclass(frozen=True)

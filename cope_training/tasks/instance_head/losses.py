@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cope_ros.core import geometry
+from cope_ros.core.gauss_newton import inverse_positive, solve_positive
 from cope_ros.core.refinement.coordinate_fit import (
     PLACE_UNIT,
     ROTATION_SIGMA,
@@ -21,6 +22,9 @@ from cope_training.tasks.instance_head.config import InstanceHeadLossConfig
 RIGHT = 0.1  # of the diameter: mean corner distance of a right pose
 POINT_SCALE = 0.05  # of the diameter, at which the pose's loss turns from linear to logarithmic
 FEWEST_CELLS = 3  # that an instance has to be seen in to be learned from
+# Unknowns of the fit that share a doubt, in the order of ``InstancePrediction.doubt``.
+DOUBT_BLOCKS = (slice(3, 5), slice(5, 6), slice(0, 3))
+FREEDOM = 4.0  # of the Student-t distribution that errors follow
 
 
 class CellTruth(NamedTuple):
@@ -108,6 +112,9 @@ class InstanceHeadLoss:
         distance = self._distance(fitted, truth, diameter)
         pose = POINT_SCALE * torch.log1p(distance / POINT_SCALE)
         losses["pose"] = config.pose * 10.0 * (pose * counts).sum() / total
+        if self.head.doubt is not None:
+            doubt = self._doubt(prediction, fitted, regions, truth)
+            losses["doubt"] = config.doubt * (doubt * counts).sum() / total
         right = ((distance.detach() < RIGHT) & ~truth.absent).float()
         quality = F.binary_cross_entropy_with_logits(prediction.quality, right, reduction="none")
         losses["quality"] = config.quality * (quality * judged).sum() / judgements
@@ -129,23 +136,23 @@ class InstanceHeadLoss:
     ) -> Tensor:
         """(N, P) Laplace's negative log-likelihood of reprojections under the true poses."""
         model = prediction.coordinates @ regions.R * diameter[:, None, None]
-        R, center = self._in_ray(regions, truth)
+        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
         p = model @ R.transpose(1, 2) + center.unsqueeze(1)
         z = torch.maximum(p[..., 2:], 0.3 * center[:, None, 2:])
         residual = (p[..., :2] / z - regions.points) / regions.scale[:, None, None]
         return (residual.abs() * torch.exp(-prediction.log_sigma) + prediction.log_sigma).sum(-1)
 
-    def _in_ray(self, regions: Regions, truth: Truth) -> tuple[Tensor, Tensor]:
-        """True rotation and box centre in the regions' frames."""
-        center = truth.t + (
-            truth.R @ self.head.regions.centers[truth.class_index].unsqueeze(-1)
-        ).squeeze(-1)
+    def _in_ray(
+        self, regions: Regions, class_index: Tensor, R: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rotation and box centre of poses in the regions' frames."""
+        center = t + (R @ self.head.regions.centers[class_index].unsqueeze(-1)).squeeze(-1)
         to_ray = regions.R_cam_ray.transpose(1, 2)
-        return to_ray @ truth.R, (to_ray @ center.unsqueeze(-1)).squeeze(-1)
+        return to_ray @ R, (to_ray @ center.unsqueeze(-1)).squeeze(-1)
 
     def _prior(self, prediction: InstancePrediction, regions: Regions, truth: Truth) -> Tensor:
         """(N,) negative log-likelihood of place, depth and rotation under the priors."""
-        R, center = self._in_ray(regions, truth)
+        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
         xy = center[:, :2] / (center[:, 2:] * regions.scale.unsqueeze(1))
         depth = torch.log(center[:, 2:].clamp_min(geometry.MIN_DEPTH) / regions.center[:, 2:])
         error = (torch.cat((xy, depth), 1) - prediction.prior).clamp(-0.5, 0.5) / PLACE_UNIT
@@ -154,6 +161,30 @@ class InstanceHeadLoss:
         place = (error.abs() * torch.exp(-sigma) + sigma).sum(1)
         angle = geometry.rotation_angle(R, regions.R) / ROTATION_SIGMA
         return place + angle * torch.exp(-s[:, 2]) + s[:, 2]
+
+    def _doubt(
+        self, prediction: InstancePrediction, fitted: FittedPoses, regions: Regions, truth: Truth
+    ) -> Tensor:
+        """(N,) negative log-likelihood of the fit's errors; it teaches nothing but the doubt."""
+        with torch.no_grad():
+            error = self._error(fitted, regions, truth)
+            covariance = inverse_positive(fitted.information)
+        cost = torch.zeros_like(error[:, 0])
+        for log_factor, block in zip(prediction.doubt.T, DOUBT_BLOCKS, strict=True):
+            own, k = error[:, block].unsqueeze(-1), error[:, block].shape[1]
+            square = (own * solve_positive(covariance[:, block, block], own)).sum((1, 2))
+            beyond = torch.log1p(square * torch.exp(-2.0 * log_factor) / FREEDOM)
+            cost = cost + k * log_factor + 0.5 * (FREEDOM + k) * beyond
+        return cost
+
+    def _error(self, fitted: FittedPoses, regions: Regions, truth: Truth) -> Tensor:
+        """(N, 6) what is missing to the true poses, in the fit's unknowns."""
+        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
+        R_fit, center_fit = self._in_ray(regions, truth.class_index, fitted.R, fitted.t)
+        side = self.head.regions.diameters[truth.class_index].unsqueeze(1)
+        across = (center - center_fit)[:, :2] / side
+        along = torch.log((center[:, 2:] / center_fit[:, 2:]).clamp_min(geometry.MIN_DEPTH))
+        return torch.cat((geometry.log_so3(R @ R_fit.mT), across, along), 1)
 
     def _distance(self, fitted: FittedPoses, truth: Truth, diameter: Tensor) -> Tensor:
         """(N,) mean distance of the boxes' corners over the diameter."""
