@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ class ValidationSet:
     """
 
     def __init__(self, folder: Path, models: Path, images: int = 0) -> None:
-        self.scenes: Scenes = find_scenes(folder, SPLIT).with_models(models)
+        # What lies beside the set may be of an earlier training on other objects.
+        self.scenes: Scenes = replace(find_scenes(folder, SPLIT), models=models)
         self.objects: dict[int, EvalObject] = load_objects(models)
         gts = read_ground_truth(self.scenes)
         every = gts.images

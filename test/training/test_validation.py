@@ -1,5 +1,6 @@
 """Validation while training: the set is made once, looks come when due, what they find is kept."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cope_training.engine.finishing_config import ValidationConfig
 from cope_training.engine.reporting import Reporter
 from cope_training.engine.validator import HISTORY, Validator, read_history
 from cope_training.evaluation import validation
+from cope_training.evaluation.metrics.scenes import MODELS_INFO
 from cope_training.evaluation.network_estimator import estimator_of
 from cope_training.evaluation.validation import ValidationSet, is_made, make
 from cope_training.rendering.scene_config import SceneConfig
@@ -44,6 +46,15 @@ def test_a_set_is_measured_on_evenly_spread_images(scene: Scene, toys: Path) -> 
     assert "right 1.000" in found.line()
     two = ValidationSet(toys, toys / "models", 2)
     assert two.gts.images == [every.gts.images[0], every.gts.images[-1]]
+
+
+def test_other_objects_beside_a_set_are_not_its_own(
+    scene: Scene, toys: Path, tmp_path: Path
+) -> None:
+    shutil.move(toys / "models", tmp_path / "mine")
+    (tmp_path / MODELS_INFO).write_text('{"7": {"diameter": 100}}')  # of an earlier training
+    found = ValidationSet(toys, tmp_path / "mine").measure(KnowingEstimator(scene))
+    assert found.rows["all"].right == 1.0
 
 
 def test_the_rows_of_objects_have_the_names_that_the_model_gives(scene: Scene, toys: Path) -> None:
