@@ -165,7 +165,7 @@ class InstanceHeadLoss:
     def _doubt(
         self, prediction: InstancePrediction, fitted: FittedPoses, regions: Regions, truth: Truth
     ) -> Tensor:
-        """(N,) negative log-likelihood of the fit's errors; it teaches nothing but the doubt."""
+        """(N,) negative log-likelihood of the fit's errors; the fit is taken as it is."""
         with torch.no_grad():
             error = self._error(fitted, regions, truth)
             covariance = inverse_positive(fitted.information)
