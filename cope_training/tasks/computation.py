@@ -9,7 +9,7 @@ from cope_ros.core.deployment.precision import half_dtype
 
 
 def prepare_for_training(network: nn.Module) -> None:
-    """Makes a network's layers fast to train, in place; exports are made of another one."""
+    """Makes a network, in place, and this thread fast to train; exports are of another network."""
     activate_out_of_place(network)
     dilate_pointwise(network)
     flush_denormals()

@@ -114,13 +114,15 @@ def test_doubts_learn_by_how_much_the_fit_is_too_sure() -> None:
     t = t - (R @ CENTERS[truth.class_index].unsqueeze(-1)).squeeze(-1)
     fitted = FittedPoses(R, t, torch.diag_embed(sigma.pow(-2)).expand(number, 6, 6))
     loss = InstanceHeadLoss(head, catalogue_corners(CATALOGUE), TrainConfig().instance_head)
-    torch.testing.assert_close(loss._error(fitted, regions, truth), error, atol=1e-4, rtol=0)
+    true = loss._in_ray(regions, truth.class_index, truth.R, truth.t)
+    found = loss._error(fitted, regions, truth.class_index, true)
+    torch.testing.assert_close(found, error, atol=1e-4, rtol=0)
     doubt = torch.zeros(3, requires_grad=True)
     optimizer = torch.optim.Adam([doubt], lr=0.1)
     for _ in range(80):
         prediction = type("Prediction", (), {"doubt": doubt.expand(number, 3)})()
         optimizer.zero_grad()
-        loss._doubt(prediction, fitted, regions, truth).mean().backward()
+        loss._doubt(prediction, fitted, regions, truth.class_index, true).mean().backward()
         optimizer.step()
     # Normal errors under a distribution with tails: a little less than they are.
     torch.testing.assert_close(doubt.detach().exp(), wrong, rtol=0.3, atol=0)

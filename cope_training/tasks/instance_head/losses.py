@@ -48,6 +48,13 @@ class Truth(NamedTuple):
     K: Tensor  # (N, 3, 3) px
 
 
+class PosesInRay(NamedTuple):
+    """Poses of N instances in the frames of their regions' rays."""
+
+    R: Tensor  # (N, 3, 3)
+    center: Tensor  # (N, 3) m, of the boxes
+
+
 def cells_of(batch: FrameBatch, truth: Truth, regions: Regions) -> CellTruth:
     """Looks up what the cells of regions show."""
     height, width = batch.image.shape[1:3]
@@ -99,7 +106,8 @@ class InstanceHeadLoss:
         seen = known.sum(1).clamp_min(1.0)
         coordinates = ((error.sum(-1) * known).sum(1) / seen).sum() / total
         losses = {"coordinates": config.coordinates * 10.0 * coordinates}
-        likelihood = self._likelihood(prediction, regions, truth, diameter)
+        true = self._in_ray(regions, truth.class_index, truth.R, truth.t)
+        likelihood = self._likelihood(prediction, regions, true, diameter)
         likelihood = (likelihood * known).sum(1) / seen
         losses["likelihood"] = config.likelihood * likelihood.sum() / total
         visible = F.binary_cross_entropy_with_logits(
@@ -107,13 +115,13 @@ class InstanceHeadLoss:
         ).mean(1)
         losses["visible"] = config.visible * (visible * judged).sum() / judgements
         losses["prior"] = (
-            config.prior * (self._prior(prediction, regions, truth) * counts).sum() / total
+            config.prior * (self._prior(prediction, regions, true) * counts).sum() / total
         )
         distance = self._distance(fitted, truth, diameter)
         pose = POINT_SCALE * torch.log1p(distance / POINT_SCALE)
         losses["pose"] = config.pose * 10.0 * (pose * counts).sum() / total
         if self.head.doubt is not None:
-            doubt = self._doubt(prediction, fitted, regions, truth)
+            doubt = self._doubt(prediction, fitted, regions, truth.class_index, true)
             losses["doubt"] = config.doubt * (doubt * counts).sum() / total
         right = ((distance.detach() < RIGHT) & ~truth.absent).float()
         quality = F.binary_cross_entropy_with_logits(prediction.quality, right, reduction="none")
@@ -132,27 +140,24 @@ class InstanceHeadLoss:
         return p_obj @ regions.R.transpose(1, 2)
 
     def _likelihood(
-        self, prediction: InstancePrediction, regions: Regions, truth: Truth, diameter: Tensor
+        self, prediction: InstancePrediction, regions: Regions, true: PosesInRay, diameter: Tensor
     ) -> Tensor:
         """(N, P) Laplace's negative log-likelihood of reprojections under the true poses."""
         model = prediction.coordinates @ regions.R * diameter[:, None, None]
-        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
-        p = model @ R.transpose(1, 2) + center.unsqueeze(1)
-        z = torch.maximum(p[..., 2:], 0.3 * center[:, None, 2:])
+        p = model @ true.R.transpose(1, 2) + true.center.unsqueeze(1)
+        z = torch.maximum(p[..., 2:], 0.3 * true.center[:, None, 2:])
         residual = (p[..., :2] / z - regions.points) / regions.scale[:, None, None]
         return (residual.abs() * torch.exp(-prediction.log_sigma) + prediction.log_sigma).sum(-1)
 
-    def _in_ray(
-        self, regions: Regions, class_index: Tensor, R: Tensor, t: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Rotation and box centre of poses in the regions' frames."""
+    def _in_ray(self, regions: Regions, class_index: Tensor, R: Tensor, t: Tensor) -> PosesInRay:
+        """Poses R (N, 3, 3) and t (N, 3) m of the camera's frame, in the regions' frames."""
         center = t + (R @ self.head.regions.centers[class_index].unsqueeze(-1)).squeeze(-1)
         to_ray = regions.R_cam_ray.transpose(1, 2)
-        return to_ray @ R, (to_ray @ center.unsqueeze(-1)).squeeze(-1)
+        return PosesInRay(to_ray @ R, (to_ray @ center.unsqueeze(-1)).squeeze(-1))
 
-    def _prior(self, prediction: InstancePrediction, regions: Regions, truth: Truth) -> Tensor:
+    def _prior(self, prediction: InstancePrediction, regions: Regions, true: PosesInRay) -> Tensor:
         """(N,) negative log-likelihood of place, depth and rotation under the priors."""
-        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
+        R, center = true
         xy = center[:, :2] / (center[:, 2:] * regions.scale.unsqueeze(1))
         depth = torch.log(center[:, 2:].clamp_min(geometry.MIN_DEPTH) / regions.center[:, 2:])
         error = (torch.cat((xy, depth), 1) - prediction.prior).clamp(-0.5, 0.5) / PLACE_UNIT
@@ -163,11 +168,16 @@ class InstanceHeadLoss:
         return place + angle * torch.exp(-s[:, 2]) + s[:, 2]
 
     def _doubt(
-        self, prediction: InstancePrediction, fitted: FittedPoses, regions: Regions, truth: Truth
+        self,
+        prediction: InstancePrediction,
+        fitted: FittedPoses,
+        regions: Regions,
+        class_index: Tensor,
+        true: PosesInRay,
     ) -> Tensor:
         """(N,) negative log-likelihood of the fit's errors; the fit is taken as it is."""
         with torch.no_grad():
-            error = self._error(fitted, regions, truth)
+            error = self._error(fitted, regions, class_index, true)
             covariance = inverse_positive(fitted.information)
         cost = torch.zeros_like(error[:, 0])
         for log_factor, block in zip(prediction.doubt.T, DOUBT_BLOCKS, strict=True):
@@ -177,14 +187,16 @@ class InstanceHeadLoss:
             cost = cost + k * log_factor + 0.5 * (FREEDOM + k) * beyond
         return cost
 
-    def _error(self, fitted: FittedPoses, regions: Regions, truth: Truth) -> Tensor:
+    def _error(
+        self, fitted: FittedPoses, regions: Regions, class_index: Tensor, true: PosesInRay
+    ) -> Tensor:
         """(N, 6) what is missing to the true poses, in the fit's unknowns."""
-        R, center = self._in_ray(regions, truth.class_index, truth.R, truth.t)
-        R_fit, center_fit = self._in_ray(regions, truth.class_index, fitted.R, fitted.t)
-        side = self.head.regions.diameters[truth.class_index].unsqueeze(1)
-        across = (center - center_fit)[:, :2] / side
-        along = torch.log((center[:, 2:] / center_fit[:, 2:]).clamp_min(geometry.MIN_DEPTH))
-        return torch.cat((geometry.log_so3(R @ R_fit.mT), across, along), 1)
+        found = self._in_ray(regions, class_index, fitted.R, fitted.t)
+        side = self.head.regions.diameters[class_index].unsqueeze(1)
+        across = (true.center - found.center)[:, :2] / side
+        depth = true.center[:, 2:].clamp_min(geometry.MIN_DEPTH)
+        along = torch.log(depth / found.center[:, 2:])
+        return torch.cat((geometry.log_so3(true.R @ found.R.mT), across, along), 1)
 
     def _distance(self, fitted: FittedPoses, truth: Truth, diameter: Tensor) -> Tensor:
         """(N,) mean distance of the boxes' corners over the diameter."""
