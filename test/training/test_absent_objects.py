@@ -22,7 +22,7 @@ from cope_training.tasks.dense.losses import Predictions
 from cope_training.tasks.dense.targets import IGNORE, Targets
 from cope_training.tasks.instance_head.absent import absent_objects
 from cope_training.tasks.instance_head.rows import NOWHERE, Rows
-from cope_training.tasks.instance_head.task import InstanceHeadTask
+from cope_training.tasks.instance_head.task import InstanceHeadTargets, InstanceHeadTask
 
 CATALOGUE = make_catalogue()
 CLASSES = len(CATALOGUE)
@@ -114,6 +114,17 @@ def test_ignored_locations_and_poses_behind_the_camera_teach_nothing() -> None:
     assert torch.isfinite(rows.t).all()
     assert torch.isfinite(rows.R).all()
     assert (rows.t[:, 2] > 0).all()
+
+
+def test_rows_of_an_image_come_together_for_features_are_pooled_so() -> None:
+    task, batch = make_task(absent=2), boxes_seen_head_on(3)
+    at = location_at(*NOTHING_AT)
+    predictions, dense = proposing(task, batch, at, 1, torch.tensor([0.0, 0.15, 0.5]))
+    rows = task._rows(predictions, InstanceHeadTargets(dense, batch), 0.9)
+    assert rows.image.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    assert rows.row.tolist() == [0, 1, NOWHERE, NOWHERE] * 3
+    assert rows.counts.tolist() == [True, True, False, False] * 3
+    assert torch.equal(rows.R_gt[rows.counts], batch.R.flatten(0, 1))
 
 
 def test_what_is_absent_lowers_quality_and_visibility_alone() -> None:

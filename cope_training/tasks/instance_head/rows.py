@@ -19,7 +19,7 @@ CENTER_MARGIN = 0.1  # of the image's side, that an instance's centre may lie be
 
 
 class Rows(NamedTuple):
-    """Instances of all images, one after another: here N is their number."""
+    """As many instances of each image, image by image: here N is the number of all."""
 
     image: Tensor  # (N,) int64
     row: Tensor  # (N,) int64, of the instance in its image
@@ -31,9 +31,11 @@ class Rows(NamedTuple):
     R_gt: Tensor  # (N, 3, 3) true; the start's of what is not there
     t_gt: Tensor  # (N, 3) m
 
-    def joined(self, other: "Rows") -> "Rows":
-        """These, then others."""
-        return Rows(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
+    def joined(self, other: "Rows", images: int) -> "Rows":
+        """These and others, image by image, as features are pooled; as many of each of B images."""
+        pairs = zip(self, other, strict=True)
+        each = ([x.unflatten(0, (images, -1)) for x in pair] for pair in pairs)
+        return Rows(*(torch.cat(pair, 1).flatten(0, 1) for pair in each))
 
 
 def draw_rows(

@@ -126,7 +126,7 @@ class InstanceHeadTask(nn.Module):
             return rows
         labels = targets.dense.labels
         other = absent_objects(predictions, labels, batch, self.loss.dense, config.absent)
-        return rows.joined(other)
+        return rows.joined(other, len(batch.K))
 
     def _starts(
         self, predictions: Predictions, targets: InstanceHeadTargets, progress: float
