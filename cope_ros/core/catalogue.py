@@ -15,6 +15,7 @@ MM = 1e-3  # BOP files are in millimetres, everything else here in metres
 REQUIRED_KEYS = ("diameter", "min_x", "min_y", "min_z", "size_x", "size_y", "size_z")
 # The order in which a box's corners are listed: x varies slowest, z fastest.
 CORNER_SIGNS = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=float)
+ROUNDING = 1e-6  # m, between two readings of one object
 SLACK = 1.05  # diameters and sizes of one mesh agree but for rounding
 
 
@@ -43,6 +44,16 @@ class ObjectModel:
     def is_symmetric(self) -> bool:
         """Whether any rotation but the identity leaves the object looking the same."""
         return not self.symmetry.trivial
+
+    def is_same(self, other: "ObjectModel") -> bool:
+        """Whether name, extents and symmetries are another's, but for rounding in files."""
+        extents, others = (np.array([o.diameter, *o.box_min, *o.box_size]) for o in (self, other))
+        return (
+            self.class_id == other.class_id
+            and bool(np.abs(extents - others).max() < ROUNDING)
+            and self.symmetry.within(other.symmetry)
+            and other.symmetry.within(self.symmetry)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The entry of models_info.json (mm) that describes this object, with its name."""
@@ -84,6 +95,11 @@ class Catalogue:
                 return index
         known = [o.obj_id for o in self.objects]
         raise CopeError(f"unknown obj_id {obj_id}: the catalogue has {known}")
+
+    def has_objects_of(self, other: "Catalogue") -> bool:
+        """Whether another has the same objects in the same order, see ``ObjectModel.is_same``."""
+        pairs = zip(self, other, strict=False)
+        return len(self) == len(other) and all(a.is_same(b) for a, b in pairs)
 
     @classmethod
     def from_models_info(cls, path: Path | str) -> "Catalogue":

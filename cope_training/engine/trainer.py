@@ -86,7 +86,7 @@ class Trainer:
         """
         config, layers = self.config, get_preset(self.config.preset)
         report: dict[str, float] = {}
-        if initial is not None and initial.catalogue.to_dict() == self.catalogue.to_dict():
+        if initial is not None and initial.catalogue.has_objects_of(self.catalogue):
             take_over(self.network, initial)
         else:
             if initial is not None:
