@@ -41,7 +41,6 @@ from cope_training.export import export_checkpoint
 from cope_training.files import check_output_file, check_output_folder
 from cope_training.finishing.stages import Finishing, finish
 from cope_training.rendering.scene_config import SceneConfig
-from cope_training.tasks.computation import denormals_flushed
 
 NO_WEIGHTS = "none"  # of --init
 UNLIMITED = 10**9  # training images
@@ -185,8 +184,7 @@ def train(
             start = time.monotonic()
             batch = _take(stream, share)
             waited = time.monotonic() - start
-            with denormals_flushed():
-                losses = trainer.train_step(batch)
+            losses = trainer.train_step(batch)
             trainer.pass_time(time.monotonic() - start)
             if reporter is None:
                 continue

@@ -29,6 +29,7 @@ from cope_training.engine.initialization import (
 from cope_training.engine.optimization import Plateau, build_optimizer, learning_rate_factor
 from cope_training.engine.pretrained import load_pretrained
 from cope_training.tasks.build import build_task
+from cope_training.tasks.computation import denormals_flushed
 from cope_training.tasks.dense.targets import TargetBuilder
 from cope_training.tasks.instance_head.task import InstanceHeadTargetBuilder
 from cope_training.tasks.pose_pretraining import pretrain
@@ -134,6 +135,7 @@ class Trainer:
             spent = torch.tensor([seconds], dtype=torch.float64)
             self.seconds += float(self.ranks.total(spent)) / self.ranks.world
 
+    @denormals_flushed()
     def train_step(self, frames: list[Frame] | FrameBatch) -> dict[str, float]:
         """One optimiser step on one batch, of which ``frames`` is this process's share.
 
@@ -147,14 +149,13 @@ class Trainer:
                 it. The weights are as before the step.
         """
         config = self.config.optimizer
-        progress = self.progress
-        rate = self.plateau.factor * learning_rate_factor(progress, config)
+        rate = self.plateau.factor * learning_rate_factor(self.progress, config)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * rate
         self.generator.manual_seed(_mix(self.config.seed, self.step, self.ranks.rank))
         torch.manual_seed(_mix(self.config.seed, self.step, self.ranks.world + self.ranks.rank))
         images, targets = self._inputs(frames)
-        losses = self._supervised(self.augment(images), targets, progress)
+        losses = self._supervised(self.augment(images), targets, self.progress)
         values = self._shared_values(losses)
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
