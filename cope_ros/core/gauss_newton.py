@@ -11,6 +11,7 @@ displacement (m), both in the camera's frame.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from cope_ros.core import geometry
 
@@ -38,17 +39,15 @@ def solve_positive(
     scale = A.diagonal(dim1=-2, dim2=-1).clamp_min(tiny).rsqrt().unsqueeze(-1)
     eye = torch.eye(n, dtype=A.dtype, device=A.device)
     M = torch.cat((A * scale.transpose(1, 2), B), -1) * scale  # ones on the diagonal
-    infinite = torch.full_like(scale[:, :1], float("inf"))
     pivots = torch.jit.annotate(list[Tensor], [])
     for k in range(n):
-        pivot = M[:, k : k + 1, k : k + 1]
-        pivot = torch.where(pivot > min_pivot, pivot, infinite)
+        pivot = F.threshold(M[:, k : k + 1, k : k + 1], min_pivot, float("inf"))
         row = M[:, k : k + 1] / pivot
         # Takes the row off the others and, as its own entry is one less, puts it in its place.
         M = torch.baddbmm(M, M[:, :, k : k + 1] - eye[:, k : k + 1], row, alpha=-1.0)
         pivots.append(pivot)
-    kept = torch.cat(pivots, 1) < infinite
-    return torch.where(kept, M[:, :, n:] * scale, torch.zeros_like(scale))
+    kept = torch.cat(pivots, 1) < float("inf")
+    return M[:, :, n:] * (scale * kept)
 
 
 def inverse_positive(A: Tensor) -> Tensor:

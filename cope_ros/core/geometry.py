@@ -46,11 +46,17 @@ def rotation_from_columns(six: Tensor, orthogonalize: bool = True) -> Tensor:
 
 def inverse3(A: Tensor) -> Tensor:
     """(..., 3, 3) inverse by cross products: no library call, no synchronisation."""
-    r0, r1, r2 = A[..., 0, :], A[..., 1, :], A[..., 2, :]
-    c0, c1, c2 = torch.linalg.cross(r1, r2), torch.linalg.cross(r2, r0), torch.linalg.cross(r0, r1)
-    det = (r0 * c0).sum(-1)
+    cofactors = _cofactors(A)
+    det = (A[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdim=True)
     safe = torch.where(det.abs() < 1e-20, torch.full_like(det, 1e-20), det)
-    return torch.stack((c0, c1, c2), -1) / safe[..., None, None]
+    return cofactors.transpose(-1, -2) / safe
+
+
+def _cofactors(A: Tensor) -> Tensor:
+    """(..., 3, 3) cross products of the other two rows: inverse, transposed, times determinant."""
+    second = torch.cat((A[..., 1:, :], A[..., :1, :]), -2)
+    third = torch.cat((A[..., 2:, :], A[..., :2, :]), -2)
+    return torch.linalg.cross(second, third)
 
 
 def determinant3(A: Tensor) -> Tensor:
@@ -68,20 +74,20 @@ def nearest_rotation(A: Tensor, iterations: int = 8) -> Tensor:
     det = determinant3(A).clamp_min(1e-12)
     X = A / det.pow(1.0 / 3.0)[..., None, None]
     for _ in range(iterations):
-        X = 0.5 * (X + inverse3(X).transpose(-1, -2))
+        cofactors = _cofactors(X)
+        det = (X[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdim=True).clamp_min(1e-20)
+        X = 0.5 * (X + cofactors / det)
     return X
 
 
 def exp_so3(w: Tensor) -> Tensor:
     """Rodrigues: rotation vector (..., 3) -> rotation matrix (..., 3, 3)."""
     # What is added is nothing beside any angle, and no division by zero, nor its gradient, is left.
-    square = w.square().sum(-1)[..., None, None] + 1e-30
-    angle = square.sqrt()
+    angle = (w.square().sum(-1, keepdim=True) + 1e-30).sqrt()
     half = 0.5 * angle
-    W = skew(w)
     eye = torch.eye(3, dtype=w.dtype, device=w.device)
-    b = 0.5 * (torch.sin(half) / half).square()  # (1 - cos) / angle^2, without cancellation
-    return eye + (torch.sin(angle) / angle) * W + b * (W @ W)
+    U = _crossed(eye, w * (torch.sin(half) / angle))  # of the axis, times the sine of the half
+    return torch.add(eye, torch.cos(half).unsqueeze(-1) * U + U @ U, alpha=2.0)
 
 
 def log_so3(R: Tensor) -> Tensor:
@@ -95,7 +101,11 @@ def log_so3(R: Tensor) -> Tensor:
 
 def skew(w: Tensor) -> Tensor:
     """(..., 3) -> (..., 3, 3) with ``skew(w) @ v == cross(w, v)``."""
-    eye = torch.eye(3, dtype=w.dtype, device=w.device)
+    return _crossed(torch.eye(3, dtype=w.dtype, device=w.device), w)
+
+
+def _crossed(eye: Tensor, w: Tensor) -> Tensor:
+    """(3, 3) unit vectors and (..., 3) -> their cross products, (..., 3, 3)."""
     return torch.linalg.cross(eye.view([1] * (w.dim() - 1) + [3, 3]), w.unsqueeze(-2))
 
 
@@ -150,12 +160,10 @@ def rotation_to_ray(ray: Tensor, eps: float = EPS) -> Tensor:
     """
     x, y, z = ray[..., 0], ray[..., 1], ray[..., 2]
     k = 1.0 / (1.0 + z).clamp_min(eps)
-    rows = (
-        torch.stack((1.0 - k * x * x, -k * x * y, x), -1),
-        torch.stack((-k * x * y, 1.0 - k * y * y, y), -1),
-        torch.stack((-x, -y, z), -1),
-    )
-    return torch.stack(rows, -2)
+    kx, ky = k * x, k * y
+    off = -kx * y
+    rows = (1.0 - kx * x, off, x, off, 1.0 - ky * y, y, -x, -y, z)
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 def turn_about_axis(R_relative: Tensor, axis: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ class ObservedCells(NamedTuple):
     weight: Tensor  # (N, 2, P) inverse variances, such that all together count EVIDENCE
     robust_precision: Tensor  # (N, 2, P) one over the squared distance at which weights halve
     scale: Tensor  # (N, 1, 1) apparent diameter
+    none: Tensor  # (N, 1, P) zeros
 
 
 class CoordinateFit(nn.Module):
@@ -84,15 +85,19 @@ class CoordinateFit(nn.Module):
         """Poses of N instances, begun at the regions' poses."""
         cells = self._observed_cells(prediction, regions)
         prior = self._prior_information(prediction)
-        R, place = regions.R, torch.zeros_like(regions.center)
-        turned, information = torch.zeros_like(place), torch.zeros_like(R)
-        for _ in range(self.steps):
+        priors = torch.diag_embed(prior)
+        R, information = regions.R, priors
+        place = turned = torch.zeros_like(regions.center)
+        for k in range(self.steps):
             pull = torch.cat((-turned, prediction.prior - place), 1)  # from the pose to the priors
-            delta, information = self._step(cells, R, place, prior, pull)
+            gradient, information = self._normal_equations(cells, R, place, priors)
+            gradient = gradient + prior * pull
+            delta = solve_positive(information, gradient.unsqueeze(-1)).squeeze(-1)
             turn = delta[:, :3]
             turn = turn / (1.0 + geometry.length(turn).unsqueeze(-1))  # less than a radian a step
             R = geometry.exp_so3(turn) @ R
-            turned = compose_turns(turn, turned)
+            if k + 1 < self.steps:
+                turned = compose_turns(turn, turned)
             place = (place + delta[:, 3:].clamp(-0.5, 0.5)).clamp(-1.0, 1.0)
         ratio = torch.exp(place[:, 2:])
         xy = place[:, :2] * self.diameters[class_index].unsqueeze(1) * ratio
@@ -132,6 +137,7 @@ class CoordinateFit(nn.Module):
             precision * (visible * gain[:, None]).unsqueeze(1),
             precision / self.robust**2,
             scale,
+            torch.zeros_like(precision[:, :1]),
         )
 
     def _prior_information(self, prediction: InstancePrediction) -> Tensor:
@@ -140,10 +146,10 @@ class CoordinateFit(nn.Module):
         place = inverse[:, :2] / self.place_variance
         return of_unknowns(torch.cat((place, inverse[:, 2:] / self.rotation_variance), 1))
 
-    def _step(
-        self, cells: ObservedCells, R: Tensor, place: Tensor, prior: Tensor, pull: Tensor
+    def _normal_equations(
+        self, cells: ObservedCells, R: Tensor, place: Tensor, priors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The increment (N, 6) of a Gauss-Newton step and the information (N, 6, 6) behind it.
+        """(N, 6) of the cells, and (N, 6, 6) of cells and ``priors``, of a Gauss-Newton step.
 
         A cell is projected by p = (place_xy * scale + x y, 1 + z) of its arm over the depth.
         """
@@ -153,11 +159,10 @@ class CoordinateFit(nn.Module):
         projected = (place[:, :2].unsqueeze(-1) * cells.scale + reach[:, :2]) / z
         residual = cells.points - projected
         doubt = 1.0 + residual.detach().square() * cells.robust_precision
-        rows = torch.cat((_jacobian(reach, projected, z, cells.scale), residual.unsqueeze(2)), 2)
+        rows = torch.cat((_jacobian(reach, projected, z, cells), residual.unsqueeze(2)), 2)
         weighted = rows[:, :, :6] * (cells.weight / doubt).unsqueeze(2)
         normal = (weighted @ rows.transpose(2, 3)).sum(1)  # (N, 6, 7) of both coordinates
-        H, g = normal[..., :6] + torch.diag_embed(prior), normal[..., 6]
-        return solve_positive(H, (g + prior * pull).unsqueeze(-1)).squeeze(-1), H
+        return normal[..., 6], normal[..., :6] + priors
 
 
 def of_unknowns(values: Tensor) -> Tensor:
@@ -170,7 +175,7 @@ def compose_turns(second: Tensor, first: Tensor) -> Tensor:
     return first + second + 0.5 * torch.linalg.cross(second, first)
 
 
-def _jacobian(reach: Tensor, projected: Tensor, z: Tensor, scale: Tensor) -> Tensor:
+def _jacobian(reach: Tensor, projected: Tensor, z: Tensor, cells: ObservedCells) -> Tensor:
     """(N, 2, 6, P): how cells' projections x and y move per rotation and per unit of place.
 
     Per motion over the depth they are (1, 0, -x) / z and (0, 1, -y) / z. A rotation moves a cell
@@ -180,7 +185,7 @@ def _jacobian(reach: Tensor, projected: Tensor, z: Tensor, scale: Tensor) -> Ten
     over = reach / z
     a, b, c = over[:, :1], over[:, 1:2], over[:, 2:]
     by_x, by_y = projected[:, :1] * over, projected[:, 1:] * over
-    shift, none = scale / z, torch.zeros_like(z)
+    shift, none = cells.scale / z, cells.none
     # fmt: off
     rows = torch.cat((
         -by_x[:, 1:2], c + by_x[:, :1], -b, shift, none, by_x[:, 2:] - a,

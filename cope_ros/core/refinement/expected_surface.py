@@ -97,15 +97,14 @@ class ExpectedSurface(nn.Module):
         low, high = middle - self.reach, middle + self.reach
         unit = way * (hit * way.square().sum(-1, keepdim=True).rsqrt())
         start, step = torch.addcmul(middle, enter, self.unit), unit * self.unit
-        length = nearest_length = torch.zeros_like(hit)
-        distance = _look_up(distances, start, low, high)
-        nearest = distance.abs()
+        passed = [torch.zeros_like(hit)]  # lengths of the ray, and the surface's distance there
+        apart = [_look_up(distances, start, low, high)]
         for _ in range(self.steps):
-            length = length + distance
-            distance = _look_up(distances, torch.addcmul(start, step, length), low, high)
-            nearer = distance.abs()
-            nearest_length = torch.where(nearer < nearest, length, nearest_length)
-            nearest = torch.minimum(nearer, nearest)
+            passed.append(passed[-1] + apart[-1])
+            place = torch.addcmul(start, step, passed[-1])
+            apart.append(_look_up(distances, place, low, high))
+        nearest, number = torch.cat(apart, 2).abs().min(2, keepdim=True)
+        nearest_length = torch.cat(passed, 2).gather(2, number)
         beyond = (nearest_length + self.depths).unsqueeze(-1)  # (N, P, depths, 1)
         within = torch.addcmul(start.unsqueeze(2), step.unsqueeze(2), beyond).flatten(1, 2)
         deepest = _look_up(distances, within, low, high).unflatten(1, (-1, self.behind)).amin(2)
