@@ -36,7 +36,7 @@ def solve_positive(
         (N, n, m)
     """
     n = A.shape[-1]
-    scale = A.diagonal(dim1=-2, dim2=-1).clamp_min(tiny).rsqrt().unsqueeze(-1)
+    scale = A.diagonal(dim1=-2, dim2=-1).clamp(tiny, 1.0 / tiny).rsqrt().unsqueeze(-1)
     eye = torch.eye(n, dtype=A.dtype, device=A.device)
     M = torch.cat((A * scale.transpose(1, 2), B), -1) * scale  # ones on the diagonal
     pivots = torch.jit.annotate(list[Tensor], [])
@@ -47,7 +47,7 @@ def solve_positive(
         M = torch.baddbmm(M, M[:, :, k : k + 1] - eye[:, k : k + 1], row, alpha=-1.0)
         pivots.append(pivot)
     kept = torch.cat(pivots, 1) < float("inf")
-    return M[:, :, n:] * (scale * kept)
+    return torch.where(kept, M[:, :, n:] * scale, torch.zeros_like(scale))
 
 
 def inverse_positive(A: Tensor) -> Tensor:

@@ -46,17 +46,16 @@ def rotation_from_columns(six: Tensor, orthogonalize: bool = True) -> Tensor:
 
 def inverse3(A: Tensor) -> Tensor:
     """(..., 3, 3) inverse by cross products: no library call, no synchronisation."""
-    cofactors = _cofactors(A)
-    det = (A[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdim=True)
-    safe = torch.where(det.abs() < 1e-20, torch.full_like(det, 1e-20), det)
-    return cofactors.transpose(-1, -2) / safe
+    return _inverse_transposed(A).transpose(-1, -2)
 
 
-def _cofactors(A: Tensor) -> Tensor:
-    """(..., 3, 3) cross products of the other two rows: inverse, transposed, times determinant."""
+def _inverse_transposed(A: Tensor) -> Tensor:
+    """(..., 3, 3) cross products of the other two rows, over the determinant."""
     second = torch.cat((A[..., 1:, :], A[..., :1, :]), -2)
     third = torch.cat((A[..., 2:, :], A[..., :2, :]), -2)
-    return torch.linalg.cross(second, third)
+    cofactors = torch.linalg.cross(second, third)
+    det = (A[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdim=True)
+    return cofactors / torch.where(det.abs() < 1e-20, torch.full_like(det, 1e-20), det)
 
 
 def determinant3(A: Tensor) -> Tensor:
@@ -74,9 +73,7 @@ def nearest_rotation(A: Tensor, iterations: int = 8) -> Tensor:
     det = determinant3(A).clamp_min(1e-12)
     X = A / det.pow(1.0 / 3.0)[..., None, None]
     for _ in range(iterations):
-        cofactors = _cofactors(X)
-        det = (X[..., :1, :] * cofactors[..., :1, :]).sum(-1, keepdim=True).clamp_min(1e-20)
-        X = 0.5 * (X + cofactors / det)
+        X = 0.5 * (X + _inverse_transposed(X))
     return X
 
 

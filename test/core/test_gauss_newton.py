@@ -57,6 +57,15 @@ def test_what_nothing_determines_stays() -> None:
     assert torch.allclose(x[1], expected, atol=1e-4)
 
 
+def test_what_is_known_beyond_all_bounds_stays_and_spoils_nothing_else() -> None:
+    A, B = positive(2, spread=1.0).float(), torch.ones(2, 6, 1)
+    A[0, 2, 2] = math.inf
+    X = solve_positive(A, B)
+    assert X.isfinite().all()
+    assert X[0, 2] == 0
+    assert torch.allclose(X[1], solve_positive(A[1:], B[1:])[0])
+
+
 def test_no_pose_is_no_error() -> None:
     assert solve_positive(torch.zeros(0, 6, 6), torch.zeros(0, 6, 1)).shape == (0, 6, 1)
 

@@ -44,6 +44,12 @@ def test_nearest_rotation_is_the_svd_projection() -> None:
     assert torch.allclose(geometry.nearest_rotation(A), U @ Vt, atol=1e-9)
 
 
+def test_a_mean_of_opposed_rotations_has_no_nearest_one_and_stays_orthogonal() -> None:
+    """Half turns about x, y and z: their mean is -1/3 times the identity."""
+    X = geometry.nearest_rotation(-torch.eye(3, dtype=torch.float64) / 3.0, iterations=60)
+    assert torch.allclose(X @ X.mT, torch.eye(3, dtype=torch.float64), atol=1e-9)
+
+
 def test_gram_schmidt_gives_rotations_and_keeps_the_first_column() -> None:
     six = torch.randn(30, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     R = geometry.rotation_from_columns(six)
