@@ -46,6 +46,8 @@ class SceneConfig:
     fade_max: float = 0.0  # negative: their contrast grows
     saturation_sigma: float = 0.0  # of the logarithm of a factor on colours' distance from grey
     surface_offset_sigma: float = 0.0  # of surfaces along their normals, in diameters
+    sharpening_min: float = 0.0  # times what smoothing takes from corners, put on them:
+    sharpening_max: float = 0.0  # scans round them; negative: rounder
     repair_share: float = 0.8  # of shapes without the errors of their scans, see ``repairs``:
     openings: dict[int, tuple[float, ...]] = field(default_factory=dict)  # of an obj_id, a ball
     thin_ends: dict[int, tuple[float, ...]] = field(default_factory=dict)  # begin, tip, share
@@ -58,6 +60,16 @@ class SceneConfig:
     alike_share: float = 0.0  # of those solids, in a known object's colour and of several parts
     occluder_share: float = 0.3  # of images with a cut-out in front
     empty_share: float = 0.03  # of images without any known object
+
+    @property
+    def varies_corners(self) -> bool:
+        """Whether known objects have sharper or rounder corners than their meshes."""
+        return self.sharpening_min != 0 or self.sharpening_max != 0
+
+    @property
+    def varies_surfaces(self) -> bool:
+        """Whether known objects are anywhere thicker or thinner than their meshes."""
+        return self.varies_corners or self.surface_offset_sigma > 0
 
 
 def make_scene_config(

@@ -18,7 +18,7 @@ from cope_training.rendering.renderer import Renderer
 from cope_training.rendering.repairs import opened, thinned, turned
 from cope_training.rendering.scene_config import MAX_FACES, SceneConfig
 from cope_training.rendering.simplify import simplify
-from cope_training.rendering.surface_offset import with_surface_offset
+from cope_training.rendering.surface_offset import with_sharper_corners, with_surface_offset
 from cope_training.rendering.textures import procedural_picture, random_crop
 from cope_training.rendering.things import load_things
 
@@ -153,7 +153,7 @@ class Studio:
             for c, item in enumerate(objects.catalogue):
                 faults = (shapes.openings, shapes.thin_ends, shapes.lids)
                 repaired = any(item.obj_id in rows for rows in faults)
-                if shapes.surface_offset_sigma > 0 or repaired:
+                if shapes.varies_surfaces or repaired:
                     self.shapes[c] = self._variants(objects.meshes[c], item.obj_id, shapes, rng)
 
     def _variants(
@@ -170,6 +170,10 @@ class Studio:
                     shape = opened(shape, config.openings[obj_id], rng)
                 if obj_id in config.lids:
                     shape = turned(shape, config.lids[obj_id], rng)
+            if config.varies_corners:
+                shape = with_sharper_corners(
+                    shape, rng.uniform(config.sharpening_min, config.sharpening_max)
+                )
             if config.surface_offset_sigma > 0:
                 shape = with_surface_offset(shape, rng, config.surface_offset_sigma)
             handles.append(self.renderer.add_mesh(shape))

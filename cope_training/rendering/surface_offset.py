@@ -1,4 +1,5 @@
-"""Meshes a little thicker here and thinner there than they were scanned.
+"""Meshes a little thicker here and thinner there than they were scanned, with sharper corners or
+rounder ones.
 
 A scan rounds corners and thickens walls: outlines of LM-O's driller lie 1 to 3 px outside of the
 one in its photographs, those of the holepuncher inside, where 1 px of 70 is a depth wrong by 1.4 %.
@@ -10,10 +11,12 @@ make the object larger, and an image cannot tell a larger object from a nearer o
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from cope_training.rendering.meshes import WELD, Mesh
 
 WAVELENGTHS = (0.4, 1.2)  # in diameters, of what is thicker here and thinner there
+SMOOTHED = 0.08  # in diameters, radius within which a scan rounds corners
 
 
 def with_surface_offset(mesh: Mesh, rng: np.random.Generator, sigma: float) -> Mesh:
@@ -33,6 +36,42 @@ def with_surface_offset(mesh: Mesh, rng: np.random.Generator, sigma: float) -> M
     offset = sigma * diameter * rng.normal() * wave
     moved = points + offset[:, None] * _point_normals(mesh)
     return replace(mesh, vertices=moved.astype(np.float32))
+
+
+def with_sharper_corners(mesh: Mesh, factor: float) -> Mesh:
+    """The mesh with as many times what smoothing would take from its corners put on them.
+
+    What smoothing takes alike from most of the surface, as from all of a ball, is no rounding and
+    stays out. Nothing changes where vertices lie farther apart than ``SMOOTHED``: no scan has such.
+
+    Args:
+        mesh: stays as it is.
+        factor: 1 undoes a scan's rounding where that is as wide as ``SMOOTHED``; negative: rounder.
+    """
+    points, normals = mesh.vertices.astype(np.float64), _point_normals(mesh)
+    areas = _point_areas(mesh)
+    above = ((points - _local_means(mesh.diameter, points, normals, areas)) * normals).sum(1)
+    order = np.argsort(above)
+    covered = np.cumsum(areas[order])
+    above -= above[order[np.searchsorted(covered, covered[-1] / 2)]]  # the surface's median
+    moved = points + (factor * above)[:, None] * normals
+    return replace(mesh, vertices=moved.astype(np.float32))
+
+
+def _local_means(
+    diameter: float, points: np.ndarray, normals: np.ndarray, areas: np.ndarray
+) -> np.ndarray:
+    """(V, 3) m, means of the surface about each vertex; a thin wall's other side is another."""
+    pairs = cKDTree(points).query_pairs(SMOOTHED * diameter, output_type="ndarray")
+    own = np.arange(len(points))
+    one = np.concatenate((pairs[:, 0], pairs[:, 1], own))
+    two = np.concatenate((pairs[:, 1], pairs[:, 0], own))
+    weight = areas[two] * (1.0 + (normals[one] * normals[two]).sum(1)) + 1e-15
+    total = np.bincount(one, weight, minlength=len(points))
+    sums = [
+        np.bincount(one, weight * points[two, axis], minlength=len(points)) for axis in range(3)
+    ]
+    return np.stack(sums, 1) / total[:, None]
 
 
 def _point_areas(mesh: Mesh) -> np.ndarray:
