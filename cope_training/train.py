@@ -31,6 +31,7 @@ from cope_training.engine.command_line import training_parser, with_folders
 from cope_training.engine.configuration import load_config
 from cope_training.engine.distributed import Ranks, joined
 from cope_training.engine.finishing_config import EXPORT, TRAINING
+from cope_training.engine.initialization import with_crop_head
 from cope_training.engine.inputs import check_inputs
 from cope_training.engine.local_processes import in_processes
 from cope_training.engine.reporting import Reporter
@@ -123,15 +124,25 @@ def open_trainer(
         trainer.resume(checkpoints.load(folder), str(folder))
         story = f"resumed {folder} at crop {trainer.step * config.batch}"
     else:
-        names = trainer.network.state_dict().keys()
-        source = config.init if options.init is None else options.init
-        beginning = None if source in ("", NO_WEIGHTS) else model_path(source)
-        initial = None if beginning is None else checkpoints.load_initial(beginning, names)
+        initial = _initial(config.init if options.init is None else options.init, trainer)
         report = trainer.start(initial)
-        story = f"started from {beginning or 'ImageNet'}; pose head alone: {report}"
+        beginning = initial.source if initial is not None else "ImageNet"
+        story = f"started from {beginning}; pose head alone: {report}"
     if ranks.is_first:
         print(story, flush=True)
     return trainer
+
+
+def _initial(source: str, trainer: Trainer) -> checkpoints.Initial | None:
+    """What a training begins with: a model's weights, and a crop head if that has none."""
+    if source in ("", NO_WEIGHTS):
+        return None
+    names, crop_head = trainer.network.state_dict().keys(), trainer.config.crop_head.init
+    initial = checkpoints.load_initial(model_path(source), names)
+    if not crop_head:
+        return initial
+    other = checkpoints.load_initial(model_path(crop_head), names)
+    return with_crop_head(initial, other, trainer.catalogue)
 
 
 def _resumes(folder: Path, ranks: Ranks) -> bool:

@@ -131,6 +131,7 @@ class Initial(NamedTuple):
     weights: dict[str, Tensor]
     catalogue: Catalogue
     source: str
+    own: tuple[str, ...] = ()  # beginnings of layers that know the training's objects already
 
 
 def load_initial(path: Path, names: Collection[str]) -> Initial:

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import nn
 
 from cope_ros.core.catalogue import Catalogue
+from cope_ros.core.errors import CopeError
 from cope_ros.core.network.cope_network import CopeNetwork
 from cope_training.engine.checkpoint import Initial, load_weights
 from cope_training.engine.configuration import JOINT, REFINER, DataConfig
@@ -34,6 +35,7 @@ ADDITIONS = (
     "refiner.",
     "contour_fit.",
 )
+CROP_HEAD_LAYERS = "crop_head."
 # What crop head and refiner begin with, by the names of their layers.
 SHARED = ("backbone.", "lateral3.", "lateral4.", "features.", "surface.")
 
@@ -50,6 +52,7 @@ def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ())
         CopeError: the weights do not fit.
     """
     given, ours = initial.weights, network.state_dict()
+    own = tuple(name for name in own if not name.startswith(initial.own))
     kept = {
         k: v
         for k, v in ours.items()
@@ -61,6 +64,26 @@ def take_over(network: CopeNetwork, initial: Initial, own: tuple[str, ...] = ())
         if k not in kept and (k in ours or not k.startswith(ADDITIONS))
     }
     load_weights(network, shared | kept, initial.source)
+
+
+def with_crop_head(initial: Initial, other: Initial, catalogue: Catalogue) -> Initial:
+    """The weights with another model's crop head, where they have none.
+
+    Args:
+        initial: of any objects.
+        other: with a crop head for the training's.
+        catalogue: the training's objects.
+
+    Raises:
+        CopeError: ``other`` has other objects or no crop head.
+    """
+    if any(name.startswith(CROP_HEAD_LAYERS) for name in initial.weights):
+        return initial
+    found = {k: v for k, v in other.weights.items() if k.startswith(CROP_HEAD_LAYERS)}
+    if not found or not other.catalogue.has_objects_of(catalogue):
+        lacks = "a crop head" if not found else "the objects of this training"
+        raise CopeError(f"crop_head.init: {other.source} does not have {lacks}")
+    return initial._replace(weights=initial.weights | found, own=(CROP_HEAD_LAYERS,))
 
 
 def start_crop_networks(network: CopeNetwork, initial: Initial | None) -> None:

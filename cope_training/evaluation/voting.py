@@ -25,8 +25,8 @@ from cope_ros.core.types import Hypotheses, PoseBatch, box_centers, within_class
 EPNP = "RANSAC-EPnP"
 ALL = "mean of all"
 VOTINGS = (EPNP, "n=1", "n=5", "n=10", ALL)
-INSTANCE_HEAD = "instance head"  # of models that have one: at what the default voting found
 CROP_HEAD = "crop head"  # of models that have one: at what the default voting found
+INSTANCE_HEAD = "instance head"  # the same, or of what the crop head found
 REFINER = "refiner"  # the same, of what the crop head found
 CONTOUR = "contour"  # refiner and fit to the contour in turn, of models that have one
 DEFAULT_COUNT = 10  # of the n best hypotheses: what the votings beyond them start from
@@ -62,7 +62,7 @@ class VotingModel:
         head, crop_head = network.get("instance_head"), network.get("crop_head")
         refiner, contour_fit = network.get("refiner"), network.get("contour_fit")
         parts = {
-            INSTANCE_HEAD: head, CROP_HEAD: crop_head, REFINER: refiner, CONTOUR: contour_fit
+            CROP_HEAD: crop_head, INSTANCE_HEAD: head, REFINER: refiner, CONTOUR: contour_fit
         }  # fmt: skip
         self.votings = (*VOTINGS, *(name for name, part in parts.items() if part is not None))
         self._max_crops = 0 if crop_head is None else int(crop_head["max_crops"])
@@ -114,6 +114,9 @@ class VotingModel:
         head, size = self._scripted.refinement.instance_head.head, image_size(votes.image)
         with torch.inference_mode():
             R, t = self._mean(votes, DEFAULT_COUNT)
+            if CROP_HEAD in self.votings:
+                found = self._refined(votes, CROP_HEAD)
+                R, t = (torch.from_numpy(x).float().to(self.device) for x in found)
             row = self._first(votes, int(head.max_refined))
             if len(row):
                 start = self._batch(votes, row, R, t)

@@ -11,7 +11,7 @@ from cope_ros.core import geometry
 from cope_ros.core.errors import CopeError
 from cope_ros.core.estimator import CopeEstimator
 from cope_ros.core.network.build import build_estimator, build_network
-from cope_ros.core.network.presets import PRESETS, NetworkConfig
+from cope_ros.core.network.presets import PRESETS, CropHeadConfig, NetworkConfig
 from cope_ros.core.refinement.crop_head import (
     CENTER_UNIT,
     MIN_CANDIDATE_ANGLE,
@@ -24,7 +24,11 @@ from cope_ros.core.refinement.crop_network import CROP_SCALE, RefinedPoses
 from cope_ros.core.types import Instances, PoseBatch, rank_within_class
 from cope_training.export import script
 
-CROP_HEAD = PRESETS["lite_crop_head"]
+CROP_HEAD = replace(  # alone
+    PRESETS["lite_crop_head"],
+    instance_head=None,
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256),
+)
 CATALOGUE = make_catalogue()
 
 

@@ -113,7 +113,7 @@ def test_the_instance_head_is_the_estimators_own(
 @pytest.mark.parametrize(
     ("preset", "names"),
     [
-        ("lite_crop_head", (CROP_HEAD,)),
+        ("lite_crop_head", (CROP_HEAD, INSTANCE_HEAD)),
         ("lite_flow", (CROP_HEAD, REFINER, CONTOUR)),
     ],
 )
@@ -124,6 +124,8 @@ def test_close_up_refiner_and_outline_are_the_estimators_own(
     network = random_network(scene, layers)
     if network.refiner is not None:
         torch.nn.init.normal_(network.refiner.output.weight, std=0.1)
+    if network.instance_head is not None:
+        torch.nn.init.normal_(network.instance_head.cell_output.weight, std=0.1)
     path = tmp_path / "model.pt"
     export(network, layers, scene, path)
     expected, votings, votes = both(path, image)
@@ -131,7 +133,8 @@ def test_close_up_refiner_and_outline_are_the_estimators_own(
     R, t = votings.poses(votes, names[-1])
     assert layers.crop_head is not None
     assert len(expected) > layers.crop_head.max_crops
-    if layers.refiner is not None and layers.refiner.max_refined:  # what is found twice is left out
+    refiner, head = layers.refiner, layers.instance_head
+    if head is not None or (refiner is not None and refiner.max_refined):  # no duplicates
         assert len(expected) <= len(t)
         assert nearest(R, t, expected) < 1e-3
         return

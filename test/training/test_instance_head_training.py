@@ -180,7 +180,7 @@ def test_a_joint_step_moves_both_stages() -> None:
 def test_a_preset_without_a_head_is_refused() -> None:
     with pytest.raises(CopeError, match="instance head"):
         Trainer(
-            config_from_dict(SMALL | {"preset": "lite_crop_head"}), CATALOGUE, torch.device("cpu")
+            config_from_dict(SMALL | {"preset": "lite_refiner"}), CATALOGUE, torch.device("cpu")
         )
 
 

@@ -174,7 +174,7 @@ def test_it_learns_and_the_rest_stays(models: Path) -> None:
 
 
 def test_it_starts_with_what_the_close_up_sees_and_keeps_its_own(models: Path) -> None:
-    closer = build_network(PRESETS["lite_crop_head"], CATALOGUE)
+    closer = build_network(replace(PRESETS["lite_crop_head"], instance_head=None), CATALOGUE)
     weights = {k: v.clone() for k, v in closer.state_dict().items()}
     trainer = Trainer(make_config(models), CATALOGUE, CPU)
     trainer.start(checkpoints.Initial(weights, CATALOGUE, "lite_crop_head"))

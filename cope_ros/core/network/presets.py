@@ -205,17 +205,18 @@ PRESETS: dict[str, NetworkConfig] = {
         instance_head=InstanceHeadConfig(voxels=40, doubt=True),
     ),
 }
-# With a crop head at the best instances: far better poses, at three times the time.
+# With a crop head before the instance head, for objects whose sides are hard to tell apart.
 PRESETS["lite_crop_head"] = replace(
+    PRESETS["lite"],
+    crop_head=CropHeadConfig(size=96, channels=128, hidden=256, max_crops=24, rounds=2, tta=1),
+    instance_head=InstanceHeadConfig(voxels=40, doubt=True, rounds=3),
+)
+
+# Without an instance head: the crop head's poses compared with renderings of themselves.
+PRESETS["lite_refiner"] = replace(
     PRESETS["lite"],
     norm="group",
     instance_head=None,
-    crop_head=CropHeadConfig(size=96, channels=128, hidden=256),
-)
-
-# And the same poses compared with renderings of themselves.
-PRESETS["lite_refiner"] = replace(
-    PRESETS["lite_crop_head"],
     crop_head=CropHeadConfig(size=96, channels=128, hidden=256, tta=1),
     refiner=RefinerConfig(size=96, channels=128, hidden=256),
 )

@@ -24,10 +24,10 @@ def build_refinement(network: CopeNetwork, catalogue: Catalogue) -> nn.ModuleDic
         catalogue: its objects.
     """
     stages: dict[str, nn.Module] = {}
-    if network.instance_head is not None:
-        stages[INSTANCE_HEAD] = InstanceRefinement(network.instance_head, catalogue)
     if network.crop_head is not None:
         stages[CROPS] = CropRefinement(
             network.crop_head, network.refiner, network.contour_fit, catalogue
         )
+    if network.instance_head is not None:
+        stages[INSTANCE_HEAD] = InstanceRefinement(network.instance_head, catalogue)
     return nn.ModuleDict(stages)

@@ -24,3 +24,4 @@ class CropHeadTraining(CropJitter):
     visible: float = 1.0  # cross-entropy of the mask
     center: float = 0.5
     size: float = 0.5
+    init: str = ""  # model of the same objects whose crop head is taken, where ``init`` has none

@@ -88,6 +88,8 @@ class InstanceHeadTask(nn.Module):
         super().__init__()
         if network.instance_head is None or not isinstance(network.pose_head, GeometricPoseHead):
             raise CopeError("task joint: expected a preset with an instance head")
+        if network.crop_head is not None:  # it has a task of its own
+            network.crop_head.requires_grad_(False)
         self.network, self.targets, self.config = network, targets, config
         self.mixed = bfloat16
         self.align = SymmetryAligner(catalogue)
