@@ -2,8 +2,9 @@
 
 Per class and block (position across the ray, along it, rotation) a Student-t likelihood, which
 outliers hardly move, finds how stretched spread and constant bias share the variance and how both
-shrink with the number of hypotheses. One more factor then brings the covered shares of the errors
-as near to the nominal ones as it can.
+shrink with the number of hypotheses. One more factor of each block, and one of all, since a block's
+large errors come with another's, then bring the covered shares of the errors as near to the nominal
+ones as they can.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from cope_ros.core.detection.covariance import (
     CovarianceCalibration,
     set_factors,
 )
-from cope_training.evaluation.uncertainty import Samples, across_basis
+from cope_training.evaluation.uncertainty import Samples, across_basis, squares
 
 FREEDOM = 4.0  # of the Student-t distribution: a tenth of the errors far out
 LEVELS = np.array([0.5, 0.9, 0.95])  # nominal shares at which coverage is compared
@@ -36,15 +37,42 @@ def fit_factors(samples: Samples, class_ids: Sequence[str]) -> dict[str, Any]:
     Args:
         samples: with uncalibrated covariances.
     """
-    factors: dict[str, Any] = {}
+    fits: dict[str, np.ndarray] = {}  # (3, kinds)
     for index, name in enumerate(class_ids):
         own = samples.class_index == index
         chosen = samples.take(own) if own.sum() >= LEAST_SAMPLES else samples
-        fits = np.array([_fit_block(block) for block in _blocks(chosen)])  # (3, kinds)
-        factors[name] = {
-            kind: [round(float(v), 5) for v in fits[:, k]] for k, kind in enumerate(NEUTRAL)
+        fits[name] = np.array([_fit_block(block) for block in _blocks(chosen)])
+    m2, freedom = squares(calibrated(samples, _named(fits, 1.0), class_ids))
+    return _named(fits, _covering(m2, freedom))
+
+
+def _named(fits: dict[str, np.ndarray], factor: float) -> dict[str, Any]:
+    """Factors as a model file has them, widths times ``factor``."""
+    widths = {"scale": factor, "bias": factor, "power": 1.0}
+    return {
+        name: {
+            kind: [round(float(v * widths[kind]), 5) for v in fit[:, k]]
+            for k, kind in enumerate(NEUTRAL)
         }
-    return factors
+        for name, fit in fits.items()
+    }
+
+
+def _covering(m2: np.ndarray, freedom: np.ndarray) -> float:
+    """The factor on standard deviations that brings covered shares nearest to LEVELS.
+
+    Args:
+        m2: (N,) squared Mahalanobis lengths.
+        freedom: (N,) of their chi-square distributions.
+    """
+    bounds = chi2.ppf(LEVELS, freedom[:, None])
+
+    def miss(log_factor: float) -> float:
+        covered = np.mean(m2[:, None] <= np.exp(2 * log_factor) * bounds, axis=0)
+        # 5 % beyond the outermost ellipsoid count as 7 % beyond the middle one, as sure to count.
+        return float(np.mean((covered - LEVELS) ** 2 / np.sqrt(LEVELS * (1.0 - LEVELS))))
+
+    return float(np.exp(minimize_scalar(miss, bounds=(-2.0, 2.0), method="bounded").x))
 
 
 def calibrated(samples: Samples, factors: dict[str, Any], class_ids: Sequence[str]) -> Samples:
@@ -111,11 +139,5 @@ def _fit_block(block: _Block) -> tuple[float, float, float]:
     x = minimize(cost, start, method="Nelder-Mead", bounds=bounds, options=options).x
     scale, bias = np.exp(x[:2])
     m2 = block.squares(scale, bias, x[2])[0]
-
-    def miss(log_factor: float) -> float:
-        covered = np.mean(m2[:, None] <= np.exp(2 * log_factor) * chi2.ppf(LEVELS, k), axis=0)
-        # By the noise of counting: 5 % beyond the outermost are as much as 11 % beyond the middle.
-        return float(np.mean((covered - LEVELS) ** 2 / (LEVELS * (1.0 - LEVELS))))
-
-    factor = np.exp(minimize_scalar(miss, bounds=(-2.0, 2.0), method="bounded").x)
+    factor = _covering(m2, np.full(len(m2), k))
     return scale * factor, bias * factor, float(x[2])
