@@ -69,7 +69,7 @@ def _covering(m2: np.ndarray, freedom: np.ndarray) -> float:
 
     def miss(log_factor: float) -> float:
         covered = np.mean(m2[:, None] <= np.exp(2 * log_factor) * bounds, axis=0)
-        # 5 % beyond the outermost ellipsoid count as 7 % beyond the middle one, as sure to count.
+        # 5 % beyond the outermost ellipsoid count as 7.6 % beyond the middle one: as sure to count.
         return float(np.mean((covered - LEVELS) ** 2 / np.sqrt(LEVELS * (1.0 - LEVELS))))
 
     return float(np.exp(minimize_scalar(miss, bounds=(-2.0, 2.0), method="bounded").x))
