@@ -48,20 +48,21 @@ def with_sharper_corners(mesh: Mesh, factor: float) -> Mesh:
         mesh: stays as it is.
         factor: 1 undoes a scan's rounding where that is as wide as ``SMOOTHED``; negative: rounder.
     """
-    points, normals = mesh.vertices.astype(np.float64), _point_normals(mesh)
-    areas = _point_areas(mesh)
+    first, point = _points(mesh)  # vertices at one place are one
+    points, normals = mesh.vertices[first].astype(np.float64), _point_normals(mesh)[first]
+    areas = np.bincount(point, _point_areas(mesh))
     above = ((points - _local_means(mesh.diameter, points, normals, areas)) * normals).sum(1)
     order = np.argsort(above)
     covered = np.cumsum(areas[order])
     above -= above[order[np.searchsorted(covered, covered[-1] / 2)]]  # the surface's median
-    moved = points + (factor * above)[:, None] * normals
+    moved = mesh.vertices + ((factor * above)[:, None] * normals)[point]
     return replace(mesh, vertices=moved.astype(np.float32))
 
 
 def _local_means(
     diameter: float, points: np.ndarray, normals: np.ndarray, areas: np.ndarray
 ) -> np.ndarray:
-    """(V, 3) m, means of the surface about each vertex; a thin wall's other side is another."""
+    """(P, 3) m, means of the surface about each point; a thin wall's other side is another."""
     pairs = cKDTree(points).query_pairs(SMOOTHED * diameter, output_type="ndarray")
     own = np.arange(len(points))
     one = np.concatenate((pairs[:, 0], pairs[:, 1], own))
@@ -84,9 +85,15 @@ def _point_areas(mesh: Mesh) -> np.ndarray:
 
 def _point_normals(mesh: Mesh) -> np.ndarray:
     """(V, 3) mean normals of all vertices at one place: the surface does not tear at edges."""
-    cells = np.round(mesh.vertices / WELD).astype(np.int64)
-    _, point = np.unique(cells, axis=0, return_inverse=True)
-    total = np.zeros((int(point.max()) + 1, 3))
-    np.add.at(total, point.reshape(-1), mesh.normals)
-    normals = total[point.reshape(-1)]
+    first, point = _points(mesh)
+    total = np.zeros((len(first), 3))
+    np.add.at(total, point, mesh.normals)
+    normals = total[point]
     return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True).clip(1e-9))
+
+
+def _points(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """(P,) a vertex at each place, and (V,) the place of each vertex."""
+    cells = np.round(mesh.vertices / WELD).astype(np.int64)
+    _, first, point = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    return first, point.reshape(-1)
